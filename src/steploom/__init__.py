@@ -1,0 +1,1 @@
+"""Steploom: write one step; run the sequence."""

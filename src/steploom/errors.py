@@ -1,0 +1,66 @@
+"""The errors that a user can meet. The command line prints their message alone and exits with code 2."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+__all__ = [
+    "CellError",
+    "DataError",
+    "ModelDirectoryError",
+    "OptionError",
+    "SteploomError",
+    "nearest",
+]
+
+
+class SteploomError(Exception):
+    """A mistake that the user can mend: the message says what, where, what was expected and what to do."""
+
+
+class OptionError(SteploomError):
+    """An option or an argument has a value that cannot be used."""
+
+
+class CellError(SteploomError):
+    """A cell breaks the contract of `steploom.Cell`, or cannot be found."""
+
+
+class ModelDirectoryError(SteploomError):
+    """A model directory is missing, incomplete, damaged, or must not be overwritten."""
+
+
+class DataError(SteploomError):
+    """A user's file holds something that cannot be used.
+
+    Args:
+        what: what was found and what was expected, one sentence without the final stop.
+        file: the file it stands in.
+        row: line number in the file, counted from 1, the header included.
+        column: name of the column.
+        hint: what to do about it.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        file: str | Path | None = None,
+        row: int | None = None,
+        column: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        self.file, self.row, self.column = file, row, column
+        place = [str(file)] if file is not None else []
+        place += [f"row {row}"] if row is not None else []
+        place += [f"column '{column}'"] if column is not None else []
+        message = f"{', '.join(place)}: {what}" if place else what
+        super().__init__(f"{message}. {hint}" if hint else message)
+
+
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """" Did you mean 'x'?" for the choice that is closest to `name`, or an empty string where none is close."""
+    found = difflib.get_close_matches(name.lower(), by_lower := {c.lower(): c for c in choices}, n=1, cutoff=0.5)
+    return f" Did you mean '{by_lower[found[0]]}'?" if found else ""
