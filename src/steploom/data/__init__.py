@@ -1,0 +1,1 @@
+"""A user's files become examples, and examples become batches."""
