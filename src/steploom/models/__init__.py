@@ -1,0 +1,1 @@
+"""The networks between a batch and a loss."""

@@ -1,0 +1,38 @@
+"""What training asks of a network: the summed loss of a batch, and the state to carry to the next."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from torch import Tensor, nn
+
+__all__ = ["Carry", "Loss", "Network"]
+
+Carry: TypeAlias = tuple[Tensor, ...]
+"""The states of a batch, each (layers, batch, size). The batch is the second dimension in every one of them."""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """The loss of one batch.
+
+    Args:
+        total: the SUM of the losses, a scalar with its graph.
+        weight: how many terms were counted, a scalar. Training minimises total / weight over the batches of all processes, so that
+            padding and missing values count nowhere and several processes give the result of one.
+        carry: the states after the batch where the next batch continues it, else None. Training detaches them.
+    """
+
+    total: Tensor
+    weight: Tensor | float
+    carry: Carry | None = None
+
+
+class Network(nn.Module, ABC):
+    """A model with its loss. A task builds one; `steploom.training.fit.fit` trains it."""
+
+    @abstractmethod
+    def loss(self, batch: dict[str, Tensor], carry: Carry | None) -> Loss:
+        """The loss of `batch`, starting from the states `carry` (None: the initial states)."""

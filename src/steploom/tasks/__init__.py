@@ -1,0 +1,1 @@
+"""One file a task: options, data, model, loss, metric, predictions, plot."""

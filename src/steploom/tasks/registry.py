@@ -1,0 +1,28 @@
+"""The tasks by name, imported when asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import cast
+
+from steploom.errors import OptionError, nearest
+from steploom.tasks.task import Task
+
+__all__ = ["TASKS", "task_class"]
+
+TASKS = {
+    "forecast": "steploom.tasks.forecast:Forecast",
+    "generate": "steploom.tasks.generate:Generate",
+}
+
+
+def task_class(name: str) -> type[Task]:
+    """The class of the task called `name`.
+
+    Raises:
+        OptionError: there is no such task; the message says the nearest.
+    """
+    if name not in TASKS:
+        raise OptionError(f"there is no task '{name}'.{nearest(name, TASKS)} The tasks are: {', '.join(TASKS)}")
+    module, attribute = TASKS[name].split(":")
+    return cast(type[Task], getattr(import_module(module), attribute))

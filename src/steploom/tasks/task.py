@@ -1,0 +1,126 @@
+"""What a task is: options, data, a network, a metric, predictions and a plot, all in one class."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
+
+from steploom.training.options import Options, TrainOptions
+
+if TYPE_CHECKING:
+    from steploom.data.batches import Batches
+    from steploom.models.network import Network
+
+__all__ = ["Evaluation", "Prediction", "Prepared", "Task"]
+
+T = TypeVar("T", bound="Task")
+
+
+@dataclass
+class Prepared(Generic[T]):
+    """What a task made of the user's files; everything was read and checked, nothing was written.
+
+    Args:
+        task: the task with its options and with what it learnt from the data.
+        train: the training batches.
+        valid: the batches whose loss chooses the best weights, or None.
+        valid_source: what `Task.evaluate` takes to score the validation part, or None: a path, or any object of the task's own.
+        test_source: the same for the test part.
+    """
+
+    task: T
+    train: Batches
+    valid: Batches | None = None
+    valid_source: object | None = None
+    test_source: object | None = None
+
+
+@dataclass
+class Evaluation:
+    """Scores.
+
+    Args:
+        metrics: lower-case name to value.
+        baselines: name of a naive method to the same metrics.
+        write: writes the predictions that were scored to a file, where the task has them.
+    """
+
+    metrics: dict[str, float]
+    baselines: dict[str, dict[str, float]] = field(default_factory=dict)
+    write: Callable[[Path], None] | None = None
+
+
+@dataclass
+class Prediction:
+    """What a trained model says.
+
+    Args:
+        text: for standard output, with the final newline.
+        write: writes the same to a file, in the task's format.
+        value: the same as an object for Python: a data frame, a list of texts.
+    """
+
+    text: str
+    write: Callable[[Path], None]
+    value: Any = None
+
+
+class Task(ABC):
+    """A kind of job. An instance holds the options and the artefacts: what was learnt from the training data, as JSON.
+
+    The module of a task must import neither torch nor pandas nor matplotlib at its top: the command line reads the options from it.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    TrainOptions: ClassVar[type[TrainOptions]] = TrainOptions
+    PredictOptions: ClassVar[type[Options]] = Options
+    EvaluateOptions: ClassVar[type[Options]] = Options
+
+    def __init__(self, options: Any, artefacts: dict[str, Any]) -> None:
+        """A task from the options of its training and from NAME to JSON-able artefacts (saved as NAME.json)."""
+        self.options = options
+        self.artefacts = artefacts
+
+    @classmethod
+    @abstractmethod
+    def prepare(
+        cls, options: Any, train: Sequence[Path], valid: Path | None = None, test: Path | None = None
+    ) -> Prepared[Self]:
+        """Reads and checks all files. Writes nothing.
+
+        Raises:
+            DataError: a file cannot be used.
+            OptionError: an option does not fit the data.
+        """
+
+    @abstractmethod
+    def build(self) -> Network:
+        """The network, with fresh weights from torch's global generator (the caller seeds it). Its shape follows from options and artefacts alone."""
+
+    def describe(self, loss: float) -> dict[str, float]:
+        """The mean loss as metrics that people read, such as the perplexity; shown beside the loss while training."""
+        return {}
+
+    def finish(self, network: Any, prepared: Prepared[Any]) -> None:
+        """Called once after training with the best weights, before they are saved; may change buffers of the network and the artefacts."""
+        return
+
+    @abstractmethod
+    def evaluate(self, network: Any, data: object, options: Any) -> Evaluation:
+        """Scores `network` (an instance of what `build` returns) on `data`: a Path, or a source that `prepare` returned."""
+
+    @abstractmethod
+    def predict(self, network: Any, data: Path | None, options: Any) -> Prediction:
+        """Predictions for a user's file (None where the task needs no file)."""
+
+    @abstractmethod
+    def plot(self, network: Any, data: Path | None, path: Path) -> None:
+        """Writes a picture that shows what the model does to `path` (PNG)."""
+
+    def facts(self) -> dict[str, Any]:
+        """What `steploom info` shows besides the options: short name to value."""
+        return {}

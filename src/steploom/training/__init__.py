@@ -1,0 +1,1 @@
+"""What training recurrent models needs on top of Lightning."""
