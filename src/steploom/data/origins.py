@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import DataError
-from .series import FloatArray, Series, SeriesSet
+from steploom.errors import DataError
+from steploom.data.series import FloatArray, Series, SeriesSet
 
 __all__ = ["Rows", "mean_seasonal_change", "rolling_origins", "split_by_time"]
 

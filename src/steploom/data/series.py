@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from .frequency import season_lengths, time_grid
+from steploom.data.frequency import season_lengths, time_grid
 
 __all__ = ["FloatArray", "Series", "SeriesSet", "TimeArray"]
 

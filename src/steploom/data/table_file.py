@@ -1,0 +1,302 @@
+"""A table in a file: CSV (also gzipped; comma, semicolon, tab or bar) and Parquet, with errors that name the row.
+
+Cells of a CSV file stay text until a column's meaning is known, so that a series called "NA" is no missing value.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet
+
+from steploom.errors import DataError, nearest
+
+__all__ = ["MISSING", "Table", "read_table", "shown"]
+
+MISSING = (
+    "",
+    "NA",
+    "N/A",
+    "n/a",
+    "na",
+    "NaN",
+    "nan",
+    "NAN",
+    "-nan",
+    "null",
+    "NULL",
+    "Null",
+    "None",
+    "none",
+    "#N/A",
+    "<NA>",
+)
+"""Texts that mean "not measured" in a column of numbers."""
+
+_SEPARATORS = (",", ";", "\t", "|")
+_KINDS = {
+    b"PK\x03\x04": "a zip archive or an Excel workbook",
+    b"\x89PNG": "a picture",
+    b"%PDF": "a PDF",
+    b"\x80\x04": "a pickle",
+}
+_FORMATS = "Expected CSV (UTF-8, also gzipped) or Parquet"
+
+
+@dataclass(frozen=True)
+class Table:
+    """The cells of one file.
+
+    Attributes:
+        path: the file.
+        cells: its columns; all of type string where they come from CSV.
+        text: the CSV text, kept to find the line of a row when something is wrong; None for Parquet.
+        separator: what stands between two cells of the CSV text.
+    """
+
+    path: Path
+    cells: pa.Table
+    text: bytes | None = None
+    separator: str = ","
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the columns."""
+        return list(self.cells.column_names)
+
+    def __len__(self) -> int:
+        return int(self.cells.num_rows)
+
+    def line(self, index: int) -> int:
+        """The line number in the file, counted from 1, of data row `index`, counted from 0 (Parquet: the row)."""
+        if self.text is None:
+            return index + 1
+        rows = _rows(self.text, self.separator)
+        next(rows)
+        return next(line for i, (line, _) in enumerate(rows) if i == index)
+
+    def error(
+        self, what: str, *, index: int | None = None, column: str | None = None, hint: str | None = None
+    ) -> DataError:
+        """A `DataError` about this file, at data row `index`."""
+        return DataError(
+            what, file=self.path, row=None if index is None else self.line(index), column=column, hint=hint
+        )
+
+    def require(self, name: str, option: str) -> None:
+        """Raise a `DataError` unless there is a column `name`, which the user gave as `option`."""
+        if name not in self.names:
+            shown = ", ".join(self.names[:12]) + (f" and {len(self.names) - 12} more" if len(self.names) > 12 else "")
+            raise self.error(
+                f"there is no column '{name}' ({option}); the columns are {shown}",
+                hint=nearest(name, self.names).strip() or None,
+            )
+
+    def texts(self, name: str) -> pa.Array:
+        """Column `name` as trimmed strings; null only where Parquet has null."""
+        return pc.utf8_trim_whitespace(_one_chunk(self.cells[name]).cast(pa.string()))
+
+    def numbers(self, name: str) -> npt.NDArray[np.float64]:
+        """Column `name` as float64, NaN where missing.
+
+        Raises:
+            DataError: a cell is text or infinite.
+        """
+        column = _one_chunk(self.cells[name])
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            numbers = self._numbers_of_text(name)
+        else:
+            try:
+                numbers = column.cast(pa.float64(), safe=False)
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+                raise self.error(f"expected numbers, found the type {column.type}", column=name) from None
+        values: npt.NDArray[np.float64] = numbers.to_numpy(zero_copy_only=False).astype(np.float64)
+        infinite = np.isinf(values)
+        if infinite.any():
+            raise self.error(
+                f"expected a finite number, found {'-' if values[infinite][0] < 0 else ''}infinity",
+                index=int(infinite.argmax()),
+                column=name,
+                hint="Leave the cell empty where the value is unknown",
+            )
+        return values
+
+    def is_text(self, name: str) -> bool:
+        """Whether column `name` has values and not one of them is a number or a truth value."""
+        column = _one_chunk(self.cells[name])
+        if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+            return bool(pa.types.is_dictionary(column.type))
+        values = pc.unique(self.texts(name)).to_pylist()
+        known = [v for v in values if v is not None and v not in MISSING]
+        return bool(known) and not any(_is_number(v) for v in known)
+
+    def _numbers_of_text(self, name: str) -> pa.Array:
+        texts = self.texts(name)
+        texts = pc.if_else(pc.is_in(texts, value_set=pa.array(MISSING)), pa.scalar(None, pa.string()), texts)
+        try:
+            return texts.cast(pa.float64())
+        except pa.ArrowInvalid:
+            values = texts.to_pylist()
+        for index, value in enumerate(values):
+            if value is not None and not _is_number(value):
+                hint = "Leave the cell empty where the value is unknown"
+                if re.fullmatch(r"[-+]?[\d.]*,\d+", value):
+                    hint = "Write a decimal point, and nothing between thousands"
+                raise self.error(f"expected a number, found {shown(value)}", index=index, column=name, hint=hint)
+        # Python reads a few numbers that Arrow does not, such as '+1'.
+        return pa.array([None if v is None else float(v) for v in values], pa.float64())
+
+
+def read_table(path: Path) -> Table:
+    """Read one file.
+
+    Raises:
+        DataError: it is missing, a folder, empty, without rows, not UTF-8, ragged, or no table at all.
+    """
+    raw = _read_bytes(path)
+    table = _parquet(path) if raw[:4] == b"PAR1" else _csv(path, raw)
+    names = table.names
+    twice = sorted({n for n in names if names.count(n) > 1})
+    if twice:
+        raise DataError(f"the column name '{twice[0]}' stands twice in the header", file=path, row=1, hint="Rename one")
+    if not len(table):
+        raise DataError("there is a header and no row below it", file=path)
+    return table
+
+
+def _read_bytes(path: Path) -> bytes:
+    if path.is_dir():
+        raise DataError("this is a folder; expected a file", file=path, hint=f"Name a file in it. {_FORMATS}")
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        near = nearest(path.name, [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else [])
+        raise DataError("there is no such file", file=path, hint=near.strip() or None) from None
+    except OSError as error:
+        raise DataError(f"the file cannot be read ({error.strerror})", file=path) from None
+    if raw[:2] == b"\x1f\x8b":
+        try:
+            raw = gzip.decompress(raw)
+        except (OSError, EOFError, zlib.error):
+            raise DataError("the gzip file is damaged or cut off", file=path) from None
+    if not raw.strip():
+        raise DataError("the file is empty", file=path, hint=_FORMATS)
+    return raw
+
+
+def _parquet(path: Path) -> Table:
+    try:
+        return Table(path, pa.parquet.read_table(path))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"the Parquet file cannot be read ({str(error).splitlines()[0]})", file=path) from None
+
+
+def _csv(path: Path, raw: bytes) -> Table:
+    text = _as_utf8(path, raw)
+    if b"\n " in text or text.startswith(b" "):
+        text = re.sub(rb"(?m)^ +(?=\r?$)", b"", text)
+    separator = _separator(text)
+    header = _header(text, separator)
+    parse = pa.csv.ParseOptions(delimiter=separator, newlines_in_values=b'"' in text)
+    convert = pa.csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False)
+    read = pa.csv.ReadOptions(column_names=header, skip_rows_after_names=1)
+    if len(set(header)) < len(header):
+        return Table(
+            path, pa.Table.from_arrays([pa.array([], pa.string())] * len(header), names=header), text, separator
+        )
+    try:
+        cells = pa.csv.read_csv(
+            io.BytesIO(text.lstrip(b"\r\n")), read_options=read, parse_options=parse, convert_options=convert
+        )
+    except pa.ArrowInvalid as error:
+        for line, row in _rows(text, separator):
+            if len(row) != len(header):
+                raise DataError(
+                    f"expected {len(header)} cells as in the header, found {len(row)}", file=path, row=line
+                ) from None
+        raise DataError(f"the table cannot be read ({str(error).splitlines()[0]})", file=path) from None
+    return Table(path, cells, text, separator)
+
+
+def _as_utf8(path: Path, raw: bytes) -> bytes:
+    for magic, kind in _KINDS.items():
+        if raw.startswith(magic):
+            raise DataError(f"this is {kind}", file=path, hint=_FORMATS)
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise DataError("the text is UTF-16; expected UTF-8", file=path, hint="Save it again as 'CSV UTF-8'")
+    if b"\0" in raw:
+        raise DataError("this is no text file (it holds zero bytes)", file=path, hint=_FORMATS)
+    raw = raw.removeprefix(b"\xef\xbb\xbf")
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"byte 0x{raw[error.start]:02x} is not UTF-8 (Latin-1, perhaps)",
+            file=path,
+            row=raw.count(b"\n", 0, error.start) + 1,
+            hint="Save the file as UTF-8, for example with: iconv -f latin1 -t utf-8",
+        ) from None
+    return raw
+
+
+def _separator(text: bytes) -> str:
+    """The separator that splits every one of the first lines into the same number of cells; comma where none does."""
+    rows = text[:65_536].split(b"\n")
+    sample = b"\n".join(rows[:100] if len(rows) > 100 or len(text) <= 65_536 else rows[:-1])
+    counts = {}
+    for separator in _SEPARATORS:
+        sizes = [len(row) for _, row in _rows(sample, separator)]
+        if sizes and sizes[0] > 1:
+            counts[separator] = (len(set(sizes)) == 1, sizes[0])
+    return max(counts, key=lambda s: counts[s]) if counts else ","
+
+
+def _header(text: bytes, separator: str) -> list[str]:
+    _, names = next(_rows(text, separator))
+    return [name.strip() or f"column {i + 1}" for i, name in enumerate(names)]
+
+
+def _rows(text: bytes, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """The line number, counted from 1, and the cells of each row that is not blank."""
+    # An undecodable tail can only come from a sample cut inside a character.
+    stream = io.StringIO(text.decode("utf-8", "ignore"), newline="")
+    reader = csv.reader(stream, delimiter=separator)
+    line = 1
+    try:
+        for row in reader:
+            if row:
+                yield line, row
+            line = reader.line_num + 1
+    except csv.Error:
+        return
+
+
+def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
+    array = column.combine_chunks()
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+
+
+def shown(text: str, width: int = 40) -> str:
+    """A cell in quotation marks for a message: on one line, cut after `width` characters."""
+    cut = text if len(text) <= width else text[: width - 3] + "..."
+    return "'" + cut.replace("\n", "\\n").replace("\r", "\\r") + "'"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return "_" not in text

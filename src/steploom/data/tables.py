@@ -1,0 +1,287 @@
+"""A user's tables -> a set of series: one or many files, long or wide, every row checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from steploom.data.categories import category_codes, one_hot, static_codes
+from steploom.data.columns import Columns, find_columns
+from steploom.data.find_frequency import FrequencyProblem, anchors, find_frequency
+from steploom.data.frequency import grid_positions
+from steploom.data.gridding import GridRows, cut_series
+from steploom.data.series import FloatArray, SeriesSet
+from steploom.data.table_group import TableGroup
+from steploom.data.timestamps import read_times
+from steploom.errors import DataError
+
+__all__ = ["Learnt", "SeriesTable", "read_series"]
+
+Ints = npt.NDArray[np.int64]
+Times = npt.NDArray[np.datetime64]
+
+_GRID_TO_ROWS = 50
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What was found in the training tables and holds for every later table.
+
+    Attributes:
+        columns: what each column means.
+        frequency: the step of all series.
+        levels: for each column of categories (static, or a covariate that is text) its values.
+    """
+
+    columns: Columns
+    frequency: str
+    levels: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        levels = {name: list(values) for name, values in self.levels.items()}
+        return {"columns": self.columns.to_json(), "frequency": self.frequency, "levels": levels}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Learnt:
+        """From what `to_json` gave."""
+        levels = {name: tuple(found) for name, found in values["levels"].items()}
+        return cls(Columns.from_json(values["columns"]), values["frequency"], levels)
+
+
+@dataclass(frozen=True)
+class SeriesTable:
+    """What a table became.
+
+    Attributes:
+        data: the series.
+        learnt: what later tables are read with.
+        begins: for each series the row at which the last file's rows begin; below 0 where its first values are missing.
+        notes: what was found, a sentence each, for people.
+        files: the files.
+    """
+
+    data: SeriesSet
+    learnt: Learnt
+    begins: list[int]
+    notes: list[str]
+    files: list[Path]
+
+
+def read_series(
+    files: Sequence[Path], asked: Columns | Learnt, frequency: str | None = None, need_values: bool = True
+) -> SeriesTable:
+    """Reads tables of the same columns, one continuing the other.
+
+    Args:
+        files: CSV or Parquet files in the order of time.
+        asked: the columns that the user named; or what training learnt, which is then held to.
+        frequency: the step, where it is not to be found from the data.
+        need_values: whether a series without any value is an error; it is left out otherwise.
+
+    Raises:
+        DataError: a file cannot be used; the message names the row.
+    """
+    learnt = asked if isinstance(asked, Learnt) else None
+    tables = TableGroup.read(files)
+    columns = find_columns(
+        tables.first, learnt.columns if learnt else asked if isinstance(asked, Columns) else Columns()
+    )
+    if learnt is None:
+        # In a later file the columns must be the same ones.
+        for table in tables.tables[1:]:
+            find_columns(table, columns)
+    names, codes = _series_of_rows(tables, columns)
+    times = tables.joined(lambda table: read_times(table, columns.time))
+    order = np.argsort(codes, kind="stable")
+    codes, times = codes[order], times[order]
+    _check_order(tables, columns, names, codes, times, order)
+    known_frequency = learnt.frequency if learnt else frequency
+    step = known_frequency or _frequency(tables, times, codes, order)
+    rows, kept, notes = _lay_out(tables, times, codes, order, step)
+    order = order[kept]
+
+    levels = dict(learnt.levels) if learnt else {}
+    past, past_names = _covariates(tables, columns.past, levels, learnt is not None, order)
+    known, known_names = _covariates(tables, columns.known, levels, learnt is not None, order)
+    static = static_codes(tables, columns.static, levels, learnt is not None, names, codes[kept], order)
+    learnt = learnt or Learnt(columns, step, levels)
+
+    past_grid, known_grid = rows.spread(past), rows.spread(known)
+    cut = {}
+    for target in columns.targets:
+        values = rows.spread(tables.numbers(target)[order][:, None])
+        series_names = [target] if columns.series is None else names
+        cut.update(cut_series(rows, series_names, values, past_grid, known_grid, static))
+    wanted = names if columns.series is not None else list(columns.targets)
+    _check_values(tables, columns, wanted, cut, need_values)
+    begins = _begins(tables, columns, rows, order)
+    data = SeriesSet(
+        [cut[name][0] for name in wanted if name in cut],
+        step,
+        columns.time_name,
+        columns.series or "unique_id",
+        "value" if columns.wide else columns.targets[0],
+        past_names,
+        known_names,
+        columns.static,
+        tuple(levels[name] for name in columns.static),
+    )
+    first_rows = [begins[i if columns.series is not None else 0] - cut[n][1] for i, n in enumerate(wanted) if n in cut]
+    return SeriesTable(data, learnt, first_rows, [*_summary(data), *notes], list(files))
+
+
+def _series_of_rows(tables: TableGroup, columns: Columns) -> tuple[list[str], Ints]:
+    """Names of the series in the order of their first rows, and the number of the series of each row."""
+    if columns.series is None:
+        return [""], np.zeros(len(tables), np.int64)
+    name = columns.series
+    encoded = pa.chunked_array([t.texts(name) for t in tables.tables]).combine_chunks().dictionary_encode()
+    texts = encoded.dictionary.to_pylist()
+    codes = encoded.indices.to_numpy(zero_copy_only=False)
+    missing = np.isnan(codes) if codes.dtype.kind == "f" else np.zeros(len(codes), bool)
+    if "" in texts:
+        missing |= codes == texts.index("")
+    if missing.any():
+        raise tables.error("the name of the series is missing", int(missing.argmax()), column=name)
+    return texts, codes.astype(np.int64)
+
+
+def _check_order(
+    tables: TableGroup, columns: Columns, names: list[str], codes: Ints, times: Times, order: Ints
+) -> None:
+    """Time stamps must rise within each series."""
+    steps = np.diff(times.astype(np.int64))
+    wrong = np.flatnonzero((codes[1:] == codes[:-1]) & (steps <= 0))
+    if not len(wrong):
+        return
+    here = int(wrong[np.argmin(order[wrong + 1])]) + 1
+    of = f" of series '{names[codes[here]]}'" if columns.series else ""
+    now, before = _stamp(times[here]), _stamp(times[here - 1])
+    file, line = tables.place(int(order[here - 1]))
+    previous = f"row {line}" if file == tables.place(int(order[here]))[0] else f"row {line} of {file}"
+    if steps[here - 1] == 0:
+        more = f", and so do {len(wrong) - 1} more rows" if len(wrong) > 1 else ""
+        hint = "Keep one row a time; at the end of daylight saving time write UTC"
+        if columns.series is None:
+            hint = f"Keep one row a time. If the table holds several series, name the column that tells them apart with --series"
+        raise tables.error(f"the time {now}{of} stands twice (also in {previous}){more}", int(order[here]), hint=hint)
+    raise tables.error(
+        f"the rows{of} are not sorted by time: {now} comes after {before} ({previous})",
+        int(order[here]),
+        hint="Sort the rows by time",
+    )
+
+
+def _frequency(tables: TableGroup, times: Times, codes: Ints, order: Ints) -> str:
+    try:
+        return find_frequency(times, codes)
+    except FrequencyProblem as problem:
+        raise tables.error(
+            problem.what,
+            None if problem.row is None else int(order[problem.row]),
+            hint="Give the rows one step, or name it with --frequency: rows off its grid are then taken as missing",
+        ) from None
+
+
+def _lay_out(
+    tables: TableGroup, times: Times, codes: Ints, order: Ints, frequency: str
+) -> tuple[GridRows, npt.NDArray[np.bool_], list[str]]:
+    """The rows on the grids of their series; rows off the grid are left out, with a note."""
+    anchor = anchors(times, codes, frequency)
+    positions, regular = grid_positions(times, anchor, frequency)
+    notes = []
+    if not regular.all():
+        irregular = np.flatnonzero(~regular)
+        if len(irregular) > len(times) / 2:
+            raise tables.error(
+                f"{len(irregular)} of {len(times)} rows lie off the grid of {frequency}, this one at {_stamp(times[irregular[0]])}",
+                int(order[irregular[0]]),
+                hint="Check --frequency, and that the file has the step of the training data",
+            )
+        file, line = tables.place(int(order[irregular].min()))
+        notes.append(
+            f"{len(irregular)} irregular rows lie off the grid of {frequency} and are left out, the first: "
+            f"{file.name}, row {line}, {_stamp(times[np.argmin(np.where(regular, np.inf, order))])}"
+        )
+    codes, positions, anchor = codes[regular], positions[regular], anchor[regular]
+    begin = np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]])
+    offsets = np.r_[begin, len(codes)]
+    positions = positions - np.repeat(positions[begin], np.diff(offsets))
+    grid = GridRows(frequency, offsets, positions, times[regular][begin])
+    sparse = np.flatnonzero(grid.lengths > _GRID_TO_ROWS * np.diff(offsets) + 1000)
+    if len(sparse):
+        inside = slice(offsets[sparse[0]], offsets[sparse[0] + 1])
+        jump = int(np.argmax(np.diff(positions[inside]))) + int(offsets[sparse[0]])
+        raise tables.error(
+            f"the time jumps from {_stamp(times[regular][jump])} to {_stamp(times[regular][jump + 1])}: "
+            f"{int(positions[jump + 1] - positions[jump])} steps of {frequency}",
+            int(order[regular][jump + 1]),
+            hint="Check the time stamps of these rows",
+        )
+    return grid, regular, notes
+
+
+def _covariates(
+    tables: TableGroup, names: tuple[str, ...], levels: dict[str, tuple[str, ...]], fixed: bool, order: Ints
+) -> tuple[FloatArray, tuple[str, ...]]:
+    """Columns as numbers (rows, columns); a column of texts becomes one column of 0 and 1 a value."""
+    parts, labels = [], []
+    for name in names:
+        if name in levels or (not fixed and all(t.is_text(name) for t in tables.tables)):
+            codes = category_codes(tables, name, levels, fixed)[order]
+            parts.append(one_hot(codes, len(levels[name])))
+            labels += [f"{name}={level}" for level in levels[name]]
+        else:
+            parts.append(tables.numbers(name)[order][:, None])
+            labels.append(name)
+    return np.concatenate([np.empty((len(order), 0)), *parts], axis=1), tuple(labels)
+
+
+def _check_values(tables: TableGroup, columns: Columns, wanted: list[str], cut: dict[str, Any], need: bool) -> None:
+    empty = [name for name in wanted if name not in cut]
+    if empty and (need or len(empty) == len(wanted)):
+        if columns.series is None:
+            raise tables.first.error(
+                "the column has no value in any row", column=empty[0], hint="Leave it out of --target"
+            )
+        raise tables.first.error(
+            f"series '{empty[0]}' has no value in any row"
+            + (f", nor have {len(empty) - 1} more" if len(empty) > 1 else ""),
+            column=columns.targets[0],
+            hint="Remove its rows",
+        )
+
+
+def _begins(tables: TableGroup, columns: Columns, rows: GridRows, order: Ints) -> list[int]:
+    """For each series the grid number of the first row from the last file; the grid's length where it has none."""
+    first = len(tables) - len(tables.tables[-1])
+    result = []
+    for i in range(len(rows.starts)):
+        inside = slice(rows.offsets[i], rows.offsets[i + 1])
+        from_last = np.flatnonzero(order[inside] >= first)
+        result.append(int(rows.positions[inside][from_last[0]]) if len(from_last) else int(rows.lengths[i]))
+    return result
+
+
+def _summary(data: SeriesSet) -> list[str]:
+    count = sum(len(s) for s in data)
+    missing = sum(int(np.isnan(s.target).sum()) for s in data)
+    first = min(s.start for s in data)
+    last = max(data.times(s, len(s) - 1, 1)[0] for s in data)
+    name = f"'{data.series[0].id}'" if len(data) == 1 else f"{len(data)} series"
+    return [
+        f"{name}, frequency {data.frequency}, {_stamp(first)} to {_stamp(last)}, {count} values, "
+        f"{missing} of them missing ({missing / count:.1%})"
+    ]
+
+
+def _stamp(time: np.datetime64) -> str:
+    text = str(time.astype("datetime64[s]")).replace("T", " ")
+    return text.removesuffix(":00").removesuffix(" 00:00")
