@@ -1,0 +1,377 @@
+"""The training loop as Lightning calls it: one step, one validation, and what is kept between them."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from steploom.data.batches import Batches, share
+from steploom.errors import SteploomError
+from steploom.models.network import Carry, Network
+from steploom.training.interruption import Interruption
+from steploom.training.optimizers import clip_gradients, make_optimizer
+from steploom.training.options import TrainOptions
+from steploom.training.progress import Progress
+from steploom.training.record import Record
+from steploom.training.schedules import learning_rate
+from steploom.training.state import State, write_best, write_checkpoint
+
+__all__ = ["Loop"]
+
+
+class Loop(pl.LightningModule):
+    """A `Network` in training.
+
+    The place in training is `state`, not the counters of Lightning's Trainer: the trainer is started for the epochs that are left and asks
+    `train_dataloader` for the batches that are left of the first one.
+
+    Args:
+        network: what is trained, in place.
+        train: the training batches.
+        valid: the batches that choose the best weights, or None.
+        options: how to train.
+        state: where to begin.
+        tensors: what `write_checkpoint` was given at that place; empty at the beginning.
+        folder: DIR/last.
+        record: where losses are written.
+        progress: where losses are shown.
+        interruption: tells that the user wants to stop.
+        describe: mean loss to the metrics that people read.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        train: Batches,
+        valid: Batches | None,
+        options: TrainOptions,
+        state: State,
+        tensors: dict[str, Any],
+        folder: Path,
+        record: Record,
+        progress: Progress,
+        interruption: Interruption,
+        describe: Callable[[float], dict[str, float]],
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.train_batches, self.valid_batches = train, valid
+        self.options, self.state = options, state
+        self.folder, self.record, self.bar = folder, record, progress
+        self.interruption, self.describe = interruption, describe
+        self.best: dict[str, Tensor] | None = None
+        self._tensors = tensors
+        self._carry: Carry | None = None
+        self._average: list[Tensor] = []
+        self._valid_total, self._valid_weight = 0.0, 0.0
+        self._valid_carry: Carry | None = None
+        self._validation_seconds = 0.0
+        self._save, self._stop = False, ""
+
+    def train_dataloader(self) -> _Numbered:
+        """The batches from the present place to the end of its epoch."""
+        return _Numbered(self, self.train_batches, training=True)
+
+    def val_dataloader(self) -> _Numbered | list[Any]:
+        """The validation batches; none when the user wants to stop now."""
+        return _Numbered(self, self.valid_batches, training=False) if self.valid_batches is not None else []
+
+    @property
+    def leaving(self) -> bool:
+        """True once the user's wish to stop was taken up: what is left to do is to save."""
+        return self._stop == "interrupted"
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """The optimiser; the schedules are applied in `on_train_batch_start`."""
+        return make_optimizer(self.network.parameters(), self.options)
+
+    def configure_gradient_clipping(
+        self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        """Clips by value and by norm, as the options say."""
+        clip_gradients(self.network.parameters(), self.options.clip_value, self.options.clip_norm)
+
+    def on_fit_start(self) -> None:
+        """Takes the signals back from the trainer, whose handler would end the training within a step."""
+        self.interruption.listen()
+
+    def on_train_start(self) -> None:
+        """Puts back what the checkpoint holds beside the weights."""
+        optimizer = self.optimizers(use_pl_optimizer=False)
+        assert isinstance(optimizer, torch.optim.Optimizer)
+        if self._tensors:
+            optimizer.load_state_dict(self._tensors["optimizer"])
+            self.trainer.precision_plugin.load_state_dict(self._tensors["precision"])
+            self._carry = self._deal_out(self._tensors["carry"])
+        if self.options.average:
+            averages = self._tensors.get("average") or [p.detach() for p in self.network.parameters()]
+            self._average = [mean.to(self.device).clone() for mean in averages]
+        self._tensors = {}
+        # float64 keeps the sum of a long epoch exact enough; one kind of device has none.
+        kind = torch.float32 if self.device.type == "mps" else torch.float64
+        self._sums = torch.tensor([self.state.total, self.state.weight], dtype=kind, device=self.device)
+        self._before = self.state.seconds
+        self._began = self._saved = time.monotonic()
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Sets the learning rate and the random state of this step."""
+        limit = self.options.max_minutes
+        if self.trainer.world_size == 1:
+            self.state.time_share = min(1.0, self._seconds() / (60 * limit)) if limit else 0.0
+        self._set_rate()
+        seed = f"{self.options.seed} {self.state.step} {self.global_rank}".encode()
+        torch.manual_seed(int.from_bytes(hashlib.blake2b(seed, digest_size=8).digest(), "little") >> 1)
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        """The loss of a step: the sum over all processes' terms by their number."""
+        result = self.network.loss(batch, self._carry)
+        if self.train_batches.carries_state:
+            self._carry = None if result.carry is None else tuple(s.detach() for s in result.carry)
+        kind = self._sums.dtype
+        weight = torch.as_tensor(result.weight, dtype=kind, device=self.device)
+        counted = torch.stack((result.total.detach().to(kind), weight))
+        self._save, self._stop = self._wishes()
+        if self.trainer.world_size > 1:
+            counted = self._together(counted)
+        self._sums += counted
+        if self.device.type == "cpu" and not torch.isfinite(counted[0]):
+            self._refuse_loss()
+        weight = counted[1].to(result.total.dtype)
+        return result.total * self.trainer.world_size / torch.where(weight > 0, weight, torch.ones_like(weight))
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Counts the step, then saves or stops where it is time to."""
+        state = self.state
+        state.step += 1
+        state.index += 1
+        if self._average:
+            with torch.no_grad():
+                torch._foreach_lerp_(self._average, list(self.network.parameters()), 1 - self.options.average)
+        if self.bar.due():
+            total, weight = self._sums.tolist()
+            self.bar.step(state.step, self._seconds(), total / weight if weight else math.nan)
+        ended = state.index >= len(self.train_batches)
+        if self._stop:
+            self.trainer.should_stop = True
+        if not ended and (self._save or self._stop):
+            self._checkpoint()
+
+    def on_validation_epoch_start(self) -> None:
+        """Begins the sums of a validation, with the mean of the weights where one is kept."""
+        self._valid_total, self._valid_weight, self._valid_carry = 0.0, 0.0, None
+        self._valid_began = time.monotonic()
+        self._swap()
+
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """Adds the loss of a validation batch."""
+        result = self.network.loss(batch, self._valid_carry)
+        if self.valid_batches is not None and self.valid_batches.carries_state:
+            self._valid_carry = result.carry
+        self._valid_total += float(result.total)
+        self._valid_weight += float(result.weight)
+
+    def on_validation_epoch_end(self) -> None:
+        """Compares with the best validation so far and keeps the weights if they are better."""
+        state = self.state
+        if self.leaving:
+            self._swap()
+            return
+        total, weight = self._sum_over_processes(self._valid_total, self._valid_weight)
+        if weight == 0:
+            raise SteploomError("the validation data holds nothing to score; give more of it, or other data")
+        loss = total / weight
+        self._validation_seconds = time.monotonic() - self._valid_began
+        whole = state.index >= len(self.train_batches)
+        if math.isfinite(loss) and (state.best_loss is None or loss < state.best_loss):
+            state.best_loss, state.best_step, state.waited = loss, state.step, 0
+            self._keep_best()
+        elif whole:
+            state.waited += 1
+        self._swap()
+        if whole and (state.plateau_loss is None or loss < state.plateau_loss):
+            state.plateau_loss, state.plateau_waited = loss, 0
+        elif whole:
+            state.plateau_waited += 1
+            if state.plateau_waited >= self.options.decay_every:
+                state.plateaus, state.plateau_waited = state.plateaus + 1, 0
+        self._row(loss)
+
+    def on_train_epoch_end(self) -> None:
+        """Ends an epoch: the checkpoint, and whether to go on. Also called where training stops within one."""
+        state = self.state
+        state.stopped = self._stop
+        if self.valid_batches is None and not self.leaving:
+            self._keep_best()
+            self._row(None)
+        if state.index >= len(self.train_batches):
+            state.epoch, state.index = state.epoch + 1, 0
+            self._carry = None
+            self._sums.zero_()
+            if not state.stopped:
+                state.stopped = self._agree(self._reason_to_stop())
+            self.trainer.should_stop = self.trainer.should_stop or bool(state.stopped)
+        self._checkpoint()
+
+    def _reason_to_stop(self) -> str:
+        options, state = self.options, self.state
+        if self.interruption.asked and state.epoch < options.epochs:
+            return "interrupted"
+        if state.epoch >= options.epochs:
+            return "epochs"
+        if self.valid_batches is not None and options.patience and state.waited >= options.patience:
+            return "patience"
+        return "time" if self._time_is_up() else ""
+
+    def _seconds(self) -> float:
+        return self._before + time.monotonic() - self._began
+
+    def _time_is_up(self) -> bool:
+        # The validation that follows must fit in as well.
+        limit = self.options.max_minutes
+        return limit is not None and self._seconds() + self._validation_seconds >= 60 * limit
+
+    def _wishes(self) -> tuple[bool, str]:
+        every = self.options.checkpoint_steps
+        if every:
+            save = (self.state.step + 1) % every == 0
+        else:
+            save = time.monotonic() - self._saved >= 60 * self.options.checkpoint_minutes
+        stop = "interrupted" if self.interruption.asked else "time" if self._time_is_up() else ""
+        return save, stop
+
+    def _together(self, counted: Tensor) -> Tensor:
+        """Adds up over the processes; all follow the clock of the first one, and the interruption of any."""
+        first = self.global_rank == 0
+        limit = self.options.max_minutes
+        wishes = [
+            float(first and self._save),
+            float(first and self._stop == "time"),
+            float(self._stop == "interrupted"),
+            min(1.0, self._seconds() / (60 * limit)) if first and limit else 0.0,
+        ]
+        both = torch.cat((counted, torch.tensor(wishes, dtype=counted.dtype, device=counted.device)))
+        torch.distributed.all_reduce(both)
+        save, time_up, interrupted, self.state.time_share = both[2:].tolist()
+        self._save = save > 0
+        self._stop = "interrupted" if interrupted else "time" if time_up else ""
+        return both[:2]
+
+    def _agree(self, reason: str) -> str:
+        """The reason that the first process has, in all processes."""
+        return str(self.trainer.strategy.broadcast(reason)) if self.trainer.world_size > 1 else reason
+
+    def _sum_over_processes(self, *values: float) -> list[float]:
+        if self.trainer.world_size == 1:
+            return list(values)
+        summed = torch.tensor(values, dtype=self._sums.dtype, device=self.device)
+        torch.distributed.all_reduce(summed)
+        return [float(value) for value in summed]
+
+    def _set_rate(self) -> None:
+        state = self.state
+        rate = learning_rate(self.options, state.step, len(self.train_batches), state.time_share, state.plateaus)
+        for optimizer in self.trainer.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+
+    def _refuse_loss(self) -> None:
+        raise SteploomError(
+            f"the training loss is not a finite number any more (epoch {self.state.epoch + 1}, step {self.state.step + 1}). "
+            "A smaller --lr, or a smaller --clip-norm, usually helps"
+        )
+
+    def _swap(self) -> None:
+        if self._average:
+            with torch.no_grad():
+                for parameter, mean in zip(self.network.parameters(), self._average, strict=True):
+                    value = parameter.clone()
+                    parameter.copy_(mean)
+                    mean.copy_(value)
+
+    def _keep_best(self) -> None:
+        self.best = {name: value.detach().cpu().clone() for name, value in self.network.state_dict().items()}
+        if self.trainer.is_global_zero:
+            self.state.best_file = write_best(self.folder, self.state.step, self.best)
+
+    def _row(self, valid_loss: float | None) -> None:
+        state = self.state
+        total, weight = self._sums.tolist()
+        if not math.isfinite(total):
+            self._refuse_loss()
+        train_loss = total / weight if weight else math.nan
+        part = state.index / len(self.train_batches)
+        row: dict[str, Any] = {
+            "epoch": round(state.epoch + part, 4) if part < 1 else state.epoch + 1,
+            "step": state.step,
+        }
+        row |= {"train_loss": train_loss} | {f"train_{k}": v for k, v in self.describe(train_loss).items()}
+        if valid_loss is not None:
+            shown = self.describe(valid_loss)
+            row |= {"valid_loss": valid_loss} | {f"valid_{k}": v for k, v in shown.items()}
+            self.bar.validated(valid_loss, shown)
+        row |= {"lr": self.trainer.optimizers[0].param_groups[0]["lr"], "seconds": round(self._seconds(), 2)}
+        state.rows.append(row)
+        self.record.metrics(state.rows)
+        words = [
+            f"{name} {value:.6g}" if isinstance(value, float) else f"{name} {value}" for name, value in row.items()
+        ]
+        self.record.log(", ".join(words))
+
+    def _checkpoint(self) -> None:
+        self._saved = time.monotonic()
+        self.state.seconds = self._seconds()
+        self.state.total, self.state.weight = self._sums.tolist()
+        if not math.isfinite(self.state.total):
+            self._refuse_loss()
+        carry = self._gather()
+        if not self.trainer.is_global_zero:
+            return
+        optimizer = self.optimizers(use_pl_optimizer=False)
+        assert isinstance(optimizer, torch.optim.Optimizer)
+        tensors = {
+            "network": self.network.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "precision": self.trainer.precision_plugin.state_dict(),
+            "average": self._average,
+            "carry": carry,
+        }
+        write_checkpoint(self.folder, self.state, tensors)
+
+    def _gather(self) -> list[Tensor]:
+        """The carried states of all processes, put together over the batch."""
+        if self._carry is None:
+            return []
+        if self.trainer.world_size == 1:
+            return list(self._carry)
+        parts: list[Any] = [None] * self.trainer.world_size
+        torch.distributed.all_gather_object(parts, [s.cpu() for s in self._carry])
+        return [torch.cat(states, 1) for states in zip(*parts, strict=True)]
+
+    def _deal_out(self, states: list[Tensor]) -> Carry | None:
+        if not states:
+            return None
+        block = share(states[0].shape[1], self.global_rank, self.trainer.world_size)
+        return tuple(s[:, block].to(self.device).contiguous() for s in states)
+
+
+class _Numbered:
+    """The batches of a `Batches` as Lightning wants them: an iterable, begun anew each epoch."""
+
+    def __init__(self, loop: Loop, batches: Batches, training: bool) -> None:
+        self._loop, self._batches, self._training = loop, batches, training
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        loop, state = self._loop, self._loop.state
+        epoch, first = (state.epoch, state.index) if self._training else (0, 0)
+        for index in range(first, len(self._batches)):
+            if loop.leaving and not self._training:
+                return
+            yield self._batches.batch(epoch, index, loop.global_rank, loop.trainer.world_size)

@@ -1,0 +1,41 @@
+"""Which of the training processes this one is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["devices_and_nodes", "is_main_process", "restored_environment"]
+
+_SET_BY_LAUNCHER = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE", "OMP_NUM_THREADS")
+
+
+def is_main_process() -> bool:
+    """True in the only process that writes: rank 0 of torchrun, of SLURM, or the one that launched the others."""
+    for name in ("RANK", "SLURM_PROCID"):
+        if name in os.environ:
+            return os.environ[name] == "0"
+    return os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("NODE_RANK", "0") == "0"
+
+
+def devices_and_nodes(devices: int, nodes: int) -> tuple[int, int]:
+    """Processes a node and nodes: what torchrun started, else what the options say."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return devices, nodes
+    local = int(os.environ["LOCAL_WORLD_SIZE"])
+    return local, int(os.environ["WORLD_SIZE"]) // local
+
+
+@contextmanager
+def restored_environment() -> Iterator[None]:
+    """Takes back what the launcher of processes writes into the environment, so that a second training starts like the first."""
+    before = {name: os.environ.get(name) for name in _SET_BY_LAUNCHER}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

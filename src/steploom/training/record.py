@@ -1,0 +1,59 @@
+"""What a training leaves to read: metrics.jsonl, train.log and curves.png."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from steploom.training.atomic import write_atomically
+
+__all__ = ["Record"]
+
+
+class Record:
+    """Writes the records of a training into its directory; writes nothing where `enabled` is False."""
+
+    def __init__(self, directory: Path, enabled: bool = True) -> None:
+        self._directory, self._enabled = directory, enabled
+
+    def log(self, line: str) -> None:
+        """Adds a line with the time to train.log."""
+        if self._enabled:
+            with (self._directory / "train.log").open("a", encoding="utf-8") as file:
+                file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
+
+    def metrics(self, rows: list[dict[str, Any]]) -> None:
+        """Makes metrics.jsonl hold exactly `rows`: after a resume, what was written beyond the checkpoint is gone."""
+        if self._enabled:
+            lines = "".join(json.dumps(row) + "\n" for row in rows)
+            write_atomically(self._directory / "metrics.jsonl", lines.encode())
+
+    def curves(self, rows: list[dict[str, Any]], metrics: list[str]) -> None:
+        """Draws the losses (and `metrics`, one panel each) over the epochs into curves.png."""
+        if not (self._enabled and rows):
+            return
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(6.4 * (1 + len(metrics[:2])), 4.4), layout="constrained")
+        FigureCanvasAgg(figure)
+        panels = figure.subplots(1, 1 + len(metrics[:2]), squeeze=False)[0]
+        for panel, name in zip(panels, ["loss", *metrics[:2]], strict=True):
+            for part, colour in (("train", "#7f8fa6"), ("valid", "#c0392b")):
+                points = [(row["epoch"], row[f"{part}_{name}"]) for row in rows if f"{part}_{name}" in row]
+                if points:
+                    style = "o-" if len(points) <= 60 else "-"
+                    label = "training" if part == "train" else "validation"
+                    panel.plot(*zip(*points, strict=True), style, color=colour, label=label, markersize=3.5)
+            best = min((r for r in rows if "valid_loss" in r), key=lambda r: r["valid_loss"], default=None)
+            if best is not None:
+                panel.axvline(best["epoch"], color="#c0392b", linewidth=0.8, linestyle=":", label="best weights")
+            panel.set_xlabel("epoch")
+            panel.set_ylabel(name.replace("_", " "))
+            panel.xaxis.get_major_locator().set_params(integer=True)
+            panel.grid(alpha=0.3)
+            panel.legend(frameon=False)
+        path = self._directory / "curves.png"
+        write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=110))

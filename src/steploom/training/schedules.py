@@ -1,0 +1,46 @@
+"""The learning rate as a function of the place in training. Nothing here has a state, so that resuming is exact."""
+
+from __future__ import annotations
+
+import math
+
+from steploom.training.options import TrainOptions
+
+__all__ = ["learning_rate"]
+
+
+def learning_rate(
+    options: TrainOptions, step: int, epoch_steps: int, time_share: float = 0.0, plateaus: int = 0
+) -> float:
+    """The learning rate of a step.
+
+    Args:
+        options: `lr`, `schedule`, `warmup`, `decay`, `decay_every`, `decay_after`, `epochs`.
+        step: optimiser steps done before this one.
+        epoch_steps: steps in an epoch.
+        time_share: the part of `max_minutes` that has passed, 0 to 1. cosine and linear, which know their end, follow the time where it is
+            ahead of the steps: a training that the clock ends has then annealed like one that ran through.
+        plateaus: how often the validation loss has stopped falling (schedule plateau).
+    """
+    rising = min(1.0, (step + 1) / options.warmup) if options.warmup else 1.0
+    return options.lr * rising * _factor(options, step, epoch_steps, time_share, plateaus)
+
+
+def _factor(options: TrainOptions, step: int, epoch_steps: int, time_share: float, plateaus: int) -> float:
+    total = options.epochs * epoch_steps
+    done = (step - options.warmup) / max(1, total - options.warmup)
+    done = min(1.0, max(0.0, done, time_share))
+    decays = max(0.0, (step / epoch_steps - options.decay_after) / options.decay_every)
+    match options.schedule:
+        case "cosine":
+            return 0.5 * (1.0 + math.cos(math.pi * done))
+        case "linear":
+            return 1.0 - done
+        case "exponential":
+            return float(options.decay**decays)
+        case "step":
+            return float(options.decay ** math.floor(decays))
+        case "plateau":
+            return float(options.decay**plateaus)
+        case "constant":
+            return 1.0

@@ -1,0 +1,112 @@
+"""The state of a training: all that decides how it goes on, as plain values and tensors, and how it is kept in DIR/last."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from steploom.errors import ModelDirectoryError
+from steploom.training.atomic import write_atomically
+
+__all__ = ["CHECKPOINT", "State", "read_best", "read_checkpoint", "write_best", "write_checkpoint"]
+
+CHECKPOINT = "checkpoint.pt"
+
+
+@dataclass
+class State:
+    """The place in training, and what was seen on the way.
+
+    Attributes:
+        epoch: epochs finished.
+        index: steps finished in the present epoch.
+        step: steps finished in all.
+        total, weight: sums of the training loss since the epoch began.
+        seconds: time spent in training, resumes included.
+        time_share: part of `max_minutes` that had passed when the last step began.
+        rows: one line of metrics.jsonl for each validation.
+        best_loss, best_step, best_file: the best validation loss, the step it was seen at, and the file of its weights.
+        waited: epochs since the best validation loss.
+        plateau_loss, plateau_waited, plateaus: the same for the schedule plateau, and how often it has cut the learning rate.
+        stopped: why training ended, "" while it runs.
+    """
+
+    epoch: int = 0
+    index: int = 0
+    step: int = 0
+    total: float = 0.0
+    weight: float = 0.0
+    seconds: float = 0.0
+    time_share: float = 0.0
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    best_loss: float | None = None
+    best_step: int = -1
+    best_file: str = ""
+    waited: int = 0
+    plateau_loss: float | None = None
+    plateau_waited: int = 0
+    plateaus: int = 0
+    stopped: str = ""
+
+
+def write_checkpoint(folder: Path, state: State, tensors: dict[str, Any]) -> None:
+    """Replaces the checkpoint in `folder` and then removes the files of best weights that it does not name.
+
+    Args:
+        folder: DIR/last.
+        state: the place in training.
+        tensors: weights, optimiser and carried states: nested dicts and lists of tensors and numbers.
+    """
+    content = {"state": asdict(state), **tensors}
+    write_atomically(folder / CHECKPOINT, lambda file: torch.save(content, file))
+    for file in folder.glob("best-*.pt"):
+        if file.name != state.best_file:
+            file.unlink()
+
+
+def read_checkpoint(folder: Path) -> tuple[State, dict[str, Any]] | None:
+    """The checkpoint in `folder`, or None where training was stopped before the first one.
+
+    Raises:
+        ModelDirectoryError: the file is damaged or of another version.
+    """
+    path = folder / CHECKPOINT
+    if not path.exists():
+        return None
+    content = _read(path)
+    values = content.pop("state", None)
+    if not isinstance(values, dict) or set(values) != {f.name for f in fields(State)}:
+        raise ModelDirectoryError(f"{path}: this checkpoint was written by another version of Steploom; train anew")
+    return State(**values), content
+
+
+def write_best(folder: Path, step: int, weights: dict[str, Tensor]) -> str:
+    """Writes the weights that were best at `step`, beside those that the last checkpoint names, and returns the file's name."""
+    name = f"best-{step:09d}.pt"
+    write_atomically(folder / name, lambda file: torch.save(weights, file))
+    return name
+
+
+def read_best(folder: Path, name: str) -> dict[str, Tensor]:
+    """The weights that `write_best` wrote.
+
+    Raises:
+        ModelDirectoryError: the file is missing or damaged.
+    """
+    return _read(folder / name)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    # weights_only: a checkpoint from elsewhere must not be able to run code.
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        raise ModelDirectoryError(f"{path}: damaged, or not written by Steploom; the training cannot go on") from error
+    if not isinstance(content, dict):
+        raise ModelDirectoryError(f"{path}: damaged, or not written by Steploom; the training cannot go on")
+    return content
