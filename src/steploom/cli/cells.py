@@ -1,0 +1,60 @@
+"""`steploom cells`: the cells that a name chooses, and the equations of one."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from steploom.cells.registry import CELLS, CellEntry, make_cell
+from steploom.cli.help import HELP_SETTINGS
+from steploom.errors import CellError, nearest
+
+__all__ = ["command"]
+
+
+@click.command("cells", context_settings=HELP_SETTINGS)
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+def command(name: str | None, as_json: bool) -> None:
+    """List the cells that --cell takes, or show the equations of the one called NAME.
+
+    A cell of your own is given as package.module:Class; it needs no entry here.
+    """
+    if name is not None and name not in CELLS:
+        raise CellError(f"there is no cell '{name}'.{nearest(name, CELLS)} `steploom cells` lists them.")
+    shown = CELLS if name is None else {name: CELLS[name]}
+    if as_json:
+        click.echo(json.dumps({key: _facts(key, entry) for key, entry in shown.items()}, ensure_ascii=False))
+    elif name is None:
+        _print_table()
+    else:
+        _print_equations(name, CELLS[name])
+
+
+def _states(name: str) -> dict[str, int]:
+    return make_cell(name, 1, 1).states
+
+
+def _facts(name: str, entry: CellEntry) -> dict[str, object]:
+    return {"summary": entry.summary, "states": list(_states(name)), "equations": list(entry.equations)}
+
+
+def _print_table() -> None:
+    from rich.table import Table
+
+    from steploom.cli.tables import show
+
+    table = Table("cell", "states", "what it is", box=None, pad_edge=False, header_style="bold")
+    for name, entry in CELLS.items():
+        table.add_row(name, ", ".join(_states(name)), entry.summary)
+    show(table)
+    click.echo("\n`steploom cells NAME` shows the equations; `steploom train TASK --cell NAME` uses the cell.")
+
+
+def _print_equations(name: str, entry: CellEntry) -> None:
+    click.echo(f"{name}: {entry.summary}\n")
+    for equation in entry.equations:
+        click.echo(f"    {equation}")
+    click.echo(f"\nstates: {', '.join(_states(name))} (the first is the output)")
+    click.echo("σ is the logistic function, ⊙ the product of each pair of elements.")
