@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from steploom.errors import CellError
 
-__all__ = ["Cell", "check_declaration", "check_returned", "probe"]
+__all__ = ["Cell", "check_declaration", "check_returned", "is_size", "probe"]
 
 
 class Cell(nn.Module):
@@ -107,10 +107,10 @@ def check_declaration(cell: object) -> Cell:
         raise CellError(f"Expected a steploom.Cell, found {name}. Derive the cell from steploom.Cell.")
     if type(cell).forward is nn.Module.forward:
         raise CellError(f"{name} defines no forward. Define forward(self, x, *states) for one time step.")
-    if not _is_size(getattr(cell, "input_size", None)):
+    if not is_size(getattr(cell, "input_size", None)):
         raise CellError(f"{name} declares no input size. Set self.input_size, a positive integer, in __init__.")
     states = getattr(cell, "states", None)
-    if not isinstance(states, dict) or not states or not all(_is_size(size) for size in states.values()):
+    if not isinstance(states, dict) or not states or not all(is_size(size) for size in states.values()):
         raise CellError(
             f"{name} declares its states as {states!r}. Set self.states in __init__ to a dictionary from name to size, "
             'such as {"h": hidden_size}.'
@@ -163,7 +163,8 @@ def probe(cell: Cell) -> None:
         check_returned(cell, state, cell(x, *state))
 
 
-def _is_size(value: object) -> bool:
+def is_size(value: object) -> bool:
+    """Whether `value` is a whole number of at least 1."""
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 

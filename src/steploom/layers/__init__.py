@@ -1,0 +1,1 @@
+"""Layers: modules over whole sequences."""

@@ -1,0 +1,208 @@
+"""`Recurrent`: a cell run over whole sequences, in layers and directions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from steploom.cells.cell import Cell, check_declaration, is_size
+from steploom.engine.choice import check_engine
+from steploom.errors import OptionError, nearest
+from steploom.layers.dropout import check_rate
+from steploom.layers.stack import Stack
+
+__all__ = ["Recurrent"]
+
+States = tuple[Tensor, ...]
+
+
+class Recurrent(nn.Module):
+    """A recurrent network: any cell over a batch of sequences, stacked, in one or both directions.
+
+        rnn = Recurrent(LSTMCell(8, 64), num_layers=2, dropout=0.2)
+        y, state = rnn(x)
+
+    Args:
+        cell: the step. It becomes the first layer's; the other layers and directions get fresh cells of the same kind.
+        num_layers: number of layers, the output of one being the input of the next.
+        bidirectional: whether each layer also runs from each sequence's end to its start; the two outputs stand side
+            by side.
+        dropout: rate of the dropout on the outputs of all layers but the last, from 0 to below 1.
+        residual: whether each layer whose output has the size of its input adds the two (He et al. 2016).
+        batch_first: whether sequences come as (batch, time, size) rather than (time, batch, size). The states are not
+            touched by this.
+        engine: "reference", "aten", or "auto", which takes what `use_engine` asks for, or else the fastest engine that
+            can run the cell.
+        variational_dropout: rate of the dropout with one mask a sequence, on each layer's input and in the recurrent
+            product (Gal & Ghahramani 2016). A pair gives the two rates; with 0 as the second, every engine can run it.
+        zoneout: share of each state's units that keep their old value at a step: at random in training, in
+            expectation otherwise (Krueger et al. 2017). A mapping gives a rate to some states by name.
+
+    Raises:
+        CellError: the cell has not declared its states, or cannot be built with another input size.
+        OptionError: another argument is out of range.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        residual: bool = False,
+        batch_first: bool = False,
+        engine: str = "auto",
+        variational_dropout: float | tuple[float, float] = 0.0,
+        zoneout: float | Mapping[str, float] = 0.0,
+    ) -> None:
+        super().__init__()
+        check_declaration(cell)
+        if not is_size(num_layers):
+            raise OptionError(f"num_layers must be a whole number of at least 1, found {num_layers!r}.")
+        pair = variational_dropout if isinstance(variational_dropout, tuple) else (variational_dropout,) * 2
+        if len(pair) != 2:
+            raise OptionError(f"variational_dropout must be a rate or a pair of rates, found {variational_dropout!r}.")
+        self.stack = Stack(
+            directions=2 if bidirectional else 1,
+            dropout=check_rate("dropout", dropout),
+            residual=residual,
+            input_dropout=check_rate("variational_dropout", pair[0]),
+            recurrent_dropout=check_rate("variational_dropout", pair[1]),
+            zoneout=_zoneout_rates(cell, zoneout),
+            engine=check_engine(engine),
+        )
+        self.input_size = cell.input_size
+        self.num_layers = num_layers
+        self.bidirectional = bidirectional
+        self.batch_first = batch_first
+        self.cells = nn.ModuleList([cell])
+        for place in range(1, num_layers * self.stack.directions):
+            first_layer = place < self.stack.directions
+            self.cells.append(cell.like() if first_layer else cell.like(input_size=self.output_size))
+
+    @property
+    def cell(self) -> Cell:
+        """The first layer's cell, which was given to the constructor."""
+        return cast(Cell, self.cells[0])
+
+    @property
+    def output_size(self) -> int:
+        """Number of features of an output step: that of the cell, twice where the layer is bidirectional."""
+        return self.cell.hidden_size * self.stack.directions
+
+    def initial_state(self, batch: int) -> States:
+        """The states before the first step: for each state of the cell one (num_layers * directions, batch, size)."""
+        weight = next(self.parameters(), torch.empty(0))
+        parts = [cast(Cell, cell).initial_state(batch, dtype=weight.dtype, device=weight.device) for cell in self.cells]
+        return tuple(torch.stack(states) for states in zip(*parts, strict=True))
+
+    def explain(self) -> str:
+        """Which engine runs this layer in its present mode, and why."""
+        return ": ".join(self.stack.choose(self.cell))
+
+    def forward(
+        self,
+        x: Tensor,
+        state: States | None = None,
+        lengths: Tensor | None = None,
+        resets: Tensor | None = None,
+    ) -> tuple[Tensor, States]:
+        """Run the network over a batch of sequences.
+
+        Args:
+            x: inputs (time, batch, input_size), or (batch, time, input_size) with `batch_first`.
+            state: where the sequences go on from: for each state of the cell one tensor
+                (num_layers * directions, batch, size), as an earlier call returned it. None is the initial state.
+            lengths: number of steps of each sequence, integers (batch,) from 0 to time. None where all are full.
+                What stands in the padding has no influence.
+            resets: bool (time, batch), or (batch, time) with `batch_first`. Where it is true a new sequence begins: the
+                state becomes the initial state before that step. The reversed direction begins afresh at the same gap.
+
+        Returns:
+            The outputs (time, batch, output_size), with 0 in the padding, and the final states in the shape of `state`:
+            those at each sequence's last step, in the reversed direction those at its first.
+
+        Raises:
+            OptionError: an argument has the wrong shape, dtype or range.
+            CellError: the cell returns a wrong number or shape of states.
+        """
+        self._check_input(x)
+        if self.batch_first:
+            x = x.transpose(0, 1)
+            resets = resets.transpose(0, 1) if resets is not None and resets.dim() == 2 else resets
+        time, batch, _ = x.shape
+        if state is None:
+            state = self.initial_state(batch)
+        else:
+            self._check_state(state, batch)
+        if lengths is not None:
+            lengths = _checked_lengths(lengths, time, batch).to(x.device)
+        if resets is not None:
+            resets = _checked_resets(resets, time, batch).to(x.device)
+        cells = cast(list[Cell], list(self.cells))
+        y, state = self.stack.run(cells, x, state, lengths, resets)
+        return (y.transpose(0, 1) if self.batch_first else y), state
+
+    def _check_input(self, x: Tensor) -> None:
+        layout = "(batch, time, input_size)" if self.batch_first else "(time, batch, input_size)"
+        if x.dim() != 3 or x.shape[-1] != self.input_size:
+            raise OptionError(f"x must be {layout} with input_size {self.input_size}, found {tuple(x.shape)}.")
+        if x.shape[1 if self.batch_first else 0] == 0:
+            raise OptionError(f"x must hold at least one step, found {tuple(x.shape)} as {layout}.")
+        weight = next(self.parameters(), x)
+        if x.dtype != weight.dtype and not torch.is_autocast_enabled(x.device.type):
+            raise OptionError(f"x is {x.dtype} but the weights are {weight.dtype}. Convert one: x.to({weight.dtype}).")
+
+    def _check_state(self, state: object, batch: int) -> None:
+        names = ", ".join(self.cell.states)
+        if not isinstance(state, tuple) or len(state) != len(self.cell.states):
+            found = f"a tuple of {len(state)}" if isinstance(state, tuple) else type(state).__name__
+            raise OptionError(
+                f"state must be a tuple with one tensor for each state of the cell ({names}), found {found}."
+            )
+        for (name, size), part in zip(self.cell.states.items(), state, strict=True):
+            if part.shape != (expected := (len(self.cells), batch, size)):
+                raise OptionError(
+                    f"state `{name}` must be (num_layers * directions, batch, size) = {expected}, "
+                    f"found {tuple(part.shape)}."
+                )
+
+    def extra_repr(self) -> str:
+        """How the cells are put together, for `print`."""
+        return f"num_layers={self.num_layers}, bidirectional={self.bidirectional}, batch_first={self.batch_first}"
+
+
+def _zoneout_rates(cell: Cell, zoneout: float | Mapping[str, float]) -> tuple[float, ...]:
+    if not isinstance(zoneout, Mapping):
+        return (check_rate("zoneout", zoneout),) * len(cell.states)
+    for name in zoneout:
+        if name not in cell.states:
+            raise OptionError(
+                f"zoneout names the state '{name}', but the cell has {', '.join(cell.states)}."
+                f"{nearest(name, cell.states)}"
+            )
+    return tuple(check_rate(f"zoneout['{name}']", zoneout.get(name, 0.0)) for name in cell.states)
+
+
+def _checked_lengths(lengths: Tensor, time: int, batch: int) -> Tensor:
+    if lengths.shape != (batch,) or lengths.is_floating_point() or lengths.dtype == torch.bool:
+        raise OptionError(
+            f"lengths must be integers (batch,) = ({batch},), found {lengths.dtype} {tuple(lengths.shape)}."
+        )
+    if batch and (int(lengths.min()) < 0 or int(lengths.max()) > time):
+        raise OptionError(
+            f"lengths must lie between 0 and the {time} steps of x, found {int(lengths.min())} to {int(lengths.max())}."
+        )
+    return lengths.long()
+
+
+def _checked_resets(resets: Tensor, time: int, batch: int) -> Tensor:
+    if resets.shape != (time, batch) or resets.dtype != torch.bool:
+        raise OptionError(
+            f"resets must be bool with a value for each of {time} steps of {batch} sequences, "
+            f"found {resets.dtype} {tuple(resets.shape)}."
+        )
+    return resets

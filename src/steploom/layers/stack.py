@@ -1,0 +1,120 @@
+"""Cells stacked in layers and directions, on time-major batches whose arguments have been checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from steploom.cells.cell import Cell
+from steploom.engine import aten, reference
+from steploom.engine.choice import choose
+from steploom.engine.lengths import padding, reverse, reverse_resets
+from steploom.layers.dropout import dropout_mask
+
+__all__ = ["Stack"]
+
+States = tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class Stack:
+    """How the cells of a stack work together.
+
+    Attributes:
+        directions: 1, or 2 for bidirectional layers.
+        dropout: rate of the dropout between layers.
+        residual: whether a layer's input is added to its output where the two have the same size.
+        input_dropout: rate of the dropout on each layer's input with one mask a sequence.
+        recurrent_dropout: rate of the dropout in the recurrent products with one mask a sequence.
+        zoneout: for each state the share of units that keep their value at a step.
+        engine: what the layer asks for.
+    """
+
+    directions: int = 1
+    dropout: float = 0.0
+    residual: bool = False
+    input_dropout: float = 0.0
+    recurrent_dropout: float = 0.0
+    zoneout: tuple[float, ...] = ()
+    engine: str = "auto"
+
+    def choose(self, cell: Cell) -> tuple[str, str]:
+        """The engine that runs `cell` in its present mode, and why."""
+        needs_reference = None
+        if any(self.zoneout):
+            needs_reference = "zoneout mixes the states at every step"
+        elif self.recurrent_dropout and cell.training:
+            needs_reference = "variational dropout masks the recurrent product"
+        return choose(cell, self.engine, needs_reference)
+
+    def run(
+        self, cells: Sequence[Cell], x: Tensor, state: States, lengths: Tensor | None, resets: Tensor | None
+    ) -> tuple[Tensor, States]:
+        """Run the stack.
+
+        Args:
+            cells: the cell of each layer and direction, the directions of a layer side by side.
+            x: inputs (time, batch, input_size).
+            state: for each state of the cell one tensor (layers * directions, batch, size).
+            lengths: int64 (batch,) or None.
+            resets: bool (time, batch) or None.
+
+        Returns:
+            The outputs (time, batch, size * directions), 0 in the padding, and the final states in the shape of
+            `state`.
+        """
+        if lengths is not None:
+            # The padding may hold anything, NaN too, which a product with 0 would not keep out of the gradients.
+            x = x.masked_fill(padding(lengths, len(x)), 0)
+        entering = list(zip(*(part.unbind(0) for part in state), strict=True))
+        finals: list[States] = []
+        for first in range(0, len(cells), self.directions):
+            training = cells[first].training
+            inputs = x
+            if first and self.dropout:
+                inputs = F.dropout(inputs, self.dropout, training)
+            if self.input_dropout and training:
+                inputs = inputs * dropout_mask(inputs.shape[1], inputs.shape[2], self.input_dropout, inputs)
+            outputs = []
+            for place in range(first, first + self.directions):
+                backwards = place > first
+                y, final = self._run_cell(cells[place], inputs, entering[place], lengths, resets, backwards)
+                outputs.append(y)
+                finals.append(final)
+            y = outputs[0] if self.directions == 1 else torch.cat(outputs, -1)
+            x = x + y if self.residual and x.shape == y.shape else y
+        return x, tuple(torch.stack(parts) for parts in zip(*finals, strict=True))
+
+    def _run_cell(
+        self,
+        cell: Cell,
+        x: Tensor,
+        state: States,
+        lengths: Tensor | None,
+        resets: Tensor | None,
+        backwards: bool,
+    ) -> tuple[Tensor, States]:
+        if backwards:
+            x = reverse(x, lengths)
+            resets = reverse_resets(resets, lengths) if resets is not None else None
+        engine, _ = self.choose(cell)
+        if engine == "aten":
+            y, state = aten.run(cell, x, state, lengths=lengths, resets=resets)
+        else:
+            mask = None
+            if self.recurrent_dropout and cell.training:
+                mask = dropout_mask(x.shape[1], cell.hidden_size, self.recurrent_dropout, x)
+            y, state = reference.run(
+                cell,
+                x,
+                state,
+                lengths=lengths,
+                resets=resets,
+                recurrent_mask=mask,
+                zoneout=self.zoneout if any(self.zoneout) else None,
+            )
+        return (reverse(y, lengths) if backwards else y), state
