@@ -68,7 +68,8 @@ class Columns:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
         """From what `to_json` gave."""
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**fields)
 
 
 def find_columns(table: Table, asked: Columns) -> Columns:
@@ -84,7 +85,8 @@ def find_columns(table: Table, asked: Columns) -> Columns:
     found = replace(asked, time=time, series=series)
     if series is not None and len(found.targets) > 1:
         raise OptionError(
-            f"--series {series} with {len(found.targets)} targets: a table with a column of series names has one target column"
+            f"--series {series} with {len(found.targets)} targets: "
+            "a table with a column of series names has one target column"
         )
     return found if found.targets else replace(found, targets=_find_targets(table, found))
 
@@ -125,13 +127,13 @@ def _find_time(table: Table, asked: Columns) -> tuple[str, ...]:
         return by_name["date"], by_name["time"]
     named = [by_name[n] for n in _TIME_NAMES if n in by_name]
     dated = [n for n in free if looks_like_times(table, n)]
-    chosen = next((n for n in named if n in dated), None) or (dated or named or [None])[0]
-    if chosen is None:
+    candidates = [n for n in named if n in dated] or dated or named
+    if not candidates:
         raise table.error(
             f"no column holds times; the columns are {', '.join(table.names[:12])}",
             hint="Name the time column with --time",
         )
-    return (chosen,)
+    return (candidates[0],)
 
 
 def _is_clock(table: Table, name: str) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from steploom.data.frequency import MONTHLY, fixed_step, grid_positions
+from steploom.data.frequency import fixed_step, grid_positions
 
 __all__ = ["FrequencyProblem", "anchors", "find_frequency"]
 
@@ -124,7 +124,7 @@ def _calendar_frequency(times: Times, series: Ints, steps: Ints) -> str | None:
         ),
         0,
     )
-    if not months or rest.any() or len(np.unique(days)) == 1 and months < 12:
+    if not months or rest.any() or (len(np.unique(days)) == 1 and months < 12):
         return None
     at_start = times.astype("datetime64[M]").astype("datetime64[ns]") == times.astype("datetime64[D]")
     after = times.astype("datetime64[D]") + 1
@@ -178,7 +178,8 @@ def _check_one_step_throughout(times: Times, steps: Ints, series: Ints, rows: In
         row = int(rows[starts[runs[0]]])
         other = _alias(int(steps[starts[runs[0]]]), times[row])
         raise FrequencyProblem(
-            f"the step changes: most rows step by {_alias(step, times[0])}, from here {lengths[runs[0]]} rows by {other}",
+            f"the step changes: most rows step by {_alias(step, times[0])}, "
+            f"from here {lengths[runs[0]]} rows by {other}",
             row,
         )
 

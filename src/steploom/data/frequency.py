@@ -48,7 +48,7 @@ def check_frequency(text: str) -> str:
     modern = {"M": "MS", "Q": "QS", "Y": "YS", "A": "YS"}.get(modern, modern)
     try:
         offset = to_offset(modern)
-        if offset is not None and offset.n > 0 and _is_gridded(offset):
+        if offset.n > 0 and _is_gridded(offset):
             return str(offset.freqstr)
     except ValueError:
         pass
@@ -73,11 +73,12 @@ def fixed_step(frequency: str) -> int | None:
 
 
 def time_grid(start: np.datetime64, frequency: str, count: int, first: int = 0) -> Times:
-    """Times `first` .. `first` + `count` - 1 of the grid whose number 0 is `start`, datetime64[ns]; `first` may be < 0."""
+    """Times `first` to `first` + `count` - 1 of the grid that starts at `start`, datetime64[ns]; `first` may be < 0."""
     step = fixed_step(frequency)
-    origin = np.datetime64(start, "ns")
+    origin = start.astype("datetime64[ns]")
     if step is not None:
-        return origin + np.arange(first, first + count) * np.timedelta64(step, "ns")
+        fixed: Times = origin + np.arange(first, first + count) * np.timedelta64(step, "ns")
+        return fixed
     offset = to_offset(frequency)
     begin = pd.Timestamp(origin) + first * offset if first else pd.Timestamp(origin)
     times: Times = pd.date_range(begin, periods=count, freq=offset).to_numpy().astype("datetime64[ns]")

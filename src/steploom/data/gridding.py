@@ -40,7 +40,8 @@ class GridRows:
     @property
     def shifts(self) -> Ints:
         """(series + 1,) where each grid begins when they stand one behind the other."""
-        return np.r_[0, np.cumsum(self.lengths)]
+        shifts: Ints = np.concatenate([[0], np.cumsum(self.lengths)])
+        return shifts
 
     def spread(self, values: FloatArray) -> FloatArray:
         """Values (rows, columns) on the grids of all series one behind the other, NaN where there is no row."""

@@ -1,31 +1,43 @@
-"""Which rows of a series set are learnt from, which validate, and at which rows forecasts start.
+"""Which rows of a series set are learnt from and which validate.
 
 An origin is the first row that is forecast: the forecast may use rows before it and none from it on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
+from steploom.data.series import Series, SeriesSet
 from steploom.errors import DataError
-from steploom.data.series import FloatArray, Series, SeriesSet
 
-__all__ = ["Rows", "mean_seasonal_change", "rolling_origins", "split_by_time"]
+__all__ = ["Rows", "Split", "default_context", "split_by_time"]
 
 Rows = list[tuple[int, int]]
 """For each series the rows [first, stop) whose values are forecast; the context before `first` may lie outside."""
 
+_LONGEST_DEFAULT = 336
+
 
 @dataclass(frozen=True)
 class Split:
-    """Rows to learn from and rows to validate on, one pair a series. A window belongs to the part that holds ALL its
-    forecast rows."""
+    """Rows to learn from and rows to validate on, one pair a series.
+
+    A window belongs to the part that holds all its forecast rows.
+    """
 
     train: Rows
     valid: Rows
+
+
+def default_context(data: SeriesSet, horizon: int) -> int:
+    """The rows a forecast looks back when the user does not say: at least two horizons and, up to 336 rows, four of the
+    shortest season and one of the longest; less where the longest series is too short for a window to learn from and
+    one to validate on, but never less than the horizon."""
+    wanted = [2 * horizon]
+    if data.seasons:
+        wanted += [n for n in (4 * data.seasons[0], *data.seasons) if n <= _LONGEST_DEFAULT]
+    longest = max(len(series) for series in data)
+    return max(horizon, min(max(wanted), longest - 3 * horizon))
 
 
 def split_by_time(data: SeriesSet, context: int, horizon: int, fraction: float = 0.1) -> Split:
@@ -40,7 +52,7 @@ def split_by_time(data: SeriesSet, context: int, horizon: int, fraction: float =
     for series in data:
         length = len(series)
         if length < context + horizon:
-            raise too_short(series, context, horizon)
+            raise _too_short(series, context, horizon)
         held_out = max(horizon, round(length * fraction)) if fraction > 0 else 0
         if length - held_out < context + horizon:
             held_out = horizon if length >= context + 2 * horizon and fraction > 0 else 0
@@ -49,27 +61,27 @@ def split_by_time(data: SeriesSet, context: int, horizon: int, fraction: float =
     return Split(train, valid)
 
 
-def too_short(series: Series, context: int, horizon: int) -> DataError:
-    """The error about a series that has not one window."""
+def split_at(data: SeriesSet, begins: list[int], context: int, horizon: int) -> Split:
+    """The rows from `begins` on validate.
+
+    Raises:
+        DataError: a series has fewer than context + horizon rows before; or none has a horizon of rows to validate on.
+    """
+    train, valid = [], []
+    for series, begin in zip(data, begins, strict=True):
+        if 0 < begin < context + horizon:
+            raise _too_short(series, context, horizon, begin)
+        first = max(begin, context)
+        train.append((context, max(context, begin)))
+        valid.append((first, max(first, len(series))))
+    if all(stop - first < horizon for first, stop in valid):
+        raise DataError(f"the validation file has no series with {horizon} rows, the horizon")
+    return Split(train, valid)
+
+
+def _too_short(series: Series, context: int, horizon: int, length: int | None = None) -> DataError:
     return DataError(
-        f"series '{series.id}' has {len(series)} rows; a context of {context} and a horizon of {horizon} need "
-        f"at least {context + horizon}",
+        f"series '{series.id}' has {len(series) if length is None else length} rows from its first to its last value; "
+        f"a context of {context} and a horizon of {horizon} need at least {context + horizon}",
         hint="Give more rows, or a shorter --context or --horizon",
     )
-
-
-def rolling_origins(first: int, stop: int, horizon: int, every: int) -> range:
-    """Origins `first`, `first` + `every`, ... as long as a whole horizon lies before row `stop`."""
-    return range(first, max(first, stop - horizon + 1), every)
-
-
-def mean_seasonal_change(target: FloatArray, season: int) -> float:
-    """Mean |y[t] - y[t - season]| over the pairs that were both measured; NaN where there is none. Scales MASE."""
-    change = np.abs(target[season:] - target[:-season]) if season < len(target) else np.empty(0)
-    change = change[np.isfinite(change)]
-    return float(change.mean()) if len(change) else float("nan")
-
-
-def starts_with_context(series: Sequence[Series], context: int) -> list[int]:
-    """For each series the first row that has a whole context before it."""
-    return [min(context, len(s)) for s in series]

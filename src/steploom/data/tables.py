@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from steploom.data.gridding import GridRows, cut_series
 from steploom.data.series import FloatArray, SeriesSet
 from steploom.data.table_group import TableGroup
 from steploom.data.timestamps import read_times
-from steploom.errors import DataError
 
 __all__ = ["Learnt", "SeriesTable", "read_series"]
 
@@ -170,7 +169,9 @@ def _check_order(
         more = f", and so do {len(wrong) - 1} more rows" if len(wrong) > 1 else ""
         hint = "Keep one row a time; at the end of daylight saving time write UTC"
         if columns.series is None:
-            hint = f"Keep one row a time. If the table holds several series, name the column that tells them apart with --series"
+            hint = (
+                "Keep one row a time; if the table holds several series, name their column with --series"
+            )
         raise tables.error(f"the time {now}{of} stands twice (also in {previous}){more}", int(order[here]), hint=hint)
     raise tables.error(
         f"the rows{of} are not sorted by time: {now} comes after {before} ({previous})",
@@ -201,7 +202,8 @@ def _lay_out(
         irregular = np.flatnonzero(~regular)
         if len(irregular) > len(times) / 2:
             raise tables.error(
-                f"{len(irregular)} of {len(times)} rows lie off the grid of {frequency}, this one at {_stamp(times[irregular[0]])}",
+                f"{len(irregular)} of {len(times)} rows lie off the grid of {frequency}, "
+                f"this one at {_stamp(times[irregular[0]])}",
                 int(order[irregular[0]]),
                 hint="Check --frequency, and that the file has the step of the training data",
             )

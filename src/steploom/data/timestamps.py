@@ -23,7 +23,7 @@ _ISO = re.compile(r"\d{4}-\d{1,2}(-\d{1,2}([ T]\d{1,2}(:\d{2}(:\d{2}([.,]\d+)?)?
 _YEAR_FIRST = re.compile(r"\d{4}([/.])\d{1,2}\1\d{1,2}" + _TIME_OF_DAY)
 _YEAR_LAST = re.compile(r"(\d{1,2})([/.-])(\d{1,2})\2\d{4}" + _TIME_OF_DAY)
 _DIGITS = {4: "%Y", 6: "%Y%m", 8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
-_EPOCHS = {10: "s", 13: "ms", 16: "us", 19: "ns"}
+_EPOCHS = {10: 10**9, 13: 10**6, 16: 10**3, 19: 1}
 _PARTS = ("year", "month", "day", "hour", "minute", "second")
 
 
@@ -116,7 +116,8 @@ def _text_times(table: Table, name: str, texts: pa.Array) -> Times:
         if text in MISSING:
             raise table.error("the time is missing", index=index, column=name, hint="Remove the row")
         raise table.error(f"expected a date and time, found {shown(text)}", index=index, column=name, hint=_HINT)
-    return times[codes]
+    result: Times = times[codes]
+    return result
 
 
 def _assembled_times(table: Table, columns: Sequence[str]) -> Times:
@@ -197,9 +198,9 @@ def _parse_digits(text: str) -> np.datetime64:
     format = "%Y%m%d%H" if length == 10 and text[:2] in ("19", "20") else _DIGITS.get(length)
     try:
         if format is not None and 1678 <= int(text[:4]) <= 2261:
-            return pd.to_datetime(text, format=format).to_datetime64().astype("datetime64[ns]")
+            return np.datetime64(pd.to_datetime(text, format=format).isoformat(), "ns")
         if length in _EPOCHS:
-            return np.datetime64(int(text), _EPOCHS[length]).astype("datetime64[ns]")
+            return np.datetime64(int(text) * _EPOCHS[length], "ns")
     except ValueError:
         pass
     return np.datetime64("NaT", "ns")

@@ -1,0 +1,198 @@
+"""Rolling origins: forecasts from many points of the past, set beside what was measured and beside naive methods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from steploom.data.series import FloatArray, SeriesSet, TimeArray
+from steploom.errors import DataError
+from steploom.models.seasonal_naive import last_value, seasonal_naive
+from steploom.tasks.forecast_metrics import QUANTILES, forecast_metrics
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "Backtest",
+    "ForecastFunction",
+    "Forecasts",
+    "Origins",
+    "csv_text",
+    "forecast_frame",
+    "rolling_origins",
+    "write_frame",
+]
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Origins:
+    """Where forecasts start.
+
+    Attributes:
+        series: (windows,) the number of the series in its set.
+        rows: (windows,) the first row that is forecast; a forecast may use the rows before it and none from it on.
+    """
+
+    series: Ints
+    rows: Ints
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True)
+class Forecasts:
+    """What was forecast at each origin.
+
+    Attributes:
+        mean: (windows, horizon).
+        quantiles: (windows, horizon, 9) at the levels 0.1 to 0.9, rising.
+    """
+
+    mean: FloatArray
+    quantiles: FloatArray
+
+
+ForecastFunction = Callable[[SeriesSet, Origins], Forecasts]
+
+
+def rolling_origins(data: SeriesSet, begins: Sequence[int], context: int, horizon: int, every: int) -> Origins:
+    """Origins every `every` rows from `begins` on: those with a whole context before and a whole horizon after.
+
+    Args:
+        data: the series.
+        begins: for each series the first possible origin; may lie outside the series.
+        context, horizon, every: in rows.
+
+    Raises:
+        DataError: not one origin fits.
+    """
+    series, rows = [], []
+    for i, (one, begin) in enumerate(zip(data, begins, strict=True)):
+        skipped = max(0, -(-(context - begin) // every))
+        own = np.arange(begin + skipped * every, len(one) - horizon + 1, every)
+        series.append(np.full(len(own), i))
+        rows.append(own)
+    origins = Origins(np.concatenate(series).astype(np.int64), np.concatenate(rows).astype(np.int64))
+    if not len(origins):
+        longest = max(len(one) - max(0, begin) for one, begin in zip(data, begins, strict=True))
+        raise DataError(
+            f"there is no origin to forecast from: a forecast needs {context} rows before it and {horizon} rows "
+            f"to compare with, and the longest series has {longest}",
+            hint="Give a longer file, or what came before it with --history",
+        )
+    return origins
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """Forecasts at rolling origins with what was measured.
+
+    Attributes:
+        data: the series.
+        origins: where the forecasts start.
+        forecasts: what was forecast.
+        actual: (windows, horizon), NaN where not measured.
+    """
+
+    data: SeriesSet
+    origins: Origins
+    forecasts: Forecasts
+    actual: FloatArray
+
+    @classmethod
+    def run(cls, forecaster: ForecastFunction, data: SeriesSet, origins: Origins, horizon: int) -> Backtest:
+        """Forecasts at all origins."""
+        steps = np.arange(horizon)
+        actual = np.empty((len(origins), horizon))
+        for i, series in enumerate(data):
+            own = origins.series == i
+            actual[own] = series.target[origins.rows[own][:, None] + steps]
+        return cls(data, origins, forecaster(data, origins), actual)
+
+    def metrics(self, scale: FloatArray) -> dict[str, float]:
+        """The scores of the forecasts.
+
+        Args:
+            scale: (series,) the scale of MASE.
+        """
+        f = self.forecasts
+        return forecast_metrics(self.actual, f.mean, f.quantiles, self.origins.series, scale)
+
+    def baselines(self, scale: FloatArray) -> dict[str, dict[str, float]]:
+        """The scores of the seasonal naive methods at the same origins; of the last value where there is no season."""
+        horizon = self.actual.shape[1]
+        result = {}
+        for season in self.data.seasons or (0,):
+            naive = np.empty_like(self.actual)
+            for i, series in enumerate(self.data):
+                own = self.origins.series == i
+                rows = self.origins.rows[own]
+                naive[own] = (
+                    seasonal_naive(series.target, rows, horizon, season)
+                    if season
+                    else last_value(series.target, rows, horizon)
+                )
+            name = f"seasonal_naive_{season}" if season else "last_value"
+            result[name] = forecast_metrics(self.actual, naive, None, self.origins.series, scale)
+        return {name: scores for name, scores in result.items() if scores}
+
+    def frame(self) -> pd.DataFrame:
+        """All forecasts: a row a series, origin and time."""
+        return forecast_frame(self.data, self.origins, self.forecasts, with_origin=True)
+
+
+def forecast_frame(data: SeriesSet, origins: Origins, forecasts: Forecasts, with_origin: bool) -> pd.DataFrame:
+    """Forecasts as a table with the columns series, (origin,) time, mean, q0.1 to q0.9; the names are the user's."""
+    import pandas as pd
+
+    count, horizon = forecasts.mean.shape
+    ids = np.array([s.id for s in data], dtype=object)
+    times = np.empty((count, horizon), "datetime64[ns]")
+    for i, series in enumerate(data):
+        own = np.flatnonzero(origins.series == i)
+        if len(own):
+            grid = data.times(series, 0, int(origins.rows[own].max()) + horizon)
+            times[own] = grid[origins.rows[own][:, None] + np.arange(horizon)]
+    columns: dict[str, Any] = {data.series_name: np.repeat(ids[origins.series], horizon)}
+    if with_origin:
+        columns["origin"] = np.repeat(times[:, 0], horizon)
+    columns[data.time] = times.reshape(-1)
+    columns["mean"] = forecasts.mean.reshape(-1)
+    for i, level in enumerate(QUANTILES):
+        columns[f"q{level}"] = forecasts.quantiles[:, :, i].reshape(-1)
+    return pd.DataFrame(columns)
+
+
+def write_frame(frame: pd.DataFrame, path: Path) -> None:
+    """Writes forecasts as CSV, or as Parquet where the name ends in .parquet. Times look like 2014-12-31 23:00:00."""
+    if path.suffix == ".parquet":
+        frame.to_parquet(path, index=False)
+        return
+    path.write_text(csv_text(frame), encoding="utf-8")
+
+
+def csv_text(frame: pd.DataFrame) -> str:
+    """Forecasts as CSV; dates alone where no time has hours."""
+    frame = frame.copy()
+    for name in frame.columns:
+        if frame[name].dtype.kind == "M":
+            frame[name] = stamps(frame[name].to_numpy())
+    return str(frame.to_csv(index=False, float_format="%.9g"))
+
+
+def stamps(times: TimeArray) -> npt.NDArray[np.str_]:
+    """Times as text, no finer than needed: days where every time is midnight, else seconds, else nanoseconds."""
+    days, seconds = times.astype("datetime64[D]"), times.astype("datetime64[s]")
+    if (days == times).all():
+        return np.datetime_as_string(days)
+    text = np.datetime_as_string(seconds if (seconds == times).all() else times)
+    return np.char.replace(text, "T", " ")

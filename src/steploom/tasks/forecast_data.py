@@ -1,0 +1,262 @@
+"""From the user's files and options to what is trained on, validated on and scored."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from steploom.data.columns import Columns
+from steploom.data.frequency import check_frequency, grid_positions
+from steploom.data.history import continue_from, series_from_json, series_to_json, tail
+from steploom.data.origins import Split, default_context, split_at, split_by_time
+from steploom.data.series import FloatArray, Series, SeriesSet
+from steploom.data.tables import Learnt, SeriesTable, read_series
+from steploom.data.timestamps import parse_times
+from steploom.errors import DataError, OptionError
+from steploom.tasks.forecast_metrics import mean_seasonal_change
+
+if TYPE_CHECKING:
+    from steploom.tasks.forecast import EvaluateOptions, ForecastOptions
+
+__all__ = ["Past", "Source", "TrainingData", "read_source", "read_training_data"]
+
+words = logging.getLogger("steploom")
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a forecast is scored on: series, and for each the first row of the part that is scored."""
+
+    data: SeriesSet
+    begins: list[int]
+
+
+@dataclass(frozen=True)
+class Past:
+    """What is kept of the training data: how tables are read, and the end of each series.
+
+    Attributes:
+        learnt: columns, frequency and categories.
+        series: the last rows of each series.
+        scales: the scale of MASE of each series by name.
+        layout: the training data's names and categories, without series.
+    """
+
+    learnt: Learnt
+    series: list[Series]
+    scales: dict[str, float]
+    layout: SeriesSet
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        layout = self.layout
+        return {
+            **self.learnt.to_json(),
+            "names": {
+                "time": layout.time,
+                "series": layout.series_name,
+                "target": layout.target,
+                "past": list(layout.past),
+                "known": list(layout.known),
+            },
+            "series": [{**series_to_json(s), "scale": _or_none(self.scales[s.id])} for s in self.series],
+        }
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Past:
+        """From what `to_json` gave."""
+        learnt, names = Learnt.from_json(values), values["names"]
+        layout = SeriesSet(
+            [],
+            learnt.frequency,
+            names["time"],
+            names["series"],
+            names["target"],
+            tuple(names["past"]),
+            tuple(names["known"]),
+            learnt.columns.static,
+            tuple(learnt.levels[name] for name in learnt.columns.static),
+        )
+        series = [series_from_json(s) for s in values["series"]]
+        scales = {s["id"]: float("nan") if s["scale"] is None else s["scale"] for s in values["series"]}
+        return cls(learnt, series, scales, layout)
+
+    def scale_of(self, source: Source) -> FloatArray:
+        """(series,) the scale of MASE: from the training part; of a new series, from before its scored part."""
+        season = season_of(source.data)
+        return np.array(
+            [
+                self.scales[series.id]
+                if series.id in self.scales
+                else mean_seasonal_change(series.target[: max(0, begin)], season)
+                for series, begin in zip(source.data, source.begins, strict=True)
+            ]
+        )
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What training needs.
+
+    Attributes:
+        data: the training series, with the rows of the validation file behind them.
+        split: the rows to learn from and to validate on.
+        context: rows a forecast looks back.
+        past: what is kept.
+        valid: the validation part, None where it has no rows.
+        test: the test part, None without a test file.
+    """
+
+    data: SeriesSet
+    split: Split
+    context: int
+    past: Past
+    valid: Source | None
+    test: Source | None
+
+
+def read_training_data(
+    options: ForecastOptions, train: Sequence[Path], valid: Path | None, test: Path | None
+) -> TrainingData:
+    """Reads and checks all files.
+
+    Raises:
+        DataError, OptionError: see `steploom.data.tables.read_series`.
+    """
+    asked = Columns(
+        options.time, options.series, options.target, options.past_covariates, options.known_covariates, options.static
+    )
+    frequency = check_frequency(options.frequency) if options.frequency else None
+    table = read_series(train, asked, frequency)
+    _say(table)
+    whole = table
+    if valid is not None:
+        whole = read_series([*train, valid], table.learnt)
+        _say(read_series([valid], table.learnt, need_values=False))
+    check_counts(whole, options.output)
+    context = options.context or default_context(table.data, options.horizon)
+    if valid is None:
+        split = split_by_time(whole.data, context, options.horizon, options.valid_share)
+    else:
+        split = split_at(whole.data, whole.begins, context, options.horizon)
+    tested = None
+    if test is not None:
+        tested = read_series([*train, *([valid] if valid else []), test], table.learnt)
+        check_counts(tested, options.output)
+        _say(read_series([test], table.learnt, need_values=False))
+    season = season_of(table.data)
+    scales = {s.id: mean_seasonal_change(s.target, season) for s in table.data}
+    for series in whole.data:
+        scales.setdefault(series.id, float("nan"))
+    rows = context + options.horizon + max([season, *whole.data.seasons])
+    kept = [tail(series, rows, whole.data.frequency) for series in whole.data]
+    past = Past(table.learnt, kept, scales, whole.data.with_series([]))
+    has_valid = any(stop - first >= options.horizon for first, stop in split.valid)
+    return TrainingData(
+        whole.data,
+        split,
+        context,
+        past,
+        Source(whole.data, [first for first, _ in split.valid]) if has_valid else None,
+        Source(tested.data, tested.begins) if tested is not None else None,
+    )
+
+
+def read_source(past: Past, file: Path, options: EvaluateOptions, context: int) -> Source:
+    """The file to be scored, with what came before it: `--history`, or else the kept end of the training data.
+
+    Raises:
+        DataError: a file cannot be used.
+        OptionError: `--start` is no time.
+    """
+    table = read_series([file], past.learnt, need_values=False)
+    check_step(table)
+    _say(table)
+    if options.history is not None:
+        joined = read_series([options.history, file], past.learnt, need_values=False)
+        source = Source(joined.data, joined.begins)
+    else:
+        data, begins, count = continue_from(past.series, table.data, table.begins, context // 2)
+        if count:
+            words.info(f"{count} of {len(data)} series go on from the training data, which is their context")
+        source = Source(data, begins)
+    return Source(source.data, _not_before(source, options.start)) if options.start else source
+
+
+def read_to_predict(past: Past, file: Path | None, context: int) -> SeriesSet:
+    """The series to forecast on from: those of `file`, with the end of the training data before it; or that end alone.
+
+    Raises:
+        DataError: the file cannot be used.
+    """
+    if file is None:
+        return past.layout.with_series(past.series)
+    table = read_series([file], past.learnt, need_values=False)
+    check_step(table)
+    _say(table)
+    data, _, count = continue_from(past.series, table.data, table.begins, context // 2)
+    if count:
+        words.info(f"{count} of {len(data)} series go on from the training data")
+    return data
+
+
+def season_of(data: SeriesSet) -> int:
+    """The season whose naive forecast scales MASE: the shortest, or one step."""
+    return data.seasons[0] if data.seasons else 1
+
+
+def check_counts(table: SeriesTable, output: str) -> None:
+    """Counts are whole numbers from 0 on."""
+    if output != "negative_binomial":
+        return
+    for series in table.data:
+        values = series.target
+        wrong = np.flatnonzero((values < 0) | (values != np.floor(values)) & np.isfinite(values))
+        if len(wrong):
+            time = table.data.times(series, int(wrong[0]), 1)[0]
+            raise DataError(
+                f"--output negative_binomial is for counts 0, 1, 2, ...; series '{series.id}' has {values[wrong[0]]:g} "
+                f"at {str(time.astype('datetime64[s]')).replace('T', ' ')}",
+                file=table.files[0] if len(table.files) == 1 else None,
+                column=table.data.target if table.learnt.columns.series else series.id,
+                hint="Choose another --output",
+            )
+
+
+def check_step(table: SeriesTable) -> None:
+    """A later table must have the step of the training data, not only rows on its grid."""
+    for series in table.data:
+        measured = np.flatnonzero(np.isfinite(series.target))
+        if len(measured) >= 10 and np.diff(measured).min() > 1:
+            raise DataError(
+                f"the model was trained on data with the frequency {table.data.frequency}; "
+                f"series '{series.id}' steps by {np.diff(measured).min()} of these",
+                file=table.files[0],
+                hint="Give data of the same frequency",
+            )
+
+
+def _not_before(source: Source, start: str) -> list[int]:
+    times = parse_times([start])
+    if np.isnat(times[0]):
+        raise OptionError(f"--start: expected a time such as 2014-01-01 or '2014-01-01 06:00', found '{start}'")
+    begins = []
+    for series, begin in zip(source.data, source.begins, strict=True):
+        position, on_grid = grid_positions(times, series.start, source.data.frequency)
+        begins.append(max(begin, int(position[0]) + (not on_grid[0])))
+    return begins
+
+
+def _say(table: SeriesTable) -> None:
+    files = ", ".join(file.name for file in table.files)
+    for note in table.notes:
+        words.info(f"{files}: {note}")
+
+
+def _or_none(value: float) -> float | None:
+    return None if value != value else value

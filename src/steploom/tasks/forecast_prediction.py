@@ -1,0 +1,108 @@
+"""Forecasts of what comes after the last value of each series."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from steploom.data.history import pad_front
+from steploom.data.series import Series, SeriesSet
+from steploom.errors import DataError
+from steploom.tasks.forecast_backtest import Forecasts, Origins, forecast_frame
+from steploom.tasks.forecast_data import Past, read_to_predict
+from steploom.tasks.forecast_network import forecast_with
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["ToPlot", "forecasts_to_plot", "predict_next"]
+
+words = logging.getLogger("steploom")
+
+_MOST_PANELS = 6
+
+
+def predict_next(network: Any, past: Past, file: Path | None, context: int, horizon: int) -> pd.DataFrame:
+    """The horizon after the last value of each series, as a table.
+
+    Raises:
+        DataError: the file cannot be used, or a covariate known ahead is missing in the horizon.
+    """
+    data = _long_enough(read_to_predict(past, file, context), context)
+    _check_known(data, data.series, horizon, file)
+    origins = _ends(data)
+    return forecast_frame(data, origins, forecast_with(network, context, horizon)(data, origins), with_origin=False)
+
+
+@dataclass(frozen=True)
+class ToPlot:
+    """What a picture of forecasts shows.
+
+    Attributes:
+        data: the series to draw.
+        origins, forecasts: at most two a series: its last horizon, and the next one.
+        names: what the axes are called: time, value.
+    """
+
+    data: SeriesSet
+    origins: Origins
+    forecasts: Forecasts
+
+
+def forecasts_to_plot(network: Any, past: Past, file: Path | None, context: int, horizon: int) -> ToPlot:
+    """The first series with the forecast of their last horizon, and of the next one where its covariates are known."""
+    data = read_to_predict(past, file, context)
+    data = _long_enough(data.with_series(data.series[:_MOST_PANELS]), context)
+    series, rows = [], []
+    for i, one in enumerate(data):
+        if len(one) - horizon >= context:
+            series.append(i)
+            rows.append(len(one) - horizon)
+        if not data.known or _known_ahead(one, horizon):
+            series.append(i)
+            rows.append(len(one))
+    if not rows:
+        raise DataError("there is nothing to draw: the covariates known ahead are missing", file=file)
+    origins = Origins(np.array(series, np.int64), np.array(rows, np.int64))
+    return ToPlot(data, origins, forecast_with(network, context, horizon)(data, origins))
+
+
+def _ends(data: SeriesSet) -> Origins:
+    return Origins(np.arange(len(data)), np.array([len(s) for s in data], np.int64))
+
+
+def _long_enough(data: SeriesSet, context: int) -> SeriesSet:
+    short = [s.id for s in data if len(s) < context]
+    if short:
+        words.warning(
+            f"{len(short)} of {len(data)} series have fewer rows than the context of {context}, such as '{short[0]}'; "
+            "what came before counts as missing"
+        )
+    return data.with_series([pad_front(s, context, data.frequency) for s in data])
+
+
+def _known_ahead(series: Series, horizon: int) -> bool:
+    ahead = series.known[len(series) : len(series) + horizon]
+    return len(ahead) == horizon and bool(np.isfinite(ahead).all())
+
+
+def _check_known(data: SeriesSet, series: Sequence[Series], horizon: int, file: Path | None) -> None:
+    for one in series if data.known else []:
+        if _known_ahead(one, horizon):
+            continue
+        ahead = one.known[len(one) : len(one) + horizon]
+        missing = np.argwhere(~np.isfinite(ahead))
+        row, column = (int(missing[0, 0]), int(missing[0, 1])) if len(missing) else (len(ahead), 0)
+        time = str(data.times(one, len(one) + row, 1)[0].astype("datetime64[s]")).replace("T", " ")
+        raise DataError(
+            f"series '{one.id}' has no '{data.known[column]}' at {time}; "
+            f"covariates known ahead are needed for all {horizon} rows that are forecast",
+            file=file,
+            column=data.known[column].split("=")[0],
+            hint="Add the rows of the horizon: time and known covariates filled in, the target empty",
+        )
