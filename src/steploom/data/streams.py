@@ -1,0 +1,122 @@
+"""Token batches for language models: contiguous streams with carried state, and lines kept whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from steploom.data.batches import share
+
+__all__ = ["IGNORED", "LineBatches", "StreamBatches"]
+
+IGNORED = -100
+"""The target of a place that counts nowhere: padding."""
+
+
+class StreamBatches:
+    """One running text in parallel columns, read `bptt` steps at a time; the state is carried from batch to batch.
+
+    The text of N tokens is cut into `batch_size` columns of equal length, the last one padded, so that every token is a
+    target exactly once an epoch. The first token of the text is predicted from the token `start`.
+
+    A batch has "input" and "target", int64 (time, columns); padding has the target `IGNORED`.
+
+    Args:
+        tokens: the text (N,).
+        start: the token that the text is taken to follow.
+        batch_size: columns; fewer where the text is shorter.
+        bptt: steps of a batch (the last one of an epoch may have fewer).
+    """
+
+    carries_state = True
+
+    def __init__(self, tokens: Tensor | Sequence[int], start: int, batch_size: int, bptt: int) -> None:
+        tokens = torch.as_tensor(tokens, dtype=torch.long)
+        columns = min(batch_size, len(tokens))
+        self.length = -(-len(tokens) // columns)
+        self.columns, self.bptt = columns, bptt
+        self.tokens = len(tokens)
+        padded = torch.full((columns * self.length,), IGNORED)
+        padded[: len(tokens)] = tokens
+        before = torch.cat([torch.tensor([start]), padded[:-1]])
+        # Padding is read too, as the start token: what is read there reaches no target that counts.
+        before = torch.where(before == IGNORED, start, before)
+        self._target = padded.view(columns, self.length).t().contiguous()
+        self._input = before.view(columns, self.length).t().contiguous()
+
+    def __len__(self) -> int:
+        """Batches an epoch."""
+        return -(-self.length // self.bptt)
+
+    def batch(self, epoch: int, index: int, rank: int = 0, world: int = 1) -> dict[str, Tensor]:
+        """Steps index * bptt to (index + 1) * bptt of this rank's block of columns; every epoch is the same."""
+        steps = slice(index * self.bptt, (index + 1) * self.bptt)
+        columns = share(self.columns, rank, world)
+        return {"input": self._input[steps, columns], "target": self._target[steps, columns]}
+
+
+class LineBatches:
+    """Lines that are independent of each other, each kept whole from <bos> to <eos>, in batches of about equal length.
+
+    A batch has "input" and "target", int64 (time, lines). A line of n tokens is n + 1 targets: its tokens and <eos>.
+    Padding stands behind the line with the target `IGNORED`; nothing carries over from batch to batch.
+
+    Args:
+        lines: the tokens of each line, without the marks.
+        begin, end: the marks.
+        batch_size: lines a batch.
+        seed: of the order of the lines, which is another one each epoch; None: always sorted by length.
+    """
+
+    carries_state = False
+
+    def __init__(
+        self, lines: Sequence[Sequence[int]], begin: int, end: int, batch_size: int, seed: int | None = None
+    ) -> None:
+        self.lengths = torch.tensor([len(line) for line in lines])
+        self.begin, self.end, self.batch_size, self.seed = begin, end, batch_size, seed
+        self.tokens = int(self.lengths.sum()) + len(lines)
+        self._lines = [torch.as_tensor(line, dtype=torch.long) for line in lines]
+        self._order: tuple[int, Tensor] | None = None
+
+    def __len__(self) -> int:
+        """Batches an epoch."""
+        return -(-len(self._lines) // self.batch_size)
+
+    def batch(self, epoch: int, index: int, rank: int = 0, world: int = 1) -> dict[str, Tensor]:
+        """The lines rank::world of batch `index`."""
+        chosen = self._epoch_order(epoch)[index * self.batch_size : (index + 1) * self.batch_size]
+        # All ranks pad to the same length, so that a batch costs each of them the same.
+        time = int(self.lengths[chosen].max()) + 1
+        mine = chosen[rank::world].tolist()
+        inputs = torch.full((time, len(mine)), self.begin)
+        targets = torch.full((time, len(mine)), IGNORED)
+        for column, number in enumerate(mine):
+            line = self._lines[number]
+            inputs[1 : len(line) + 1, column] = line
+            targets[: len(line), column] = line
+            targets[len(line), column] = self.end
+        return {"input": inputs, "target": targets}
+
+    def _epoch_order(self, epoch: int) -> Tensor:
+        """The lines shuffled, then sorted by length within pools of 50 batches, then the batches shuffled."""
+        if self.seed is None:
+            epoch = 0
+        if self._order is not None and self._order[0] == epoch:
+            return self._order[1]
+        if self.seed is None:
+            order = torch.argsort(self.lengths, stable=True)
+        else:
+            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+            shuffled = torch.randperm(len(self._lines), generator=generator)
+            pools = torch.split(shuffled, 50 * self.batch_size)
+            order = torch.cat([pool[torch.argsort(self.lengths[pool], stable=True)] for pool in pools])
+            batches = list(torch.split(order, self.batch_size))
+            # The short batch stays last, so that a batch's place follows from its number.
+            full = len(batches) - (len(batches[-1]) < self.batch_size)
+            places = torch.randperm(full, generator=generator).tolist() + list(range(full, len(batches)))
+            order = torch.cat([batches[place] for place in places])
+        self._order = epoch, order
+        return order

@@ -1,0 +1,219 @@
+"""Text becomes token numbers and back: characters, words, or byte-pair encoding; saved as JSON."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar
+
+from steploom.errors import ModelDirectoryError, OptionError
+
+__all__ = [
+    "BPEVocabulary",
+    "CharacterVocabulary",
+    "Vocabulary",
+    "WordVocabulary",
+    "learn_vocabulary",
+    "load_vocabulary",
+]
+
+UNKNOWN, BEGIN, END = "<unk>", "<bos>", "<eos>"
+
+
+class Vocabulary(ABC):
+    """A list of tokens and the rule that cuts a text into them. The number of a token is its place in the list.
+
+    Attributes:
+        unit: "characters", "words" or "bpe".
+        unknown: number of the token for what the list lacks; None where nothing can be lacking.
+        begin, end: numbers of the tokens at the two ends of a line, or None where lines are not kept apart.
+    """
+
+    unit: ClassVar[str]
+
+    def __init__(self, tokens: Sequence[str]) -> None:
+        self.tokens = tuple(tokens)
+        self.numbers = {token: number for number, token in enumerate(self.tokens)}
+        self.unknown = self.numbers.get(UNKNOWN)
+        self.begin = self.numbers.get(BEGIN)
+        self.end = self.numbers.get(END)
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    @property
+    def start(self) -> int:
+        """The token that a running text is taken to follow: its first token is predicted from this one."""
+        return next(n for n in (self.begin, self.end, self.numbers.get("\n"), self.unknown, 0) if n is not None)
+
+    @property
+    def marks(self) -> tuple[int, ...]:
+        """Tokens that stand for nothing in a text and must not be generated: unknown and beginning."""
+        return tuple(number for number in (self.unknown, self.begin) if number is not None)
+
+    @abstractmethod
+    def encode(self, text: str) -> list[int]:
+        """The numbers of the tokens of `text`; what the list lacks becomes `unknown`."""
+
+    @abstractmethod
+    def decode(self, numbers: Sequence[int]) -> str:
+        """The text of token numbers."""
+
+    def count_unknown(self, text: str) -> int:
+        """How many tokens of `text` the list lacks. A literal <unk> in the text is a word that the list has."""
+        return 0
+
+    def to_json(self) -> dict[str, Any]:
+        """All that `load_vocabulary` needs."""
+        return {"unit": self.unit, "tokens": list(self.tokens)}
+
+
+class CharacterVocabulary(Vocabulary):
+    """Each Unicode code point is a token."""
+
+    unit = "characters"
+
+    def encode(self, text: str) -> list[int]:
+        """The numbers of the code points."""
+        unknown = self.numbers[UNKNOWN]
+        return [self.numbers.get(character, unknown) for character in text]
+
+    def decode(self, numbers: Sequence[int]) -> str:
+        """The code points; an unknown one becomes U+FFFD, the two ends of a line nothing."""
+        marks = {self.unknown: "�", self.begin: "", self.end: ""}
+        return "".join(marks[n] if n in marks else self.tokens[n] for n in numbers)
+
+    def count_unknown(self, text: str) -> int:
+        """How many code points of `text` the list lacks."""
+        return sum(count for character, count in Counter(text).items() if character not in self.numbers)
+
+
+class WordVocabulary(Vocabulary):
+    """Words stand between spaces; each line end is the token <eos>, as in Mikolov's Penn Treebank."""
+
+    unit = "words"
+
+    def encode(self, text: str) -> list[int]:
+        """The numbers of the words, with <eos> for each line end."""
+        unknown, end = self.numbers[UNKNOWN], self.numbers[END]
+        numbers: list[int] = []
+        lines = text.split("\n")
+        for i, line in enumerate(lines):
+            numbers += [self.numbers.get(word, unknown) for word in line.split()]
+            if i < len(lines) - 1:
+                numbers.append(end)
+        return numbers
+
+    def decode(self, numbers: Sequence[int]) -> str:
+        """The words with a space between two of a line, and each <eos> as a line end."""
+        text = " ".join("\n" if n == self.end else self.tokens[n] for n in numbers if n != self.begin)
+        return text.replace(" \n ", "\n").replace(" \n", "\n").replace("\n ", "\n")
+
+    def count_unknown(self, text: str) -> int:
+        """How many words of `text` the list lacks."""
+        return sum(count for word, count in Counter(text.split()).items() if word not in self.numbers)
+
+
+class BPEVocabulary(Vocabulary):
+    """Byte-pair encoding over bytes (Sennrich et al. 2016; Radford et al. 2019), by the library `tokenizers`.
+
+    Every text has a code, so nothing is unknown. Lines are encoded one by one, with their ends.
+    """
+
+    unit = "bpe"
+
+    def __init__(self, tokenizer: dict[str, Any]) -> None:
+        from tokenizers import Tokenizer
+
+        self.rules = tokenizer
+        self.tokenizer = Tokenizer.from_str(json.dumps(tokenizer))
+        by_number = sorted(self.tokenizer.get_vocab(with_added_tokens=True).items(), key=lambda item: item[1])
+        super().__init__([token for token, _ in by_number])
+
+    @property
+    def start(self) -> int:
+        """The beginning of a line where lines are kept apart, else the token of a line end."""
+        return self.begin if self.begin is not None else self.numbers["Ċ"]
+
+    def encode(self, text: str) -> list[int]:
+        """The numbers of the pieces."""
+        lines = text.splitlines(keepends=True)
+        return [number for piece in self.tokenizer.encode_batch_fast(lines) for number in piece.ids]
+
+    def decode(self, numbers: Sequence[int]) -> str:
+        """The text of the pieces; bytes that make no character become U+FFFD."""
+        return str(self.tokenizer.decode(list(numbers), skip_special_tokens=True))
+
+    def to_json(self) -> dict[str, Any]:
+        """The unit and the tokenizer's own JSON."""
+        return {"unit": self.unit, "tokenizer": self.rules}
+
+
+def learn_vocabulary(
+    texts: Iterable[str], unit: str, *, lines: bool = False, size: int | None = None, min_count: int = 1
+) -> Vocabulary:
+    """The vocabulary of some texts, the most frequent token first.
+
+    Args:
+        texts: running texts, or lines without their ends.
+        unit: "characters", "words" or "bpe".
+        lines: whether each text is a line to be kept apart, with <bos> before and <eos> behind.
+        size: most tokens; the rarest become unknown. For BPE the number of tokens (at least 257), default 8,000.
+        min_count: a token seen less often is unknown. BPE takes it for its merges.
+
+    Raises:
+        OptionError: the size is too small for the unit.
+    """
+    if unit == "bpe":
+        return _learn_bpe(texts, lines, 8000 if size is None else size, min_count)
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(text if unit == "characters" else text.split())
+    marks = [UNKNOWN, *([BEGIN, END] if lines else [END] if unit == "words" else [])]
+    # Marks in the text itself, such as Penn Treebank's <unk>, are the marks.
+    ordered = sorted((token for token in counts if token not in marks), key=lambda token: (-counts[token], token))
+    kept = [token for token in ordered if counts[token] >= min_count]
+    if size is not None:
+        if size <= len(marks):
+            raise OptionError(f"--vocabulary-size: expected more than {len(marks)}, found {size}")
+        kept = kept[: size - len(marks)]
+    if not kept:
+        raise OptionError(f"--min-count: no token stands {min_count} times in the training text")
+    return (CharacterVocabulary if unit == "characters" else WordVocabulary)([*marks, *kept])
+
+
+def _learn_bpe(texts: Iterable[str], lines: bool, size: int, min_count: int) -> BPEVocabulary:
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    marks = [BEGIN, END] if lines else []
+    if size < 257 + len(marks):
+        raise OptionError(f"--vocabulary-size: expected 257 or more for bpe (256 bytes first), found {size}")
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=size,
+        min_frequency=min_count,
+        special_tokens=marks,
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    pieces = (line for text in texts for line in text.splitlines(keepends=True))
+    tokenizer.train_from_iterator(pieces, trainer)
+    return BPEVocabulary(json.loads(tokenizer.to_str()))
+
+
+def load_vocabulary(saved: dict[str, Any]) -> Vocabulary:
+    """The vocabulary that `Vocabulary.to_json` described.
+
+    Raises:
+        ModelDirectoryError: the description is not one.
+    """
+    try:
+        if saved["unit"] == "bpe":
+            return BPEVocabulary(saved["tokenizer"])
+        return {"characters": CharacterVocabulary, "words": WordVocabulary}[saved["unit"]](saved["tokens"])
+    except (KeyError, TypeError) as error:
+        raise ModelDirectoryError(f"vocabulary.json is no vocabulary: {error!r} is missing or wrong") from None
