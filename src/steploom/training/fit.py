@@ -53,6 +53,7 @@ def fit(
     directory: Path,
     describe: Callable[[float], dict[str, float]] = lambda loss: {},
     resume: bool = False,
+    longer: bool = False,
     progress: bool = True,
 ) -> FitResult:
     """Trains `network` in place; on return it holds the best weights, on the CPU.
@@ -68,6 +69,7 @@ def fit(
         directory: an existing folder.
         describe: the mean loss as metrics that people read.
         resume: go on from `directory`/last, if there is a checkpoint.
+        longer: the user asks to train on beyond an early stop.
         progress: a bar on standard error where that is a terminal.
 
     Raises:
@@ -77,7 +79,7 @@ def fit(
     folder = directory / "last"
     folder.mkdir(exist_ok=True)
     state, tensors = (read_checkpoint(folder) if resume else None) or (State(), {})
-    _plan_again(state, options)
+    state.plan_again(options, longer)
     main = is_main_process()
     record = Record(directory, enabled=main)
     best = read_best(folder, state.best_file) if state.best_file else None
@@ -96,22 +98,6 @@ def fit(
     record.log(f"stopped: {state.stopped} after {state.step} steps, {state.seconds:.1f} seconds")
     stopped: Any = state.stopped
     return FitResult(state.epoch, state.step, state.best_loss, stopped, state.seconds, best is not None)
-
-
-def _plan_again(state: State, options: TrainOptions) -> None:
-    """Takes back the end of an earlier run where the options leave something to do."""
-    limit = options.max_minutes
-    goes_on = {
-        "epochs": state.epoch < options.epochs,
-        "time": limit is None or state.seconds < 60 * limit,
-        "patience": options.patience == 0 or state.waited < options.patience,
-        "interrupted": True,
-    }
-    if goes_on.get(state.stopped, False):
-        state.waited = 0 if state.stopped == "epochs" else state.waited
-        state.stopped = ""
-    if state.epoch >= options.epochs:
-        state.stopped = "epochs"
 
 
 def _run(
@@ -142,7 +128,7 @@ def _run(
                 accelerator=options.accelerator,
                 devices=devices,
                 num_nodes=nodes,
-                strategy="ddp_find_unused_parameters_true" if devices * nodes > 1 else "auto",
+                strategy="ddp" if devices * nodes > 1 else "auto",
                 precision=precision,
                 max_epochs=options.epochs - state.epoch,
                 limit_val_batches=0 if valid is None else None,

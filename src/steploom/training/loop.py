@@ -145,7 +145,11 @@ class Loop(pl.LightningModule):
         if self.device.type == "cpu" and not torch.isfinite(counted[0]):
             self._refuse_loss()
         weight = counted[1].to(result.total.dtype)
-        return result.total * self.trainer.world_size / torch.where(weight > 0, weight, torch.ones_like(weight))
+        loss = result.total * self.trainer.world_size / torch.where(weight > 0, weight, torch.ones_like(weight))
+        if self.trainer.world_size > 1:
+            # A parameter that this batch did not use would leave the other processes waiting for its gradient.
+            loss = loss + sum(0.0 * p.sum() for p in self.network.parameters() if p.requires_grad)
+        return loss
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Counts the step, then saves or stops where it is time to."""

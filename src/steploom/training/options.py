@@ -60,7 +60,7 @@ class TrainOptions(Options):
     hidden_size: int = option(128, "size of the cell's first state", common=True, ge=1)
     num_layers: int = option(1, "layers on top of each other", common=True, ge=1)
     dropout: float = option(0.0, "share of the values dropped between layers", common=True, ge=0, lt=1)
-    engine: Literal["auto", "reference", "aten", "native"] = option("auto", "what runs the cell over time")
+    engine: Literal["auto", "reference", "aten"] = option("auto", "what runs the cell over time")
 
     epochs: int = option(20, "passes over the training data", common=True, ge=1)
     max_minutes: float | None = option(None, "stop training after this time, then evaluate", common=True, gt=0)

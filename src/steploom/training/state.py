@@ -12,6 +12,7 @@ from torch import Tensor
 
 from steploom.errors import ModelDirectoryError
 from steploom.training.atomic import write_atomically
+from steploom.training.options import TrainOptions
 
 __all__ = ["CHECKPOINT", "State", "read_best", "read_checkpoint", "write_best", "write_checkpoint"]
 
@@ -52,6 +53,21 @@ class State:
     plateau_waited: int = 0
     plateaus: int = 0
     stopped: str = ""
+
+    def plan_again(self, options: TrainOptions, longer: bool = False) -> None:
+        """Takes back the end of an earlier run where `options` leave something to do; `longer` also takes back an early stop."""
+        limit = options.max_minutes
+        goes_on = {
+            "epochs": self.epoch < options.epochs,
+            "time": limit is None or self.seconds < 60 * limit,
+            "patience": longer or options.patience == 0 or self.waited < options.patience,
+            "interrupted": True,
+        }
+        if goes_on.get(self.stopped, False):
+            self.waited = 0 if longer else self.waited
+            self.stopped = ""
+        if self.epoch >= options.epochs:
+            self.stopped = "epochs"
 
 
 def write_checkpoint(folder: Path, state: State, tensors: dict[str, Any]) -> None:
