@@ -1,7 +1,7 @@
 """Steploom: write one step; run the sequence.
 
-The public names stand here flat. Each is imported when it is first asked for, so that `import steploom` costs nothing: it needs
-neither torch nor pandas.
+The public names stand here flat. Each is imported when it is first asked for, so that `import steploom` costs nothing:
+it needs neither torch nor pandas.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _HOMES = {
     "make_cell": "steploom.cells.registry",
 }
 
-__all__ = [*_HOMES, "__version__"]  # noqa: PLE0604 the names are strings, from the table above
+__all__ = [*_HOMES, "__version__"]
 
 
 def __getattr__(name: str) -> Any:

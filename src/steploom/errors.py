@@ -61,6 +61,6 @@ class DataError(SteploomError):
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:
-    """" Did you mean 'x'?" for the choice that is closest to `name`, or an empty string where none is close."""
+    """ " Did you mean 'x'?" for the choice that is closest to `name`, or an empty string where none is close."""
     found = difflib.get_close_matches(name.lower(), by_lower := {c.lower(): c for c in choices}, n=1, cutoff=0.5)
     return f" Did you mean '{by_lower[found[0]]}'?" if found else ""

@@ -1,7 +1,7 @@
 """Every code block of README, docs and CONTRIBUTING runs.
 
-The blocks of a page run one after the other in one temporary folder: `python` blocks in one namespace, `sh` and `console` blocks in a
-shell (of a `console` block, the lines behind `$ `). A block that is not run says why in a comment above it:
+The blocks of a page run one after the other in one temporary folder: `python` blocks in one namespace, `sh` and
+`console` blocks in a shell (of a `console` block, the lines behind `$ `). A block that is not run says why above it:
 
     <!-- not run: takes an hour -->
 
@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.docs.files import write_files
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +24,8 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "ARCHITECTURE.md",
 RUN = {"python", "sh", "console"}
 SHOWN_ONLY = {"text", "yaml", "json", "csv", "toml"}
 FENCE = re.compile(
-    r"^(?:<!-- not run: *(?P<reason>.*?) *-->\n\n?)?```(?P<language>[^\n]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
+    r"^(?:<!-- not run: *(?P<reason>.*?) *-->\n\n?)?```(?P<language>[^\n]*)\n(?P<code>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
 )
 
 

@@ -15,7 +15,7 @@ __all__ = ["command"]
 
 @click.command("cells", context_settings=HELP_SETTINGS)
 @click.argument("name", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+@click.option("--json", "as_json", is_flag=True, help="print one JSON object on standard output")
 def command(name: str | None, as_json: bool) -> None:
     """List the cells that --cell takes, or show the equations of the one called NAME.
 

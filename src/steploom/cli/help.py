@@ -1,4 +1,4 @@
-"""How help pages look, and the two kinds of commands that click does not have: late imports, and help in two lengths."""
+"""How help pages look, and what click lacks: commands that are imported late, and help in two lengths."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ class Commands(click.Group):
         """Name of a command to a line about it, in the order of the help page."""
 
     @abstractmethod
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order of the help page."""
+
+    @abstractmethod
     def find(self, name: str) -> click.Command:
         """The command called `name`, one of `commands_with_help`."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names, in the order of the help page."""
-        return list(self.commands_with_help())
-
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command called `cmd_name`, or None."""
-        return self.find(cmd_name) if cmd_name in self.commands_with_help() else None
+        return self.find(cmd_name) if cmd_name in self.list_commands(ctx) else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the list without importing a command."""
@@ -42,7 +42,7 @@ class Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """The command that `args` begin with; an unknown one is answered with the nearest."""
-        name, known = args[0], self.commands_with_help()
+        name, known = args[0], self.list_commands(ctx)
         if name.startswith("-"):
             raise click.NoSuchOption(name, ctx=ctx)
         if name not in known:
@@ -72,7 +72,7 @@ class TwoLengthCommand(click.Command):
                     is_eager=True,
                     expose_value=False,
                     callback=_show_all,
-                    help="Show all options and leave.",
+                    help="show all options",
                 )
             )
         return params

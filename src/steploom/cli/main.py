@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from steploom.cli.help import HELP_SETTINGS, Commands
-from steploom.errors import SteploomError
+from steploom.errors import SteploomError, nearest
 
 __all__ = ["COMMANDS", "cli", "main"]
 
@@ -35,31 +35,37 @@ class Steploom(Commands):
     def commands_with_help(self) -> dict[str, str]:
         return COMMANDS
 
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
     def find(self, name: str) -> click.Command:
         command: click.Command = import_module(f"steploom.cli.{name}").command
         return command
 
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, *_: Any, **__: Any) -> NoReturn:
-        """Runs a command and leaves: 0 done, 1 a fault of ours, 2 a user's mistake, 130 Ctrl-C, 141 nobody reads our output."""
+        """Runs a command and leaves: 0 done, 1 our fault, 2 a user's mistake, 130 Ctrl-C, 141 nobody reads."""
         try:
             code = super().main(args, prog_name or "steploom", standalone_mode=False)
             sys.stdout.flush()
         except SteploomError as error:
             code = _complain(str(error))
+        except click.exceptions.NoArgsIsHelpError as error:
+            click.echo(error.format_message(), err=True)
+            code = 2
         except click.ClickException as error:
             context = getattr(error, "ctx", None)
             page = f" `{context.command_path} --help` shows what there is." if context else ""
-            code = _complain(_sentence(error.format_message()) + page)
+            code = _complain(_sentence(_words(error)) + page)
         except BrokenPipeError:
-            # The reader left (`steploom predict ... | head`). Python's own flush at the end must not complain about it either.
+            # The reader left (`steploom predict ... | head`); Python's own flush at the end must not complain either.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             code = 141
         except OSError as error:
             if error.filename is None:
                 raise
             code = _complain(f"{error.filename}: {error.strerror}.")
-        except (click.Abort, KeyboardInterrupt):
-            code = _complain("stopped.", 130)
+        except (click.Abort, KeyboardInterrupt) as error:
+            code = _complain(str(error) or "stopped", 130)
         except Exception:  # noqa: BLE001 the last place where our own faults can be told from a user's mistake
             traceback.print_exc()
             code = _complain(FAULT, 1)
@@ -67,8 +73,16 @@ class Steploom(Commands):
 
 
 def _complain(message: str, code: int = 2) -> int:
-    click.echo(f"steploom: {message}", err=True)
+    click.echo(f"steploom: {_sentence(message)}", err=True)
     return code
+
+
+def _words(error: click.ClickException) -> str:
+    if isinstance(error, click.NoSuchOption) and error.ctx is not None:
+        known = [name for parameter in error.ctx.command.get_params(error.ctx) for name in parameter.opts]
+        hint = nearest(error.option_name, [name for name in known if name.startswith("--")])
+        return f"there is no option {error.option_name}.{hint}"
+    return error.format_message()
 
 
 def _sentence(text: str) -> str:

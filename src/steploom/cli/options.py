@@ -11,7 +11,7 @@ import click
 from pydantic.fields import FieldInfo
 
 from steploom.errors import OptionError, nearest
-from steploom.training.options import Options, flag
+from steploom.training.options import Options, TrainOptions, flag
 
 __all__ = ["click_options", "read_config", "resolve"]
 
@@ -19,12 +19,15 @@ T = TypeVar("T", bound=Options)
 
 
 def click_options(model: type[Options]) -> list[click.Parameter]:
-    """The options of `model` for a command: common ones visible and first, the others for --help-all.
+    """The options of `model` for a command: the common ones first, and of those the task's own.
 
     Values stay text here. pydantic reads them, so that a wrong one gets the same message from every door.
     """
-    made = [_click_option(name, field) for name, field in model.model_fields.items()]
-    return [*sorted(made, key=lambda option: option.hidden)]
+    own = [name for name in model.model_fields if name not in TrainOptions.model_fields]
+    names = [*own, *(name for name in model.model_fields if name not in own)]
+    return [
+        *sorted((_click_option(name, model.model_fields[name]) for name in names), key=lambda option: option.hidden)
+    ]
 
 
 def resolve(model: type[T], given: Mapping[str, Any], config: Mapping[str, Any], config_file: Path | None) -> T:

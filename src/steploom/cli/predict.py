@@ -1,0 +1,38 @@
+"""`steploom predict DIR [DATA]`: what a trained model says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from steploom.cli.files import check_output_file
+from steploom.cli.help import HELP_SETTINGS
+from steploom.cli.model_command import ModelCommand
+from steploom.training.options import Options
+
+__all__ = ["command"]
+
+
+@click.command("predict", cls=ModelCommand, options_of=lambda task: task.PredictOptions, context_settings=HELP_SETTINGS)
+@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("data", required=False, type=click.Path(path_type=Path))
+@click.option("-o", "--out", "file", metavar="FILE", help="where it goes; else, or as -, to standard output")
+@click.option("--cell", help="the model's own cell again, where it was package.module:Class")
+def command(directory: Path, data: Path | None, file: str | None, cell: str | None, options: Options) -> None:
+    """Let the model in DIR predict, from DATA where its task needs some.
+
+    The options are those of the model's task: `steploom predict DIR --help` shows them alone.
+    """
+    out = check_output_file(file, data)
+    from steploom.cli.report import say, working
+    from steploom.tasks.trained import load
+
+    with working():
+        prediction = load(directory, cell=cell).predict(data, **options.model_dump(exclude_unset=True))
+        if out is not None:
+            prediction.write(out)
+    if out is None:
+        click.echo(prediction.text, nl=False)
+    else:
+        say(f"{out} holds the prediction.")

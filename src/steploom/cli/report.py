@@ -1,0 +1,64 @@
+"""What a command says when it is done: words on standard error, results on standard output."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from steploom.tasks.trained import TrainedModel
+
+__all__ = ["print_json", "report_training", "say", "working"]
+
+
+@contextlib.contextmanager
+def working() -> Iterator[None]:
+    """While it works, whatever a library prints goes to standard error: standard output is for results alone."""
+    with contextlib.redirect_stdout(sys.stderr):
+        yield
+
+
+def say(words: str) -> None:
+    """Words for the person, on standard error."""
+    click.echo(words, err=True)
+
+
+def print_json(values: Mapping[str, Any]) -> None:
+    """One JSON object on standard output. A value that is not finite becomes null, which every reader of JSON knows."""
+    click.echo(json.dumps(_finite(values), ensure_ascii=False, allow_nan=False, default=str))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and value - value != 0 else value
+
+
+def report_training(model: TrainedModel, as_json: bool) -> None:
+    """The scores of a training that has ended, where everything is, and what to type next."""
+    if as_json:
+        print_json(model.report)
+        return
+    from steploom.cli.tables import score_table, show
+
+    path, report = model.path, model.report
+    for part in ("validation", "test"):
+        if part in report:
+            show(score_table(f"{part} part", report[part]["metrics"], report[part]["baselines"]))
+            click.echo()
+    how = {"time": "the time was used up", "patience": "the validation loss had stopped falling"}
+    why = f" ({how[report['stopped']]})" if report["stopped"] in how else ""
+    click.echo(f"{path} holds the model: {report['parameters']:,} parameters, {report['epochs']} epochs{why}.")
+    click.echo(f"{path / 'curves.png'} shows how it was trained.")
+    cell = f" --cell {model.task.options.cell}" if ":" in model.task.options.cell else ""
+    data = report["data"][0]
+    click.echo("\nNext:")
+    for command in (f"predict {path}", f"evaluate {path} {data}", f"plot {path}"):
+        click.echo(f"  steploom {command}{cell}")
