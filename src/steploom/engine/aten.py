@@ -8,13 +8,14 @@ kept from the results as `_run_segment` says.
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from steploom.cells.cell import Cell
 from steploom.cells.gru import GRUCell
-from steploom.cells.lstm import LSTMCell, ProjectedLSTMCell
+from steploom.cells.lstm import LSTMCell
 from steploom.cells.simple import RNNCell
 from steploom.engine.lengths import last_step, padding
 
@@ -25,12 +26,10 @@ States = tuple[Tensor, ...]
 # As the argument of a logistic function it gives exactly 0 or 1 in every floating type, and float16 can hold it.
 _SATURATED = 1e4
 
-_LSTM = (LSTMCell, ProjectedLSTMCell)
-
 
 def why_not(cell: Cell) -> str | None:
     """Why PyTorch's kernels cannot run this cell, or None where they can."""
-    if type(cell) not in (RNNCell, *_LSTM, GRUCell):
+    if type(cell) not in (RNNCell, LSTMCell, GRUCell):
         return f"PyTorch has no kernel for {type(cell).__name__}"
     if isinstance(cell, RNNCell) and cell.activation not in (torch.tanh, torch.relu):
         return "PyTorch's simple recurrent kernels know tanh and relu only"
@@ -74,10 +73,10 @@ def _run_segment(cell: Cell, x: Tensor, state: States, lengths: Tensor | None) -
     if lengths is None:
         return _kernel(cell, x, state, weights)
     padded = padding(lengths, len(x))
-    if isinstance(cell, _LSTM):
+    if isinstance(cell, LSTMCell):
         x = torch.cat([x, padded.to(x.dtype)], -1)
         stand_still = weights[0].new_tensor([-_SATURATED, _SATURATED, 0.0, -_SATURATED])
-        column = stand_still.repeat_interleave(len(weights[0]) // 4).unsqueeze(1)
+        column = stand_still.repeat_interleave(cell.hidden_size).unsqueeze(1)
         weights = [torch.cat([weights[0], column], 1), *weights[1:]]
     y, final = _kernel(cell, x, state, weights)
     return y.masked_fill(padded, 0), (last_step(y, state[0], lengths), *final[1:])
@@ -86,22 +85,20 @@ def _run_segment(cell: Cell, x: Tensor, state: States, lengths: Tensor | None) -
 def _weights(cell: Cell) -> list[Tensor]:
     """The cell's own parameters in the order of the kernels; nothing is copied."""
     products = _products(cell)
-    weights: list[Tensor] = [product.weight for product in products]
-    biases: list[Tensor | None] = [product.bias for product in products[:2]]
-    weights[2:2] = [bias for bias in biases if bias is not None]
-    return weights
+    biases: list[Tensor | None] = [product.bias for product in products]
+    return [*(product.weight for product in products), *(bias for bias in biases if bias is not None)]
 
 
-def _products(cell: Cell) -> list[nn.Linear]:
-    """The cell's products with the input, with the state, and, where it has one, the projection."""
-    return [getattr(cell, name) for name in ("input", "recurrent", "projection") if hasattr(cell, name)]
+def _products(cell: Cell) -> tuple[nn.Linear, nn.Linear]:
+    """The cell's products with the input and with the state."""
+    return cast(nn.Linear, cell.input), cast(nn.Linear, cell.recurrent)
 
 
 def _kernel(cell: Cell, x: Tensor, state: States, weights: list[Tensor]) -> tuple[Tensor, States]:
     # The kernels keep what a gradient needs only when told that they train; without dropout this changes no value.
     options = (len(weights) > 3, 1, 0.0, torch.is_grad_enabled(), False, False)
     entering = [part.unsqueeze(0) for part in state]
-    if isinstance(cell, _LSTM):
+    if isinstance(cell, LSTMCell):
         y, h, c = torch.lstm(x, entering, weights, *options)
         return y, (h.squeeze(0), c.squeeze(0))
     if isinstance(cell, GRUCell):

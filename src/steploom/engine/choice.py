@@ -10,7 +10,7 @@ from steploom.cells.cell import Cell
 from steploom.engine import aten
 from steploom.errors import OptionError, nearest
 
-__all__ = ["ENGINES", "check_engine", "choose", "use_engine"]
+__all__ = ["ENGINES", "check_engine", "choose", "use_engine", "wanted"]
 
 ENGINES = ("auto", "aten", "reference")
 
@@ -51,6 +51,11 @@ def check_engine(name: str) -> str:
     return name
 
 
+def wanted(engine: str = "auto") -> str:
+    """The engine asked for: `engine`, or where that is "auto", what `use_engine` asks for."""
+    return engine if engine != "auto" else _wanted.get()
+
+
 def choose(cell: Cell, engine: str, needs_reference: str | None = None) -> tuple[str, str]:
     """The engine that runs a cell and why.
 
@@ -65,12 +70,12 @@ def choose(cell: Cell, engine: str, needs_reference: str | None = None) -> tuple
     Raises:
         OptionError: the engine that was asked for by name cannot do this run.
     """
-    wanted = engine if engine != "auto" else _wanted.get()
-    if wanted == "reference":
+    name = wanted(engine)
+    if name == "reference":
         return "reference", "it was asked for"
     obstacle = needs_reference or aten.why_not(cell)
     if obstacle is None:
-        return "aten", "it was asked for" if wanted == "aten" else "PyTorch has a kernel for this cell"
-    if wanted == "aten":
+        return "aten", "it was asked for" if name == "aten" else "PyTorch has a kernel for this cell"
+    if name == "aten":
         raise OptionError(f"The engine 'aten' cannot run this layer: {obstacle}. Use engine='auto' or 'reference'.")
     return "reference", obstacle

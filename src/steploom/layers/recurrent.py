@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
@@ -82,6 +82,12 @@ class Recurrent(nn.Module):
         for place in range(1, num_layers * self.stack.directions):
             first_layer = place < self.stack.directions
             self.cells.append(cell.like() if first_layer else cell.like(input_size=self.output_size))
+
+    if TYPE_CHECKING:
+
+        def __call__(
+            self, x: Tensor, state: States | None = ..., lengths: Tensor | None = ..., resets: Tensor | None = ...
+        ) -> tuple[Tensor, States]: ...
 
     @property
     def cell(self) -> Cell:
