@@ -29,6 +29,10 @@ COMMANDS = {
 FAULT = "This is a fault in Steploom, not in what you typed. Please report it with the lines above."
 
 
+class _ReaderLeftError(Exception):
+    """Nobody reads standard output any more."""
+
+
 class Steploom(Commands):
     """The group of all commands. Its `main` decides what each failure prints and returns."""
 
@@ -42,11 +46,19 @@ class Steploom(Commands):
         command: click.Command = import_module(f"steploom.cli.{name}").command
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Calls the command. click would turn a broken pipe into exit code 1, which is kept for our own faults."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise _ReaderLeftError from None
+        return result
+
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, *_: Any, **__: Any) -> NoReturn:
         """Runs a command and leaves: 0 done, 1 our fault, 2 a user's mistake, 130 Ctrl-C, 141 nobody reads."""
         try:
             code = super().main(args, prog_name or "steploom", standalone_mode=False)
-            sys.stdout.flush()
         except SteploomError as error:
             code = _complain(str(error))
         except click.exceptions.NoArgsIsHelpError as error:
@@ -56,7 +68,7 @@ class Steploom(Commands):
             context = getattr(error, "ctx", None)
             page = f" `{context.command_path} --help` shows what there is." if context else ""
             code = _complain(_sentence(_words(error)) + page)
-        except BrokenPipeError:
+        except _ReaderLeftError:
             # The reader left (`steploom predict ... | head`); Python's own flush at the end must not complain either.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             code = 141
@@ -65,7 +77,7 @@ class Steploom(Commands):
                 raise
             code = _complain(f"{error.filename}: {error.strerror}.")
         except (click.Abort, KeyboardInterrupt) as error:
-            code = _complain(str(error) or "stopped", 130)
+            code = _complain(str(error.__cause__ or error) or "stopped", 130)
         except Exception:  # noqa: BLE001 the last place where our own faults can be told from a user's mistake
             traceback.print_exc()
             code = _complain(FAULT, 1)
@@ -89,7 +101,7 @@ def _sentence(text: str) -> str:
     return text if text.endswith((".", "?", "!")) else text + "."
 
 
-@click.command(cls=Steploom, context_settings=HELP_SETTINGS)
+@click.command("steploom", cls=Steploom, context_settings=HELP_SETTINGS)
 @click.version_option(package_name="steploom", prog_name="steploom", message="%(prog)s %(version)s")
 def cli() -> None:
     """Write one step; run the sequence: from your own files to a trained recurrent model and its predictions.
