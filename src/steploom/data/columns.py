@@ -152,7 +152,9 @@ def _find_targets(table: Table, found: Columns) -> tuple[str, ...]:
     if found.series is not None or len(rest) == 1:
         choice = next((by_name[n] for n in _TARGET_NAMES if n in by_name), rest[0] if len(rest) == 1 else None)
         if choice is None:
-            raise table.error(f"which column is to be forecast: {', '.join(rest[:12])}?", hint="Name it with --target")
+            raise table.error(
+                f"the column to forecast is not clear; it may be {', '.join(rest[:12])}", hint="Name it with --target"
+            )
         return (choice,)
     if not rest:
         raise table.error("no column is left to be forecast", hint="Name the column with --target")

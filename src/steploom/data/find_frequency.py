@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
@@ -23,7 +21,6 @@ _LONGEST_RUN = 10
 _OFF_GRID_SHARE = 0.05
 
 
-@dataclass(frozen=True)
 class FrequencyProblem(Exception):
     """The time stamps do not follow one step.
 
@@ -32,8 +29,9 @@ class FrequencyProblem(Exception):
         row: where, an index into the time stamps.
     """
 
-    what: str
-    row: int | None = None
+    def __init__(self, what: str, row: int | None = None) -> None:
+        self.what, self.row = what, row
+        super().__init__(what)
 
 
 def find_frequency(times: Times, series: Ints) -> str:

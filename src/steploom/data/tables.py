@@ -169,9 +169,7 @@ def _check_order(
         more = f", and so do {len(wrong) - 1} more rows" if len(wrong) > 1 else ""
         hint = "Keep one row a time; at the end of daylight saving time write UTC"
         if columns.series is None:
-            hint = (
-                "Keep one row a time; if the table holds several series, name their column with --series"
-            )
+            hint = "Keep one row a time; if the table holds several series, name their column with --series"
         raise tables.error(f"the time {now}{of} stands twice (also in {previous}){more}", int(order[here]), hint=hint)
     raise tables.error(
         f"the rows{of} are not sorted by time: {now} comes after {before} ({previous})",

@@ -1,0 +1,69 @@
+"""The end of the training data goes to JSON and back, and data that follow continue it."""
+
+import json
+
+import numpy as np
+
+from steploom.data.history import continue_from, pad_front, series_from_json, series_to_json, tail
+from steploom.data.series import Series, SeriesSet
+
+
+def series(name: str = "a", start: str = "2020-01-01", length: int = 10, future: int = 0, first: float = 0.0) -> Series:
+    target = np.arange(length) + first
+    past = np.stack([target, -target], axis=1)
+    known = np.arange(length + future)[:, None] + first + 0.5
+    return Series(name, np.datetime64(start, "ns"), target.astype(float), past, known, (1,))
+
+
+def equal(one: Series, two: Series) -> None:
+    assert (one.id, one.start, one.static) == (two.id, two.start, two.static)
+    for name in ("target", "past", "known"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
+
+
+def test_json_round_trip() -> None:
+    one = series(future=3)
+    one.target[4] = np.nan
+    equal(series_from_json(json.loads(json.dumps(series_to_json(one), allow_nan=False))), one)
+    bare = Series("b", np.datetime64("2020-01-01", "ns"), np.array([0.1, 0.2]), np.empty((2, 0)), np.empty((2, 0)))
+    equal(series_from_json(json.loads(json.dumps(series_to_json(bare)))), bare)
+
+
+def test_tail_keeps_the_future_of_known_covariates() -> None:
+    end = tail(series(future=2), 4, "h")
+    assert end.start == np.datetime64("2020-01-01T06") and end.target.tolist() == [6, 7, 8, 9]
+    assert end.known.shape == (6, 1) and end.future == 2
+    equal(tail(series(), 99, "h"), series())
+
+
+def test_continued_without_a_gap_with_one_and_with_an_overlap() -> None:
+    for hour, gap in ((10, 0), (13, 3), (8, -2)):
+        later = series(start=f"2020-01-01T{hour:02d}", length=5, first=100)
+        data, rows, count = continue_from([series(future=1)], SeriesSet([later], "h"), [0], 5)
+        (joined,) = data.series
+        expected = [*np.arange(10.0)[: 10 + min(gap, 0)], *[np.nan] * max(gap, 0), *range(100, 105)]
+        np.testing.assert_array_equal(joined.target, expected)
+        assert (count, rows, joined.start) == (1, [10 + gap], np.datetime64("2020-01-01"))
+        assert len(joined.past) == len(joined.target) == len(joined.known)
+        assert joined.known[10 + gap, 0] == 100.5
+        if gap == 3:
+            assert joined.known[10, 0] == 10.5 and np.isnan(joined.known[11, 0])
+
+
+def test_not_continued_over_a_long_gap_another_name_or_another_phase() -> None:
+    for later in (
+        series(start="2020-01-02"),
+        series("b", "2020-01-01T10"),
+        series(start="2020-01-01T10:30"),
+        series(start="2019-12-31"),
+    ):
+        data, rows, count = continue_from([series()], SeriesSet([later], "h"), [2], 5)
+        assert (count, rows) == (0, [2])
+        equal(data.series[0], later)
+
+
+def test_pad_front() -> None:
+    padded = pad_front(series(length=3), 5, "h")
+    np.testing.assert_array_equal(padded.target, [np.nan, np.nan, 0, 1, 2])
+    assert padded.start == np.datetime64("2019-12-31T22") and padded.past.shape == (5, 2)
+    equal(pad_front(series(), 5, "h"), series())

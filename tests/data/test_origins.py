@@ -1,0 +1,58 @@
+"""Which rows are learnt from and which validate."""
+
+import numpy as np
+import pytest
+
+from steploom.data.origins import default_context, split_at, split_by_time
+from steploom.data.series import Series, SeriesSet
+from steploom.errors import DataError
+
+
+def of_lengths(*lengths: int, frequency: str = "h") -> SeriesSet:
+    start = np.datetime64("2020-01-01", "ns")
+    return SeriesSet(
+        [Series(f"s{n}", start, np.ones(n), np.empty((n, 0)), np.empty((n, 0))) for n in lengths], frequency
+    )
+
+
+def test_the_last_tenth_validates() -> None:
+    split = split_by_time(of_lengths(1000), context=48, horizon=24)
+    assert (split.train, split.valid) == ([(48, 900)], [(900, 1000)])
+
+
+def test_short_series_validate_on_one_horizon_or_not_at_all() -> None:
+    split = split_by_time(of_lengths(100, 95, 72), context=48, horizon=24)
+    assert split.train == [(48, 76), (48, 95), (48, 72)]
+    assert split.valid == [(76, 100), (95, 95), (72, 72)]
+    with pytest.raises(
+        DataError, match=r"series 's71' has 71 rows .* a context of 48 and a horizon of 24 need at least 72"
+    ):
+        split_by_time(of_lengths(71), context=48, horizon=24)
+
+
+def test_no_share_no_validation() -> None:
+    assert split_by_time(of_lengths(100), 10, 5, 0.0).valid == [(100, 100)]
+
+
+def test_a_validation_file() -> None:
+    split = split_at(of_lengths(100, 50), [80, 0], context=20, horizon=10)
+    assert split.train == [(20, 80), (20, 20)] and split.valid == [(80, 100), (20, 50)]
+    with pytest.raises(DataError, match="the validation file has no series with 10 rows"):
+        split_at(of_lengths(100), [95], 20, 10)
+    with pytest.raises(DataError, match="series 's100' has 25 rows"):
+        split_at(of_lengths(100), [25], 20, 10)
+
+
+@pytest.mark.parametrize(
+    ("length", "frequency", "horizon", "expected"),
+    [
+        (9999, "h", 24, 168),
+        (9999, "D", 7, 28),
+        (9999, "MS", 12, 48),
+        (60, "MS", 12, 24),
+        (99999, "5min", 12, 288),
+        (9, "h", 4, 4),
+    ],
+)
+def test_default_context(length: int, frequency: str, horizon: int, expected: int) -> None:
+    assert default_context(of_lengths(length, frequency=frequency), horizon) == expected
