@@ -19,27 +19,45 @@ if TYPE_CHECKING:
     from steploom.cells.registry import cell_names as cell_names
     from steploom.cells.registry import make_cell as make_cell
     from steploom.cells.simple import RNNCell as RNNCell
+    from steploom.engine.choice import use_engine as use_engine
     from steploom.errors import CellError as CellError
     from steploom.errors import DataError as DataError
     from steploom.errors import ModelDirectoryError as ModelDirectoryError
     from steploom.errors import OptionError as OptionError
     from steploom.errors import SteploomError as SteploomError
+    from steploom.layers.drop_in import GRU as GRU
+    from steploom.layers.drop_in import LSTM as LSTM
+    from steploom.layers.drop_in import RNN as RNN
+    from steploom.layers.recurrent import Recurrent as Recurrent
+    from steploom.tasks.trained import TrainedModel as TrainedModel
+    from steploom.tasks.trained import load as load
+    from steploom.tasks.trained import resume as resume
+    from steploom.tasks.trained import train as train
 
 _HOMES = {
     "Cell": "steploom.cells.cell",
     "CellError": "steploom.errors",
     "CoupledLSTMCell": "steploom.cells.lstm",
     "DataError": "steploom.errors",
+    "GRU": "steploom.layers.drop_in",
     "GRUCell": "steploom.cells.gru",
+    "LSTM": "steploom.layers.drop_in",
     "LSTMCell": "steploom.cells.lstm",
     "ModelDirectoryError": "steploom.errors",
     "OptionError": "steploom.errors",
     "PeepholeLSTMCell": "steploom.cells.lstm",
+    "RNN": "steploom.layers.drop_in",
     "RNNCell": "steploom.cells.simple",
+    "Recurrent": "steploom.layers.recurrent",
     "ResetBeforeGRUCell": "steploom.cells.gru",
     "SteploomError": "steploom.errors",
+    "TrainedModel": "steploom.tasks.trained",
     "cell_names": "steploom.cells.registry",
+    "load": "steploom.tasks.trained",
     "make_cell": "steploom.cells.registry",
+    "resume": "steploom.tasks.trained",
+    "train": "steploom.tasks.trained",
+    "use_engine": "steploom.engine.choice",
 }
 
 __all__ = [*_HOMES, "__version__"]
