@@ -1,4 +1,4 @@
-"""The loss of a large output layer: cross entropy of `hidden @ weight.T + bias`, without ever holding all the logits."""
+"""The loss of a large output layer: cross entropy of `hidden @ weight.T + bias`, never holding all the logits."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch.autograd.function import once_differentiable
 
 __all__ = ["linear_cross_entropy", "linear_log_probs"]
 
-# Logits held at a time. A block this size stays in the caches of a CPU; PyTorch's own way writes and reads all the logits
-# of a batch several times (700 places of 10,000 words: 28 MB, three copies) and is two to three times as slow.
+# Logits held at a time. A block this size stays in the caches of a CPU; PyTorch's own way writes and reads all the
+# logits of a batch several times (700 places of 10,000 words: 28 MB, three copies) and is two to three times as slow.
 _BLOCK = 1 << 21
 
 

@@ -1,0 +1,176 @@
+"""The task `generate`: from text files to a language model, and from a prompt to new text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+from pydantic import field_validator
+
+from steploom.tasks.task import Evaluation, Prediction, Prepared, Task
+from steploom.training.options import Options, TrainOptions, option
+
+if TYPE_CHECKING:
+    from steploom.data.vocabulary import Vocabulary
+    from steploom.models.language_model import LanguageModel
+
+__all__ = ["EvaluateOptions", "Generate", "GenerateOptions", "PredictOptions"]
+
+
+class GenerateOptions(TrainOptions):
+    """The options of `steploom train generate`."""
+
+    unit: Literal["characters", "words", "bpe"] = option("characters", "what a token is", common=True)
+    lines: bool = option(False, "each line is a text of its own (a poem, a name), kept whole", common=True)
+    column: str | None = option(None, "column of a table that holds the lines: its name or number", common=True)
+    vocabulary_size: int | None = option(None, "most tokens; rarer ones are unknown (bpe: 8000)", ge=2)
+    min_count: int = option(1, "tokens seen less often are unknown", ge=1)
+    valid_share: float = option(0.1, "share of a running text, at its end, for validation", ge=0, le=0.5)
+    valid_every: int = option(20, "every so many lines, one is for validation; 0: none", ge=0)
+
+    bptt: int = option(64, "steps between two updates on a running text", common=True, ge=1)
+    embedding_size: int | None = option(None, "size of a token's vector; else the hidden size", ge=1)
+    tie_embeddings: bool = option(False, "use the embedding as the output layer's weight", common=True)
+    input_dropout: float | None = option(None, "dropout of the embedding; else --dropout", ge=0, lt=1)
+    output_dropout: float | None = option(None, "dropout of the last layer's output; else --dropout", ge=0, lt=1)
+    recurrent_dropout: float = option(0.0, "variational dropout in the recurrent product", ge=0, lt=1)
+    variational: bool = option(False, "hold each dropout mask for a whole batch")
+
+    hidden_size: int = option(256, "size of the cell's first state", common=True, ge=1)
+    num_layers: int = option(2, "layers on top of each other", common=True, ge=1)
+    dropout: float = option(0.2, "share of the values dropped around the layers", common=True, ge=0, lt=1)
+    batch_size: int = option(32, "parallel streams, or lines, a step", common=True, ge=1)
+    lr: float = option(2e-3, "learning rate", common=True, gt=0)
+    schedule: Literal["constant", "cosine", "linear", "exponential", "step", "plateau"] = option(
+        "cosine", "how the learning rate changes", common=True
+    )
+
+    @field_validator("column", mode="before")
+    @classmethod
+    def _text(cls, value: Any) -> Any:
+        """A column's number may come as a number from Python or YAML."""
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @property
+    def by_line(self) -> bool:
+        """Whether lines are kept apart; a column always holds lines."""
+        return self.lines or self.column is not None
+
+
+class PredictOptions(Options):
+    """The options of `steploom predict` for a language model."""
+
+    prompt: str = option("", "text to go on from", common=True)
+    temperature: float = option(1.0, "below 1 more cautious, above 1 bolder; 0: greedy", common=True, ge=0)
+    top_k: int = option(0, "draw from the k most probable tokens; 0: all", common=True, ge=0)
+    top_p: float = option(1.0, "draw from the most probable tokens of this mass", common=True, gt=0, le=1)
+    num_beams: int = option(1, "beam search with so many hypotheses; 1: none", common=True, ge=1)
+    max_new_tokens: int | None = option(
+        None, "most tokens to add [200; of lines: the longest known]", common=True, ge=1
+    )
+    min_new_tokens: int = option(0, "least tokens of a line", ge=0)
+    num_samples: int = option(1, "texts to write (of a beam: the best)", common=True, ge=1)
+    seed: int = option(0, "seed of the draws", common=True, ge=0, lt=2**31)
+    length_penalty: float = option(1.0, "beam search: above 0 favours longer lines")
+    early_stopping: Literal["true", "false", "never"] = option("false", "beam search: when to stop")
+    no_repeat_ngram_size: int = option(0, "no n-gram of this size twice; 0: no limit", ge=0)
+    allow_unknown: bool = option(False, "let the unknown token be written")
+
+
+class EvaluateOptions(Options):
+    """The options of `steploom evaluate` for a language model: none. Every token counts once, with carried state."""
+
+
+class Generate(Task):
+    """A language model of characters, words or byte pairs."""
+
+    name: ClassVar[str] = "generate"
+    summary: ClassVar[str] = "language model: text files in, new text from a prompt out"
+    TrainOptions: ClassVar[type[TrainOptions]] = GenerateOptions
+    PredictOptions: ClassVar[type[Options]] = PredictOptions
+    EvaluateOptions: ClassVar[type[Options]] = EvaluateOptions
+
+    options: GenerateOptions
+
+    def __init__(self, options: Any, artefacts: dict[str, Any]) -> None:
+        """Artefacts: "vocabulary", and "text" with the counts of the tokens and how the text was split."""
+        super().__init__(options, artefacts)
+        self._vocabulary: Vocabulary | None = None
+        if len(artefacts["text"]["counts"]) != len(self.vocabulary):
+            raise ValueError("text.json and vocabulary.json differ in length")
+
+    @classmethod
+    def prepare(
+        cls, options: GenerateOptions, train: Sequence[Path], valid: Path | None = None, test: Path | None = None
+    ) -> Prepared[Self]:
+        """Reads and checks all files, learns the vocabulary from the training part, makes the batches."""
+        from steploom.tasks.generate_text import prepare_text
+
+        parts = prepare_text(options, train, valid, test)
+        task = cls(options, {"vocabulary": parts.vocabulary.to_json(), "text": parts.facts})
+        return Prepared(task, parts.train, parts.valid, parts.valid_text, parts.test_text)
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The tokens."""
+        from steploom.data.vocabulary import load_vocabulary
+
+        if self._vocabulary is None:
+            self._vocabulary = load_vocabulary(self.artefacts["vocabulary"])
+        return self._vocabulary
+
+    def build(self) -> LanguageModel:
+        """The network, with fresh weights from torch's global generator."""
+        from steploom.models.language_model import LanguageModel
+
+        options = self.options
+        return LanguageModel(
+            len(self.vocabulary),
+            cell=options.cell,
+            embedding_size=options.embedding_size or options.hidden_size,
+            hidden_size=options.hidden_size,
+            num_layers=options.num_layers,
+            dropout=options.dropout,
+            input_dropout=options.input_dropout,
+            output_dropout=options.output_dropout,
+            recurrent_dropout=options.recurrent_dropout,
+            variational=options.variational,
+            tie_embeddings=options.tie_embeddings,
+            engine=options.engine,
+        )
+
+    def describe(self, loss: float) -> dict[str, float]:
+        """The perplexity a token; for characters, where a token is one, also nats a character."""
+        shown = {"perplexity": math.exp(min(loss, 700.0))}
+        return shown | ({"nats_per_char": loss} if self.options.unit == "characters" else {})
+
+    def evaluate(self, network: LanguageModel, data: object, options: Any) -> Evaluation:
+        """Perplexity, nats and bits a character of a whole text, beside the unigram's. `data`: a path or a text."""
+        from steploom.tasks.generate_scores import score
+        from steploom.tasks.generate_text import read_part
+
+        text = read_part(data, self.options) if isinstance(data, Path) else data
+        return score(network, self.vocabulary, self.artefacts["text"]["counts"], text)
+
+    def predict(self, network: LanguageModel, data: Path | None, options: Any) -> Prediction:
+        """New texts. With a file, each of its lines is a prompt."""
+        from steploom.tasks.generate_samples import sample_texts
+
+        return sample_texts(self, network, data, options)
+
+    def plot(self, network: LanguageModel, data: Path | None, path: Path) -> None:
+        """The surprise of each token of a text's beginning, as colours behind it; without a file, of a sampled text."""
+        from steploom.tasks.generate_plot import plot_surprise
+
+        plot_surprise(self, network, data, path)
+
+    def facts(self) -> dict[str, Any]:
+        """The vocabulary and what was held out."""
+        text = self.artefacts["text"]
+        return {
+            "vocabulary": f"{len(self.vocabulary)} {self.options.unit}",
+            "training text": f"{text['tokens']} tokens",
+            "validation": text["validation"],
+        }

@@ -1,0 +1,109 @@
+"""New texts from a language model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from steploom.data.text import read_lines
+from steploom.decoding import DecodingSettings, Hypothesis, generate
+from steploom.errors import OptionError
+from steploom.models.language_model import LanguageModel
+from steploom.tasks.task import Prediction
+
+if TYPE_CHECKING:
+    from steploom.tasks.generate import Generate, PredictOptions
+
+__all__ = ["sample_texts"]
+
+# Between two samples of a running text, which may hold any number of blank lines.
+_SEPARATOR = "-" * 20
+_DEFAULT_TOKENS = 200
+
+
+def sample_texts(task: Generate, network: LanguageModel, data: Path | None, options: PredictOptions) -> Prediction:
+    """Texts that go on from the prompt, or from each line of a file of prompts; `num_samples` of each.
+
+    The value is a list of texts. Written to a .jsonl file, each text comes with its prompt, its log-probability in nats
+    and whether it came to its end; else a line is a line, and running texts are separated by a line of hyphens.
+
+    Raises:
+        OptionError: two options contradict each other.
+    """
+    if data is not None and options.prompt:
+        raise OptionError(f"--prompt: the prompts come from {data} already. Give one or the other.")
+    prompts = [options.prompt] if data is None else read_lines(data)
+    settings = _settings(task, options)
+    generator = torch.Generator(device=network.output_bias.device).manual_seed(options.seed)
+    made = [
+        (prompt, hypothesis, _text(task, prompt, hypothesis))
+        for prompt in prompts
+        for hypothesis in _continue(task, network, prompt, settings, generator)
+    ]
+    texts = [text for _, _, text in made]
+    separator = "\n" if task.options.by_line else f"\n{_SEPARATOR}\n"
+    whole = separator.join(texts) + "\n"
+
+    def write(path: Path) -> None:
+        if path.suffix != ".jsonl":
+            path.write_text(whole, encoding="utf-8")
+            return
+        rows = [
+            {"prompt": prompt, "text": text, "log_prob": hypothesis.log_prob, "ended": hypothesis.ended}
+            for prompt, hypothesis, text in made
+        ]
+        path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+
+    return Prediction(whole, write, texts)
+
+
+def _settings(task: Generate, options: PredictOptions) -> DecodingSettings:
+    drawing = {"temperature", "top_k", "top_p"} & options.model_fields_set
+    if options.num_beams > 1 and drawing:
+        name = sorted(drawing)[0].replace("_", "-")
+        raise OptionError(f"--{name}: beam search draws nothing. Leave it out, or take --num-beams 1.")
+    greedy = options.num_beams > 1 or options.temperature == 0
+    if greedy and options.num_samples > options.num_beams:
+        raise OptionError(
+            f"--num-samples: {'greedy decoding' if options.num_beams == 1 else f'{options.num_beams} beams'} can give "
+            f"{options.num_beams} at most, found {options.num_samples}. Raise --num-beams, or draw with a temperature."
+        )
+    vocabulary, longest = task.vocabulary, task.artefacts["text"]["longest_line"]
+    return DecodingSettings(
+        max_new_tokens=options.max_new_tokens or (_DEFAULT_TOKENS if longest is None else longest + 1),
+        min_new_tokens=options.min_new_tokens,
+        do_sample=not greedy,
+        temperature=options.temperature or 1.0,
+        top_k=options.top_k,
+        top_p=options.top_p,
+        num_beams=options.num_beams,
+        num_return_sequences=options.num_samples,
+        length_penalty=options.length_penalty,
+        early_stopping={"true": True, "false": False}.get(options.early_stopping, "never"),
+        no_repeat_ngram_size=options.no_repeat_ngram_size,
+        end_token=vocabulary.end if task.options.by_line else None,
+        banned_tokens=tuple(n for n in vocabulary.marks if n != vocabulary.unknown or not options.allow_unknown),
+    )
+
+
+def _continue(
+    task: Generate, network: LanguageModel, prompt: str, settings: DecodingSettings, generator: torch.Generator
+) -> Sequence[Hypothesis]:
+    if task.options.by_line and "\n" in prompt:
+        raise OptionError("--prompt: this model writes single lines; expected a prompt without line ends")
+    history = torch.tensor(
+        [[task.vocabulary.start, *task.vocabulary.encode(prompt)]], device=network.output_bias.device
+    )
+    state = network.read(history[:, :-1].t())
+    return generate(network, history[:, -1], state, settings, history=history, generator=generator)[0]
+
+
+def _text(task: Generate, prompt: str, hypothesis: Hypothesis) -> str:
+    new = task.vocabulary.decode(hypothesis.tokens)
+    words = task.vocabulary.unit == "words"
+    joint = " " if words and prompt and new and not prompt[-1].isspace() and not new[0].isspace() else ""
+    return prompt + joint + new

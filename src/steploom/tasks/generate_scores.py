@@ -1,0 +1,105 @@
+"""How well a language model predicts a text: every token counts exactly once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from steploom.data.streams import IGNORED, LineBatches
+from steploom.data.vocabulary import Vocabulary
+from steploom.errors import DataError
+from steploom.models.language_model import LanguageModel
+from steploom.tasks.generate_text import Part
+from steploom.tasks.task import Evaluation
+
+__all__ = ["count_characters", "log_probs_of_text", "score", "unigram_log_probs"]
+
+_STEPS = 1024
+_LINES = 64
+
+
+def score(network: LanguageModel, vocabulary: Vocabulary, counts: Sequence[int], part: object) -> Evaluation:
+    """Perplexity a token, nats and bits a character, and the same of the unigram.
+
+    A running text is read from beginning to end in one go, with the state carried, so no figure depends on a batch
+    size. A line counts its tokens and its end; as characters, its code points and one for its end.
+
+    Args:
+        network: the model.
+        vocabulary: its tokens.
+        counts: how often each token was a target in training.
+        part: the text.
+
+    Raises:
+        DataError: `part` is no text.
+    """
+    if not isinstance(part, Part):
+        raise DataError(f"expected a text, found {type(part).__name__}")
+    numbers = part.encode(vocabulary)
+    baseline = unigram_log_probs(counts, vocabulary)
+    if part.lines is None:
+        total = float(log_probs_of_text(network, vocabulary, numbers[0]).double().sum())
+        targets = torch.tensor(numbers[0])
+    else:
+        total = _lines_log_prob(network, vocabulary, numbers)
+        ends = [vocabulary.end or 0] * len(numbers)
+        targets = torch.tensor([n for piece in numbers for n in piece] + ends)
+    characters = count_characters(part, vocabulary)
+    metrics = _figures(-total, len(targets), characters)
+    metrics |= {"tokens": float(len(targets)), "characters": float(characters)}
+    metrics["unknown"] = float(sum(vocabulary.count_unknown(piece) for piece in part.pieces))
+    unigram = _figures(-float(baseline[targets].sum()), len(targets), characters)
+    return Evaluation(metrics, {"unigram": unigram})
+
+
+def log_probs_of_text(network: LanguageModel, vocabulary: Vocabulary, numbers: Sequence[int]) -> Tensor:
+    """The log-probability of each token (tokens,) of a running text after all before it."""
+    device = network.output_bias.device
+    target = torch.tensor(numbers, device=device)[:, None]
+    before = torch.cat([target.new_full((1, 1), vocabulary.start), target[:-1]])
+    found, state = [], None
+    for wanted, read in zip(torch.split(target, _STEPS), torch.split(before, _STEPS), strict=True):
+        log_probs, state = network.log_probs(read, wanted, state)
+        found.append(log_probs[:, 0])
+    return torch.cat(found)
+
+
+def unigram_log_probs(counts: Sequence[int], vocabulary: Vocabulary) -> Tensor:
+    """The log-probability of each token (vocabulary,): its share of the training targets, each count raised by one."""
+    raised = torch.tensor(counts, dtype=torch.float64) + 1
+    if vocabulary.begin is not None:
+        raised[vocabulary.begin] = 0
+    return torch.log(raised / raised.sum())
+
+
+def count_characters(part: Part, vocabulary: Vocabulary) -> int:
+    """Code points of a text, each line end one. Of words, with one space between two and none around a line."""
+    pieces = part.pieces
+    if vocabulary.unit == "words":
+        pieces = tuple("\n".join(" ".join(line.split()) for line in piece.split("\n")) for piece in pieces)
+    return sum(len(piece) for piece in pieces) + (0 if part.lines is None else len(pieces))
+
+
+def _lines_log_prob(network: LanguageModel, vocabulary: Vocabulary, numbers: list[list[int]]) -> float:
+    device = network.output_bias.device
+    batches = LineBatches(numbers, vocabulary.begin or 0, vocabulary.end or 0, _LINES)
+    total = 0.0
+    for index in range(len(batches)):
+        batch = batches.batch(0, index)
+        target = batch["target"].to(device)
+        counts = target != IGNORED
+        log_probs, _ = network.log_probs(batch["input"].to(device), target.masked_fill(~counts, 0))
+        total += float(log_probs[counts].double().sum())
+    return total
+
+
+def _figures(nats: float, tokens: int, characters: int) -> dict[str, float]:
+    per_character = nats / max(characters, 1)
+    return {
+        "perplexity": math.exp(min(nats / tokens, 700.0)),
+        "nats_per_char": per_character,
+        "bits_per_char": per_character / math.log(2),
+    }

@@ -1,0 +1,149 @@
+"""What the task `generate` makes of text files: parts, vocabulary, batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from steploom.data.batches import Batches
+from steploom.data.streams import LineBatches, StreamBatches
+from steploom.data.text import read_lines, read_text
+from steploom.data.vocabulary import Vocabulary, learn_vocabulary
+from steploom.errors import DataError, OptionError
+
+if TYPE_CHECKING:
+    from steploom.tasks.generate import GenerateOptions
+
+__all__ = ["Part", "TextParts", "prepare_text", "read_part"]
+
+# Columns of the validation stream: enough to be quick, few enough that their cold starts do not show.
+_VALID_COLUMNS = 8
+
+
+@dataclass(frozen=True)
+class Part:
+    """A text, or some lines.
+
+    Args:
+        text: the running text, "" where there are lines.
+        lines: the lines, None for a running text.
+    """
+
+    text: str = ""
+    lines: tuple[str, ...] | None = None
+
+    def encode(self, vocabulary: Vocabulary) -> list[list[int]]:
+        """The token numbers: one list a line, without <bos> and <eos>, or a single list for the text."""
+        return [vocabulary.encode(piece) for piece in self.pieces]
+
+    @property
+    def pieces(self) -> tuple[str, ...]:
+        """The lines, or the text."""
+        return (self.text,) if self.lines is None else self.lines
+
+
+@dataclass(frozen=True)
+class TextParts:
+    """All that training needs.
+
+    Args:
+        vocabulary: learnt from the training part alone.
+        train, valid: the batches.
+        valid_text, test_text: the parts to score.
+        facts: counts of the tokens as training targets, their number, and how the validation part was chosen.
+    """
+
+    vocabulary: Vocabulary
+    train: Batches
+    valid: Batches | None
+    valid_text: Part | None
+    test_text: Part | None
+    facts: dict[str, Any]
+
+
+def read_part(path: Path, options: GenerateOptions) -> Part:
+    """The text or the lines of one file."""
+    if options.by_line:
+        return Part(lines=tuple(read_lines(path, options.column)))
+    text = read_text(path)
+    # Of words, the last line ends like all others; of characters, a file is what it is.
+    return Part(text + "\n" if options.unit == "words" and not text.endswith("\n") else text)
+
+
+def prepare_text(options: GenerateOptions, train: Sequence[Path], valid: Path | None, test: Path | None) -> TextParts:
+    """Reads all files, splits off the validation part, learns the vocabulary, makes the batches.
+
+    Raises:
+        DataError: a file cannot be used, or is too short.
+        OptionError: an option does not fit the text.
+    """
+    part, held_out, how = _joined([read_part(path, options) for path in train]), None, ""
+    if valid is None:
+        part, held_out, how = _split(part, options)
+    else:
+        held_out, how = read_part(valid, options), f"the file {valid.name}"
+    test_part = read_part(test, options) if test is not None else None
+    vocabulary = learn_vocabulary(
+        part.pieces, options.unit, lines=options.by_line, size=options.vocabulary_size, min_count=options.min_count
+    )
+    numbers = part.encode(vocabulary)
+    counts = torch.bincount(torch.tensor([n for piece in numbers for n in piece]), minlength=len(vocabulary))
+    if vocabulary.end is not None and options.by_line:
+        counts[vocabulary.end] += len(numbers)
+    if int(counts.sum()) < 2:
+        raise DataError("the training text has fewer than 2 tokens", file=train[0])
+    facts: dict[str, Any] = {
+        "counts": counts.tolist(),
+        "tokens": int(counts.sum()),
+        "longest_line": max(len(piece) for piece in numbers) if options.by_line else None,
+        "validation": how,
+    }
+    batches = _batches(numbers, vocabulary, options, training=True)
+    valid_batches = None
+    if held_out is not None:
+        valid_batches = _batches(held_out.encode(vocabulary), vocabulary, options, training=False)
+    return TextParts(vocabulary, batches, valid_batches, held_out, test_part, facts)
+
+
+def _batches(numbers: list[list[int]], vocabulary: Vocabulary, options: GenerateOptions, training: bool) -> Batches:
+    if not options.by_line:
+        columns = options.batch_size if training else _VALID_COLUMNS
+        return StreamBatches(numbers[0], vocabulary.start, columns, options.bptt if training else 4 * options.bptt)
+    if vocabulary.begin is None or vocabulary.end is None:
+        raise OptionError("--lines: the vocabulary has no tokens for the two ends of a line")
+    return LineBatches(
+        numbers, vocabulary.begin, vocabulary.end, options.batch_size, options.seed if training else None
+    )
+
+
+def _joined(parts: list[Part]) -> Part:
+    if parts[0].lines is not None:
+        return Part(lines=tuple(line for part in parts for line in part.lines or ()))
+    ended = [a.text if a.text.endswith("\n") else a.text + "\n" for a, _ in pairwise(parts)]
+    return Part("".join(ended) + parts[-1].text)
+
+
+def _split(whole: Part, options: GenerateOptions) -> tuple[Part, Part | None, str]:
+    """The training part, the validation part and how it was chosen."""
+    every, share = options.valid_every, options.valid_share
+    if whole.lines is not None:
+        held_out = tuple(whole.lines[every - 1 :: every]) if every else ()
+        if not held_out or len(held_out) == len(whole.lines):
+            return whole, None, "none"
+        kept = tuple(line for i, line in enumerate(whole.lines) if (i + 1) % every)
+        return Part(lines=kept), Part(lines=held_out), f"every {every}th line, {len(held_out)} lines"
+    cut = len(whole.text) - round(len(whole.text) * share)
+    if options.unit != "characters":
+        # A word is not cut in two: on to the end of the line, or of the word where the text is one line.
+        end = whole.text.find("\n", cut - 1)
+        end = whole.text.find(" ", cut - 1) if end < 0 else end
+        cut = end + 1 if end >= 0 else len(whole.text)
+    if not whole.text[cut:].strip() or not whole.text[:cut].strip():
+        return whole, None, "none"
+    how = f"the last {share:.0%} of the text, {len(whole.text) - cut} characters"
+    return Part(whole.text[:cut]), Part(whole.text[cut:]), how
