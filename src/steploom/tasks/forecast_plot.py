@@ -44,9 +44,15 @@ def _draw(panel: Any, shown: ToPlot, number: int) -> None:
     data, series = shown.data, shown.data.series[number]
     own = np.flatnonzero(shown.origins.series == number)
     horizon = shown.forecasts.mean.shape[1]
-    first = max(0, len(series) - max(4 * horizon, min(7 * (data.seasons or (1,))[0], 30 * horizon)))
+    shown_rows = max(30, min(max(6 * horizon, 3 * (data.seasons or (1,))[0]), 12 * horizon))
+    first = max(0, len(series) - shown_rows)
     panel.plot(
-        data.times(series, first, len(series) - first), series.target[first:], color=_MEASURED, lw=1.2, label="measured"
+        data.times(series, first, len(series) - first),
+        series.target[first:],
+        color=_MEASURED,
+        lw=1.2,
+        zorder=3,
+        label="measured",
     )
     for place, window in enumerate(own):
         _draw_forecast(panel, shown, series, int(window), label=place == 0)

@@ -1,0 +1,200 @@
+"""The task around its network: rolling origins, predictions, files and the picture."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.tasks.stub_network import SPREAD, forecast_with
+
+from steploom.errors import DataError
+from steploom.tasks import forecast_network, forecast_prediction
+from steploom.tasks.forecast import EvaluateOptions, Forecast, ForecastOptions, PredictOptions
+from steploom.tasks.forecast_data import read_training_data
+
+QUANTILES = [f"q{i / 10}" for i in range(1, 10)]
+
+
+@pytest.fixture(autouse=True)
+def _stub(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forecast_network, "forecast_with", forecast_with)
+    monkeypatch.setattr(forecast_prediction, "forecast_with", forecast_with)
+
+
+def trained(files: list[Path], **options: object) -> Forecast:
+    """A task as it comes back from its model directory."""
+    checked = ForecastOptions.checked({"horizon": 24, "context": 48, **options})
+    found = read_training_data(checked, files, None, None)
+    artefact = {"context": found.context, **found.past.to_json()}
+    return Forecast(checked, json.loads(json.dumps({"series": artefact}, allow_nan=False)))
+
+
+def table(count: int = 500, start: str = "2020-01-01", **columns: object) -> pd.DataFrame:
+    times = pd.date_range(start, periods=count, freq="h")
+    hour = np.arange(count)
+    return pd.DataFrame({"ds": times, "y": 50 + 20 * np.sin(2 * np.pi * hour / 24) + hour % 5, **columns})
+
+
+def csv(folder: Path, frame: pd.DataFrame, name: str) -> Path:
+    frame.to_csv(folder / name, index=False)
+    return folder / name
+
+
+def test_evaluate_has_the_protocols_origins(tmp_path: Path) -> None:
+    whole = table(500)
+    train, test = csv(tmp_path, whole[:400], "train.csv"), csv(tmp_path, whole[400:], "test.csv")
+    task = trained([train])
+    alone = task.evaluate(None, test, EvaluateOptions(origin_every=24))
+    with_history = task.evaluate(None, test, EvaluateOptions(origin_every=24, history=train))
+    assert alone.metrics == with_history.metrics
+    assert set(alone.metrics) == {"mae", "rmse", "mase", "wql", "coverage_80"}
+    assert set(alone.baselines) == {"seasonal_naive_24", "seasonal_naive_168"}
+    assert alone.metrics["mae"] == pytest.approx(alone.baselines["seasonal_naive_24"]["mae"])
+    assert alone.metrics["mase"] == pytest.approx(alone.metrics["mae"] / whole["y"][:400].diff(24).abs().mean())
+    assert alone.write is not None and with_history.write is not None
+    for evaluation, name in ((alone, "a.csv"), (with_history, "b.csv")):
+        evaluation.write(tmp_path / name)
+    written = pd.read_csv(tmp_path / "a.csv", parse_dates=["origin", "ds"])
+    assert list(written.columns) == ["unique_id", "origin", "ds", "mean", *QUANTILES]
+    assert (tmp_path / "a.csv").read_text() == (tmp_path / "b.csv").read_text()
+    origins = [whole["ds"][400 + 24 * i] for i in range(4)]
+    assert written["origin"].drop_duplicates().tolist() == origins
+    assert len(written) == 4 * 24 and (written.groupby("origin")["ds"].min() == origins).all()
+    expected = whole["y"][400 - 24 : 400].to_numpy()
+    np.testing.assert_allclose(written["mean"][:24], expected, rtol=1e-8)
+    np.testing.assert_allclose(written["q0.1"][:24], expected - SPREAD, rtol=1e-8)
+
+
+def test_evaluate_a_file_alone_starts_once_a_context_is_full(tmp_path: Path) -> None:
+    task = trained([csv(tmp_path, table(500), "train.csv")])
+    evaluation = task.evaluate(
+        None, csv(tmp_path, table(130, "2021-01-01"), "far.csv"), EvaluateOptions(origin_every=5)
+    )
+    assert evaluation.write is not None
+    evaluation.write(tmp_path / "out.csv")
+    origins = pd.read_csv(tmp_path / "out.csv", parse_dates=["origin"])["origin"].drop_duplicates()
+    hours = (origins - pd.Timestamp("2021-01-01")) / pd.Timedelta(hours=1)
+    assert hours.tolist() == list(range(50, 130 - 24 + 1, 5))
+    with pytest.raises(
+        DataError, match="there is no origin to forecast from: a forecast needs 48 rows before it and 24 rows"
+    ):
+        task.evaluate(None, csv(tmp_path, table(60, "2021-01-01"), "short.csv"), EvaluateOptions())
+
+
+def test_only_measured_values_are_scored(tmp_path: Path) -> None:
+    whole = table(500)
+    task = trained([csv(tmp_path, whole[:400], "train.csv")])
+    holes = whole[400:].copy()
+    holes.loc[holes.index[30:40], "y"] = np.nan
+    one = task.evaluate(None, csv(tmp_path, holes, "holes.csv"), EvaluateOptions())
+    spoilt = holes.copy()
+    spoilt.loc[holes.index[30:40], "y"] = 1e6
+    other = task.evaluate(None, csv(tmp_path, spoilt, "spoilt.csv"), EvaluateOptions())
+    assert one.metrics["mae"] < 10 and other.metrics["mae"] > 1e4
+
+
+def test_evaluate_keeps_the_users_names_and_many_series(tmp_path: Path) -> None:
+    frame = pd.concat([table(300).assign(shop=name, y=lambda t, k=k: t["y"] * k) for k, name in ((1, "x"), (3, "007"))])
+    frame = frame.rename(columns={"ds": "when", "y": "sales"})
+    path = csv(tmp_path, frame, "shops.csv")
+    task = trained([path], series="shop", target="sales", time="when")
+    evaluation = task.evaluate(None, path, EvaluateOptions(start="2020-01-10"))
+    assert evaluation.write is not None
+    evaluation.write(tmp_path / "out.parquet")
+    written = pd.read_parquet(tmp_path / "out.parquet")
+    assert list(written.columns)[:3] == ["shop", "origin", "when"] and written["shop"].unique().tolist() == ["x", "007"]
+    assert written["origin"].min() == pd.Timestamp("2020-01-10")
+
+
+def test_predict_after_the_training_data_and_after_a_file(tmp_path: Path) -> None:
+    whole = table(500)
+    train = csv(tmp_path, whole[:400], "train.csv")
+    task = trained([train])
+    without = task.predict(None, None, PredictOptions())
+    with_train = task.predict(None, train, PredictOptions())
+    assert without.text == with_train.text
+    lines = without.text.splitlines()
+    assert lines[0] == "unique_id,ds,mean,q0.1,q0.2,q0.3,q0.4,q0.5,q0.6,q0.7,q0.8,q0.9" and len(lines) == 25
+    assert lines[1].startswith("y,2020-01-17 16:00:00,")
+    without.write(tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_text() == without.text
+    # Ten new rows need the training data before them.
+    later = task.predict(None, csv(tmp_path, whole[400:410], "later.csv"), PredictOptions())
+    assert later.value["ds"].iloc[0] == whole["ds"][410]
+    np.testing.assert_allclose(later.value["mean"], whole["y"][386:410])
+
+
+def test_dates_are_written_without_hours_where_there_are_none(tmp_path: Path) -> None:
+    days = pd.DataFrame({"ds": pd.date_range("2020-01-01", periods=100), "y": np.arange(100.0)})
+    task = trained([csv(tmp_path, days, "days.csv")], horizon=3, context=14)
+    assert task.predict(None, None, PredictOptions()).text.splitlines()[1].startswith("y,2020-04-10,")
+
+
+def test_wide_tables_are_read_as_in_training(tmp_path: Path) -> None:
+    wide = table(300).rename(columns={"y": "a"}).assign(b=lambda t: t["a"] + 1)
+    task = trained([csv(tmp_path, wide, "wide.csv")])
+    frame = task.predict(
+        None, csv(tmp_path, table(300).rename(columns={"y": "a"}).assign(b=1.0), "w2.csv"), PredictOptions()
+    ).value
+    assert frame["unique_id"].unique().tolist() == ["a", "b"]
+    with pytest.raises(DataError, match=r"there is no column 'b'"):
+        task.predict(None, csv(tmp_path, table(300).rename(columns={"y": "a"}), "w3.csv"), PredictOptions())
+
+
+def test_known_covariates_must_be_known_over_the_horizon(tmp_path: Path) -> None:
+    train = csv(tmp_path, table(400, holiday=0.0), "train.csv")
+    task = trained([train], target="y", known_covariates="holiday")
+    future = table(424, holiday=0.0)
+    future.loc[400:, "y"] = np.nan
+    frame = task.predict(None, csv(tmp_path, future, "future.csv"), PredictOptions()).value
+    assert len(frame) == 24 and frame["ds"].iloc[0] == future["ds"][400]
+    with pytest.raises(
+        DataError, match=r"column 'holiday': series 'y' has no 'holiday' at 2020-01-17 16:00:00; .* all 24 rows"
+    ):
+        task.predict(None, train, PredictOptions())
+    future.loc[410, "holiday"] = np.nan
+    with pytest.raises(DataError, match=r"has no 'holiday' at 2020-01-18 02:00:00"):
+        task.predict(None, csv(tmp_path, future, "future.csv"), PredictOptions())
+    with pytest.raises(DataError, match=r"has no 'holiday'"):
+        task.predict(None, None, PredictOptions())
+
+
+def test_unknown_static_category(tmp_path: Path) -> None:
+    frame = table(300).assign(shop="x", kind="big")
+    task = trained([csv(tmp_path, frame, "train.csv")], series="shop", target="y", static="kind")
+    with pytest.raises(
+        DataError, match=r"row 2, column 'kind': the category 'bit' was not in the training data, which had big"
+    ):
+        task.predict(None, csv(tmp_path, frame.assign(kind="bit"), "new.csv"), PredictOptions())
+
+
+def test_a_short_series_is_padded_with_a_word(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    task = trained([csv(tmp_path, table(300), "train.csv")])
+    frame = task.predict(None, csv(tmp_path, table(30, "2021-01-01"), "short.csv"), PredictOptions()).value
+    assert frame["ds"].iloc[0] == pd.Timestamp("2021-01-02 06:00") and np.isfinite(frame["mean"]).all()
+    assert "1 of 1 series have fewer rows than the context of 48, such as 'y'" in caplog.text
+
+
+def test_words_about_what_was_found(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="steploom")
+    frame = table(300)
+    frame.loc[5:8, "y"] = np.nan
+    trained([csv(tmp_path, frame, "train.csv")])
+    expected = "train.csv: 'y', frequency h, 2020-01-01 to 2020-01-13 11:00, 300 values, 4 of them missing (1.3%)"
+    assert expected in caplog.text
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_plot(tmp_path: Path, count: int) -> None:
+    wide = table(300).drop(columns="y").assign(**{f"node {i}": table(300)["y"] * (i + 1) for i in range(count)})
+    task = trained([csv(tmp_path, wide, "wide.csv")])
+    task.plot(None, None, tmp_path / "plot.png")
+    task.plot(None, tmp_path / "wide.csv", tmp_path / "again.png")
+    for name in ("plot.png", "again.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG") and (tmp_path / name).stat().st_size > 20_000
+
+
+def test_facts(tmp_path: Path) -> None:
+    facts = trained([csv(tmp_path, table(300, temp=1.0), "t.csv")], target="y", past_covariates="temp").facts()
+    assert facts == {"series": 1, "frequency": "h", "columns": "y, temp", "context": 48}

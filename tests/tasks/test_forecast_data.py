@@ -1,0 +1,129 @@
+"""Options and files -> what is trained, validated and scored; and what is kept of it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from steploom.errors import DataError, OptionError, SteploomError
+from steploom.tasks.forecast import EvaluateOptions, ForecastOptions
+from steploom.tasks.forecast_data import Past, read_source, read_to_predict, read_training_data
+
+
+def hourly(folder: Path, count: int, start: str = "2020-01-01", name: str = "train.csv", scale: float = 1.0) -> Path:
+    times = pd.date_range(start, periods=count, freq="h")
+    values = scale * (100 + 10 * np.sin(2 * np.pi * np.arange(count) / 24)) + np.arange(count) % 7
+    pd.DataFrame({"ds": times, "y": values.round(3)}).to_csv(folder / name, index=False)
+    return folder / name
+
+
+def options(**values: object) -> ForecastOptions:
+    return ForecastOptions.checked({"horizon": 24, **values})
+
+
+def test_names_separated_by_commas() -> None:
+    found = options(past_covariates="TEMP, PRES", target=["y"], static=())
+    assert (found.past_covariates, found.target, found.static) == (("TEMP", "PRES"), ("y",), ())
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"horizon": 0}, "--horizon: expected a whole number of at least 1, found 0"),
+        ({"horizn": 3}, "there is no option --horizn. Did you mean '--horizon'?"),
+        ({"output": "gausian"}, "Did you mean 'gaussian'?"),
+        ({"context": -1}, "--context"),
+    ],
+)
+def test_wrong_options(values: dict[str, object], message: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        options(**values)
+    assert message in str(caught.value)
+
+
+def test_split_and_context(tmp_path: Path) -> None:
+    found = read_training_data(options(), [hourly(tmp_path, 1000)], None, None)
+    assert found.context == 168
+    assert (found.split.train, found.split.valid) == ([(168, 900)], [(900, 1000)])
+    assert found.valid is not None and found.valid.begins == [900] and found.test is None
+
+
+def test_validation_and_test_files(tmp_path: Path) -> None:
+    train = hourly(tmp_path, 480)
+    valid = hourly(tmp_path, 96, "2020-01-21", "valid.csv")
+    test = hourly(tmp_path, 48, "2020-01-25", "test.csv")
+    found = read_training_data(options(), [train], valid, test)
+    assert found.split.train == [(168, 480)] and found.split.valid == [(480, 576)]
+    assert found.valid is not None and found.valid.begins == [480]
+    assert found.test is not None and found.test.begins == [576] and len(found.test.data.series[0]) == 624
+    # The training part alone gives the scale of MASE.
+    alone = read_training_data(options(), [train], None, None)
+    assert found.past.scales == alone.past.scales
+
+
+def test_what_is_kept_survives_json(tmp_path: Path) -> None:
+    past = read_training_data(options(), [hourly(tmp_path, 1000)], None, None).past
+    again = Past.from_json(json.loads(json.dumps(past.to_json(), allow_nan=False)))
+    assert again.learnt == past.learnt and again.scales == past.scales
+    assert len(again.series[0]) == 168 + 24 + 168
+    np.testing.assert_array_equal(again.series[0].target, past.series[0].target)
+
+
+def test_a_file_that_follows_the_training_data_has_its_context_there(tmp_path: Path) -> None:
+    train = hourly(tmp_path, 1000)
+    past = read_training_data(options(), [train], None, None).past
+    test = hourly(tmp_path, 50, str(pd.Timestamp("2020-01-01") + pd.Timedelta(hours=1000)), "test.csv")
+    kept = read_source(past, test, EvaluateOptions(), 168)
+    given = read_source(past, test, EvaluateOptions(history=train), 168)
+    assert kept.begins == [360] and given.begins == [1000]
+    np.testing.assert_array_equal(kept.data.series[0].target[360 - 168 :], given.data.series[0].target[1000 - 168 :])
+    np.testing.assert_array_equal(past.scale_of(kept), past.scale_of(given))
+
+
+def test_a_file_far_from_the_training_data_stands_alone(tmp_path: Path) -> None:
+    past = read_training_data(options(), [hourly(tmp_path, 1000)], None, None).past
+    source = read_source(past, hourly(tmp_path, 300, "2021-01-01", "test.csv"), EvaluateOptions(), 168)
+    assert source.begins == [0] and len(source.data.series[0]) == 300
+
+
+def test_start(tmp_path: Path) -> None:
+    path = hourly(tmp_path, 1000)
+    past = read_training_data(options(), [path], None, None).past
+    whole = hourly(tmp_path, 1000, "2021-01-01", "other.csv")
+    assert read_source(past, whole, EvaluateOptions(start="2021-01-10"), 168).begins == [216]
+    assert read_source(past, whole, EvaluateOptions(start="2021-01-10 00:30"), 168).begins == [217]
+    with pytest.raises(OptionError, match="--start: expected a time such as 2014-01-01"):
+        read_source(past, whole, EvaluateOptions(start="soon"), 168)
+
+
+def test_another_frequency_is_refused(tmp_path: Path) -> None:
+    past = read_training_data(options(), [hourly(tmp_path, 1000)], None, None).past
+    days = pd.DataFrame({"ds": pd.date_range("2021-01-01", periods=30), "y": 1.0})
+    days.to_csv(tmp_path / "days.csv", index=False)
+    with pytest.raises(DataError, match=r"trained on data with the frequency h; series 'y' steps by 24 of these"):
+        read_source(past, tmp_path / "days.csv", EvaluateOptions(), 168)
+    with pytest.raises(DataError, match="frequency h"):
+        read_to_predict(past, tmp_path / "days.csv", 168)
+
+
+@pytest.mark.parametrize(("value", "shown"), [(-1.0, "-1"), (0.5, "0.5")])
+def test_counts(tmp_path: Path, value: float, shown: str) -> None:
+    frame = pd.DataFrame({"ds": pd.date_range("2020-01-01", periods=400, freq="h"), "y": 3.0})
+    frame.loc[7, "y"] = value
+    frame.to_csv(tmp_path / "n.csv", index=False)
+    with pytest.raises(DataError, match=f"is for counts 0, 1, 2, ...; series 'y' has {shown} at 2020-01-01 07:00:00"):
+        read_training_data(options(output="negative_binomial"), [tmp_path / "n.csv"], None, None)
+    read_training_data(options(output="student_t"), [tmp_path / "n.csv"], None, None)
+
+
+def test_too_short(tmp_path: Path) -> None:
+    path = hourly(tmp_path, 100)
+    with pytest.raises(
+        DataError, match=r"series 'y' has 100 rows .* a context of 90 and a horizon of 24 need at least 114"
+    ):
+        read_training_data(options(context=90), [path], None, None)
+    assert read_training_data(options(), [path], None, None).context == 28
+    with pytest.raises(SteploomError, match="a context of 60 and a horizon of 60 need at least 120"):
+        read_training_data(options(horizon=60), [path], None, None)
