@@ -147,18 +147,17 @@ def make_cell(name_or_path: str, input_size: int, hidden_size: int) -> Cell:
     Raises:
         CellError: the name is unknown, the import fails, or the class is not a cell that keeps its declaration.
     """
-    if name_or_path in CELLS:
-        from steploom.cells.cell import check_declaration
+    module, _, class_name = name_or_path.partition(":")
+    if name_or_path not in CELLS and not (module and class_name):
+        hint = nearest(name_or_path, CELLS) or f" Choose one of {', '.join(CELLS)}."
+        raise CellError(f"No cell is called '{name_or_path}'.{hint} A cell of your own is named package.module:Class.")
 
-        entry = CELLS[name_or_path]
+    from steploom.cells.cell import check_declaration, probe
+
+    if entry := CELLS.get(name_or_path):
         module, _, class_name = entry.path.partition(":")
         built = getattr(importlib.import_module(module), class_name)(input_size, hidden_size, **entry.arguments)
         return check_declaration(built)
-    if ":" not in name_or_path:
-        hint = nearest(name_or_path, CELLS) or f" Choose one of {', '.join(CELLS)}."
-        raise CellError(f"No cell is called '{name_or_path}'.{hint} A cell of your own is named package.module:Class.")
-    from steploom.cells.cell import probe
-
     with _current_directory_importable(), _reporting(name_or_path):
         found = _find_class(name_or_path)
         try:
@@ -214,7 +213,15 @@ def _reporting(path: str) -> Iterator[None]:
     except CellError:
         raise
     except Exception as error:
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        raise CellError(
-            f"Cell '{path}' failed in {place.filename}, line {place.lineno}: {type(error).__name__}: {error}"
-        ) from error
+        raise CellError(f"Cell '{path}' failed{_place(error)}: {type(error).__name__}: {error}") from error
+
+
+def _place(error: Exception) -> str:
+    """The innermost line that is the user's own, in words."""
+    if isinstance(error, SyntaxError):
+        return ""
+    import torch
+
+    others = ("<", str(Path(__file__).parents[1]), str(Path(torch.__file__).parent))
+    own = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(others)]
+    return f" in {own[-1].filename}, line {own[-1].lineno}" if own else ""
