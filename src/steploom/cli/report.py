@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -18,9 +19,20 @@ __all__ = ["print_json", "report_training", "say", "working"]
 
 @contextlib.contextmanager
 def working() -> Iterator[None]:
-    """While it works, whatever a library prints goes to standard error: standard output is for results alone."""
-    with contextlib.redirect_stdout(sys.stderr):
-        yield
+    """While it works, what was noticed in the data goes to standard error, and so does what a library prints.
+
+    Standard output is for results alone.
+    """
+    log, handler = logging.getLogger("steploom"), logging.StreamHandler(sys.stderr)
+    level = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
 
 
 def say(words: str) -> None:
