@@ -62,6 +62,14 @@ def test_not_continued_over_a_long_gap_another_name_or_another_phase() -> None:
         equal(data.series[0], later)
 
 
+def test_covariates_known_ahead_alone_leave_the_target_as_it_was() -> None:
+    ahead = Series("a", np.datetime64("2020-01-01T10", "ns"), np.empty(0), np.empty((0, 2)), np.ones((4, 1)), (1,))
+    data, rows, count = continue_from([series()], SeriesSet([ahead], "h"), [0], 5)
+    (joined,) = data.series
+    assert (rows, count, joined.future) == ([10], 1, 4) and joined.target.tolist() == list(range(10))
+    np.testing.assert_array_equal(joined.known[8:, 0], [8.5, 9.5, 1, 1, 1, 1])
+
+
 def test_pad_front() -> None:
     padded = pad_front(series(length=3), 5, "h")
     np.testing.assert_array_equal(padded.target, [np.nan, np.nan, 0, 1, 2])

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from tests.tasks.stub_network import SPREAD, forecast_with
 
 from steploom.errors import DataError
 from steploom.tasks import forecast_network, forecast_prediction
 from steploom.tasks.forecast import EvaluateOptions, Forecast, ForecastOptions, PredictOptions
 from steploom.tasks.forecast_data import read_training_data
+from tests.tasks.stub_network import SPREAD, forecast_with
 
 QUANTILES = [f"q{i / 10}" for i in range(1, 10)]
 
@@ -153,6 +153,11 @@ def test_known_covariates_must_be_known_over_the_horizon(tmp_path: Path) -> None
         DataError, match=r"column 'holiday': series 'y' has no 'holiday' at 2020-01-17 16:00:00; .* all 24 rows"
     ):
         task.predict(None, train, PredictOptions())
+    alone = task.predict(None, csv(tmp_path, future[400:], "alone.csv"), PredictOptions()).value
+    pd.testing.assert_frame_equal(alone, frame)
+    with pytest.raises(DataError, match=r"column 'y': series 'y' has no value in any row, and does not follow"):
+        late = future[400:].assign(ds=lambda t: t["ds"] + pd.Timedelta(days=300))
+        task.predict(None, csv(tmp_path, late, "late.csv"), PredictOptions())
     future.loc[410, "holiday"] = np.nan
     with pytest.raises(DataError, match=r"has no 'holiday' at 2020-01-18 02:00:00"):
         task.predict(None, csv(tmp_path, future, "future.csv"), PredictOptions())

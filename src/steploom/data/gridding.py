@@ -57,22 +57,28 @@ def cut_series(
     past: FloatArray,
     known: FloatArray,
     static: list[tuple[int, ...]],
+    keep_future: bool = False,
 ) -> dict[str, tuple[Series, int]]:
     """The series between their first and last measured value, by name, each with the grid number of its row 0.
 
-    Series without any value are left out. Known covariates go on to the last row of the table.
+    Series without any value are left out; or kept with no rows but future ones. Known covariates go on to the last row
+    of the table.
 
     Args:
         rows: where the rows lie.
         names: (series,) names.
         target, past, known: (grid rows of all series, columns), what `GridRows.spread` gave; target has one column.
         static: (series,) category codes.
+        keep_future: whether series without a value, but with covariates known ahead, are kept.
     """
     cut = {}
     for i, name in enumerate(names):
         begin, end = int(rows.shifts[i]), int(rows.shifts[i + 1])
         measured = np.flatnonzero(np.isfinite(target[begin:end, 0]))
         if not len(measured):
+            if keep_future and known.shape[1]:
+                none = target[begin:begin, 0], past[begin:begin]
+                cut[name] = Series(name, rows.starts[i], *none, known[begin:end], static[i]), 0
             continue
         first, last = int(measured[0]), int(measured[-1]) + 1
         start = time_grid(rows.starts[i], rows.frequency, 1, first)[0]

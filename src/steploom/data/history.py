@@ -69,6 +69,12 @@ def continue_from(
             rows.append(begin)
             continue
         count += 1
+        if not len(series):
+            # Only covariates known ahead: they follow the last values, and the target ends where it did.
+            known = np.r_[_resized(before.known, len(before) + gap, len(before) + gap), series.known]
+            result.append(replace(before, known=known))
+            rows.append(len(before))
+            continue
         used = len(before) + min(gap, 0)
         whole = used + max(gap, 0)
         result.append(

@@ -226,7 +226,9 @@ def _csv(path: Path, raw: bytes) -> Table:
                 raise DataError(
                     f"expected {len(header)} cells as in the header, found {len(row)}", file=path, row=line
                 ) from None
-        raise DataError(f"the table cannot be read ({str(error).splitlines()[0]})", file=path) from None
+        hint = "Check that quotation marks come in pairs" if b'"' in text else None
+        reason = str(error).splitlines()[0]
+        raise DataError(f"the table cannot be read ({reason})", file=path, hint=hint) from None
     return Table(path, cells, text, separator)
 
 

@@ -74,7 +74,11 @@ class SeriesTable:
 
 
 def read_series(
-    files: Sequence[Path], asked: Columns | Learnt, frequency: str | None = None, need_values: bool = True
+    files: Sequence[Path],
+    asked: Columns | Learnt,
+    frequency: str | None = None,
+    need_values: bool = True,
+    keep_future: bool = False,
 ) -> SeriesTable:
     """Reads tables of the same columns, one continuing the other.
 
@@ -83,6 +87,7 @@ def read_series(
         asked: the columns that the user named; or what training learnt, which is then held to.
         frequency: the step, where it is not to be found from the data.
         need_values: whether a series without any value is an error; it is left out otherwise.
+        keep_future: whether a series without any value is kept for its covariates known ahead, with no row but these.
 
     Raises:
         DataError: a file cannot be used; the message names the row.
@@ -117,7 +122,7 @@ def read_series(
     for target in columns.targets:
         values = rows.spread(tables.numbers(target)[order][:, None])
         series_names = [target] if columns.series is None else names
-        cut.update(cut_series(rows, series_names, values, past_grid, known_grid, static))
+        cut.update(cut_series(rows, series_names, values, past_grid, known_grid, static, keep_future))
     wanted = names if columns.series is not None else list(columns.targets)
     _check_values(tables, columns, wanted, cut, need_values)
     begins = _begins(tables, columns, rows, order)
@@ -274,11 +279,11 @@ def _summary(data: SeriesSet) -> list[str]:
     count = sum(len(s) for s in data)
     missing = sum(int(np.isnan(s.target).sum()) for s in data)
     first = min(s.start for s in data)
-    last = max(data.times(s, len(s) - 1, 1)[0] for s in data)
+    last = max(data.times(s, max(len(s), len(s.known)) - 1, 1)[0] for s in data)
     name = f"'{data.series[0].id}'" if len(data) == 1 else f"{len(data)} series"
     return [
         f"{name}, frequency {data.frequency}, {_stamp(first)} to {_stamp(last)}, {count} values, "
-        f"{missing} of them missing ({missing / count:.1%})"
+        f"{missing} of them missing ({missing / max(1, count):.1%})"
     ]
 
 

@@ -124,10 +124,11 @@ def _assembled_times(table: Table, columns: Sequence[str]) -> Times:
     numbers = {}
     for part, name in zip(_PARTS, columns, strict=False):
         values = table.numbers(name)
-        bad = ~np.isfinite(values) | (values != np.floor(values))
+        bad = ~((values == np.floor(values)) & (np.abs(values) < 10_000))
         if bad.any():
             index = int(np.argmax(bad))
-            raise table.error(f"expected a whole number, found {values[index]:g}", index=index, column=name)
+            found = "an empty cell" if np.isnan(values[index]) else f"{values[index]:g}"
+            raise table.error(f"expected the {part} as a number, found {found}", index=index, column=name)
         numbers[part] = values.astype(np.int64)
     numbers.setdefault("month", np.ones(len(table), np.int64))
     numbers.setdefault("day", np.ones(len(table), np.int64))

@@ -196,12 +196,20 @@ def read_to_predict(past: Past, file: Path | None, context: int) -> SeriesSet:
     """
     if file is None:
         return past.layout.with_series(past.series)
-    table = read_series([file], past.learnt, need_values=False)
+    table = read_series([file], past.learnt, need_values=False, keep_future=True)
     check_step(table)
     _say(table)
     data, _, count = continue_from(past.series, table.data, table.begins, context // 2)
     if count:
         words.info(f"{count} of {len(data)} series go on from the training data")
+    empty = [series.id for series in data if not len(series)]
+    if empty:
+        raise DataError(
+            f"series '{empty[0]}' has no value in any row, and does not follow its end in the training data",
+            file=file,
+            column=table.learnt.columns.targets[0],
+            hint="Give what was measured before the rows to forecast",
+        )
     return data
 
 
