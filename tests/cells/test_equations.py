@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from tests.cells.by_hand import STEPS, backpropagate, run
 
 from steploom.cells.lstm import ProjectedLSTMCell
 from steploom.cells.registry import cell_names, make_cell
 from steploom.cells.simple import RNNCell
 from steploom.engine.choice import use_engine
 from steploom.layers.recurrent import Recurrent
+from tests.cells.by_hand import STEPS, backpropagate, run
 
 CLOSE = {"rtol": 1e-10, "atol": 1e-10}
 ATEN = ("rnn", "rnn-relu", "lstm", "gru")
