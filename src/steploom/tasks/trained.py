@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from steploom.errors import DataError, ModelDirectoryError, OptionError, SteploomError
+from steploom.errors import DataError, ModelDirectoryError, OptionError
 from steploom.tasks.registry import task_class
 from steploom.tasks.task import Evaluation, Prediction, Prepared, Task
 from steploom.training.directory import (
@@ -23,7 +23,7 @@ from steploom.training.directory import (
     read_run,
     rewrite_run,
 )
-from steploom.training.processes import is_main_process
+from steploom.training.processes import is_main_process, others_end_silently
 
 if TYPE_CHECKING:
     from steploom.models.network import Network
@@ -86,6 +86,9 @@ class TrainedModel:
             ModelDirectoryError: the directory holds something already.
         """
         path = Path(path)
+        if path.resolve() == self.path.resolve():
+            _publish(path, self.task, self.network, self.manifest)
+            return path
         check_output(path, force)
         if path.exists():
             discard(path)
@@ -96,6 +99,7 @@ class TrainedModel:
         return path
 
 
+@others_end_silently()
 def train(
     task: str,
     data: File | Sequence[File],
@@ -151,6 +155,7 @@ def train(
         raise
 
 
+@others_end_silently()
 def resume(
     path: File,
     epochs: int | None = None,
@@ -271,14 +276,9 @@ def _train(
     from steploom.training.fit import fit
 
     task, main = prepared.task, is_main_process()
-    try:
-        shown: dict[str, Any] = {"describe": task.describe, "progress": progress}
-        plan: dict[str, Any] = {"resume": resuming, "longer": longer}
-        result = fit(network, prepared.train, prepared.valid, task.options, path, **shown, **plan)
-    except SteploomError:
-        if not main:
-            raise SystemExit(2) from None
-        raise
+    shown: dict[str, Any] = {"describe": task.describe, "progress": progress}
+    plan: dict[str, Any] = {"resume": resuming, "longer": longer}
+    result = fit(network, prepared.train, prepared.valid, task.options, path, **shown, **plan)
     if not main:
         raise SystemExit(0)
     network.eval()

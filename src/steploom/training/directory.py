@@ -175,7 +175,8 @@ def publish(
     for name, content in contents.items():
         write_atomically(path / name, content)
         files[name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    whole = {"format": FORMAT, **_versions(), **manifest, "files": files}
+    first = {"format": FORMAT, **_versions()}
+    whole = {**first, **manifest, **first, "files": files}
     write_atomically(path / _MANIFEST, _json(whole))
 
 

@@ -77,10 +77,11 @@ def fit(
         ModelDirectoryError: the checkpoint is damaged.
     """
     folder = directory / "last"
-    folder.mkdir(exist_ok=True)
+    main = is_main_process()
+    if main:
+        folder.mkdir(exist_ok=True)
     state, tensors = (read_checkpoint(folder) if resume else None) or (State(), {})
     state.plan_again(options, longer)
-    main = is_main_process()
     record = Record(directory, enabled=main)
     best = read_best(folder, state.best_file) if state.best_file else None
     if tensors:

@@ -99,12 +99,10 @@ class Loop(pl.LightningModule):
         """Clips by value and by norm, as the options say."""
         clip_gradients(self.network.parameters(), self.options.clip_value, self.options.clip_norm)
 
-    def on_fit_start(self) -> None:
-        """Takes the signals back from the trainer, whose handler would end the training within a step."""
-        self.interruption.listen()
-
     def on_train_start(self) -> None:
         """Puts back what the checkpoint holds beside the weights."""
+        # The trainer's own handler, set just before, would end the training within a step.
+        self.interruption.listen()
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, torch.optim.Optimizer)
         if self._tensors:

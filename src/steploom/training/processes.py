@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["devices_and_nodes", "is_main_process", "restored_environment"]
+from steploom.errors import SteploomError
+
+__all__ = ["devices_and_nodes", "is_main_process", "others_end_silently", "restored_environment"]
+
+_PATIENCE_SECONDS = 3.0
 
 _SET_BY_LAUNCHER = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE", "OMP_NUM_THREADS")
 
@@ -25,6 +30,19 @@ def devices_and_nodes(devices: int, nodes: int) -> tuple[int, int]:
         return devices, nodes
     local = int(os.environ["LOCAL_WORLD_SIZE"])
     return local, int(os.environ["WORLD_SIZE"]) // local
+
+
+@contextmanager
+def others_end_silently() -> Iterator[None]:
+    """Lets only the first process report a mistake or an interruption; the others end with the exit code of the command line."""
+    try:
+        yield
+    except (SteploomError, KeyboardInterrupt) as error:
+        if is_main_process():
+            raise
+        # Whoever started the processes ends all of them with the first; that one must have had the time to say what is wrong.
+        time.sleep(_PATIENCE_SECONDS)
+        raise SystemExit(130 if isinstance(error, KeyboardInterrupt) else 2) from None
 
 
 @contextmanager

@@ -1,0 +1,161 @@
+"""Training: it learns, keeps the best weights, ends when it should, and leaves nothing behind outside its directory."""
+
+import json
+import random
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+from toy import ToyBatches, toy_network
+
+from steploom.errors import SteploomError
+from steploom.training.fit import FitResult, fit
+from steploom.training.options import TrainOptions
+
+
+def run(
+    directory: Path, valid: ToyBatches | None = None, network=None, train=None, **options
+) -> tuple[FitResult, torch.nn.Module]:
+    directory.mkdir(exist_ok=True)
+    network = network or toy_network()
+    settings = TrainOptions.checked({"lr": 0.02, "epochs": 3, **options})
+    result = fit(network, train or ToyBatches(), valid, settings, directory, lambda loss: {"rmse": loss**0.5})
+    return result, network
+
+
+def rows(directory: Path) -> list[dict]:
+    return [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
+
+
+def validation_loss(network, batches) -> float:
+    network.eval()
+    with torch.no_grad():
+        parts = [network.loss(batches.batch(0, i), None) for i in range(len(batches))]
+    return float(sum(p.total for p in parts) / sum(p.weight for p in parts))
+
+
+def test_it_learns_and_keeps_the_best_weights(tmp_path):
+    valid = ToyBatches(9, 3)
+    result, network = run(tmp_path, valid, epochs=6, lr=0.3, optimizer="adam")
+    losses = [row["valid_loss"] for row in rows(tmp_path)]
+    assert (result.epochs, result.steps, result.stopped) == (6, 42, "epochs")
+    assert losses[-1] > min(losses), "the last weights must not be the best ones for this test to say anything"
+    assert result.best_valid_loss == min(losses)
+    assert validation_loss(network, valid) == pytest.approx(min(losses), rel=1e-6)
+
+
+def test_without_validation_the_last_weights_are_kept(tmp_path):
+    result, network = run(tmp_path)
+    assert result.best_valid_loss is None and result.has_weights
+    kept = torch.load(tmp_path / "last" / "checkpoint.pt", weights_only=True)["network"]
+    assert all(torch.equal(value, kept[name]) for name, value in network.state_dict().items())
+
+
+def test_patience_ends_training(tmp_path):
+    result, _ = run(tmp_path, ToyBatches(9, 3), epochs=50, lr=1.0, patience=2, clip_norm=0)
+    losses = [row["valid_loss"] for row in rows(tmp_path)]
+    assert result.stopped == "patience"
+    assert len(losses) - 1 - losses.index(min(losses)) == 2
+
+
+def test_max_minutes_ends_training_within_an_epoch_and_still_validates(tmp_path):
+    slow = ToyBatches(0, 1000, pause=0.02)
+    result, _ = run(tmp_path, ToyBatches(9, 3), train=slow, max_minutes=0.6 / 60)
+    assert result.stopped == "time" and result.epochs == 0
+    assert 0.55 < result.seconds < 2.5
+    (row,) = rows(tmp_path)
+    assert row["step"] == result.steps and row["valid_loss"] == result.best_valid_loss
+    assert 0 < row["epoch"] < 1
+
+
+def test_the_caller_keeps_random_state_threads_and_warnings(tmp_path, capfd):
+    torch.manual_seed(5)
+    random.seed(5)
+    before = (
+        torch.get_rng_state(),
+        random.getstate(),
+        torch.get_num_threads(),
+        list(warnings.filters),
+        torch.is_grad_enabled(),
+    )
+    run(tmp_path / "model", ToyBatches(9, 2))
+    after = (
+        torch.get_rng_state(),
+        random.getstate(),
+        torch.get_num_threads(),
+        list(warnings.filters),
+        torch.is_grad_enabled(),
+    )
+    assert torch.equal(before[0], after[0]) and before[1:] == after[1:]
+    out, err = capfd.readouterr()
+    assert (out, err) == ("", "")
+
+
+def test_nothing_is_written_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run(tmp_path / "model", ToyBatches(9, 2))
+    assert [p.name for p in tmp_path.iterdir()] == ["model"]
+    assert {p.name for p in (tmp_path / "model").iterdir()} == {"last", "metrics.jsonl", "curves.png", "train.log"}
+
+
+def test_a_seed_gives_the_same_weights_and_another_seed_others(tmp_path):
+    networks = [run(tmp_path / str(i), seed=seed)[1] for i, seed in enumerate((1, 1, 2))]
+    first, again, other = (torch.cat([p.flatten() for p in n.parameters()]) for n in networks)
+    assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+def test_a_loss_that_is_not_finite_is_an_error_and_never_saved(tmp_path):
+    class Bad(ToyBatches):
+        def batch(self, epoch, index, rank=0, world=1):
+            batch = super().batch(epoch, index, rank, world)
+            if (epoch, index) == (1, 2):
+                batch["y"] = batch["y"] * float("nan")
+            return batch
+
+    with pytest.raises(SteploomError, match=r"epoch 2, step 10.*--lr"):
+        run(tmp_path, train=Bad(), checkpoint_steps=1)
+    kept = torch.load(tmp_path / "last" / "checkpoint.pt", weights_only=True)
+    assert kept["state"]["step"] == 9
+    assert all(value.isfinite().all() for value in kept["network"].values())
+
+
+def test_the_loss_of_a_step_weighs_each_term_alike(tmp_path):
+    """One step of plain gradient descent, by hand: batch loss is sum / count, whatever the masks."""
+    network, batches = toy_network(dropout=0.0), ToyBatches(count=1)
+    by_hand = toy_network(dropout=0.0)
+    result = by_hand.loss(batches.batch(0, 0), None)
+    (result.total / result.weight).backward()
+    run(tmp_path, network=network, train=batches, epochs=1, lr=0.5, optimizer="sgd", clip_norm=0)
+    for ours, theirs in zip(network.parameters(), by_hand.parameters(), strict=True):
+        assert theirs.grad is not None
+        torch.testing.assert_close(ours.detach(), theirs.detach() - 0.5 * theirs.grad)
+
+
+def test_carried_state_is_detached_and_reset_at_the_epoch(tmp_path):
+    """Truncated BPTT by hand over two epochs of contiguous streams."""
+    batches = ToyBatches(carries_state=True, count=3)
+    network, by_hand = toy_network(dropout=0.0), toy_network(dropout=0.0)
+    optimizer = torch.optim.SGD(by_hand.parameters(), lr=0.1)
+    for epoch in range(2):
+        carry = None
+        for index in range(3):
+            result = by_hand.loss(batches.batch(epoch, index), carry)
+            carry = tuple(s.detach() for s in result.carry)
+            optimizer.zero_grad()
+            (result.total / result.weight).backward()
+            optimizer.step()
+    run(tmp_path, network=network, train=batches, epochs=2, lr=0.1, optimizer="sgd", clip_norm=0)
+    for ours, theirs in zip(network.parameters(), by_hand.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_the_mean_of_the_weights_is_what_is_validated_and_kept(tmp_path):
+    valid = ToyBatches(9, 3)
+    plain, last = run(tmp_path / "plain", None, epochs=2, lr=0.3, optimizer="sgd")
+    result, network = run(tmp_path / "mean", valid, epochs=2, lr=0.3, optimizer="sgd", average=0.9)
+    kept = torch.load(tmp_path / "mean" / "last" / "checkpoint.pt", weights_only=True)
+    assert all(torch.equal(a, b) for a, b in zip(last.parameters(), kept["network"].values(), strict=True))
+    assert validation_loss(network, valid) == pytest.approx(result.best_valid_loss, rel=1e-6)
+    assert not torch.equal(next(network.parameters()), next(last.parameters()))
+    assert plain.steps == result.steps

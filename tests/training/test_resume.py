@@ -1,0 +1,224 @@
+"""A training that was killed and resumed ends with the bits of one that was not."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from toy import ToyBatches, toy_network
+
+from steploom.errors import ModelDirectoryError
+from steploom.training import state as state_module
+from steploom.training.fit import fit
+from steploom.training.options import TrainOptions
+
+SCRIPT = Path(__file__).with_name("toy_run.py")
+VALID = ToyBatches(9, 2)
+
+
+class Killed(Exception):
+    pass
+
+
+class Dying(ToyBatches):
+    """Batches that end the training when the n-th is asked for."""
+
+    calls = 0
+
+    def batch(self, epoch, index, rank=0, world=1):
+        self.calls += 1
+        if self.calls == self.last:
+            raise Killed
+        return super().batch(epoch, index, rank, world)
+
+
+def train(directory: Path, options: TrainOptions, stream: bool, dies_at: int = -1, resume: bool = False, valid=VALID):
+    directory.mkdir(exist_ok=True)
+    network = toy_network()
+    batches = Dying(carries_state=stream)
+    batches.last = dies_at
+    result = fit(network, batches, valid, options, directory, resume=resume)
+    return result, network
+
+
+def content(directory: Path) -> list[dict]:
+    rows = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+
+
+SETTINGS = {
+    "adam": ({}, False),
+    "stream and momentum": ({"optimizer": "sgd", "momentum": 0.9, "nesterov": True, "schedule": "cosine"}, True),
+    "mean of weights, plateau": ({"average": 0.8, "schedule": "plateau", "warmup": 5, "lr": 0.2}, True),
+    "rmsprop, patience": ({"optimizer": "rmsprop", "momentum": 0.5, "patience": 2, "lr": 0.1}, False),
+    "adamw, step": ({"optimizer": "adamw", "weight_decay": 0.1, "schedule": "step", "clip_value": 0.01}, False),
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_killed_twice_and_resumed(tmp_path, name):
+    given, stream = SETTINGS[name]
+    options = TrainOptions.checked({"lr": 0.02, "epochs": 4, "checkpoint_steps": 3, **given})
+    whole, expected = train(tmp_path / "whole", options, stream)
+    for kills in ((2, 9), (11, 4), (16, 8)):
+        directory = tmp_path / f"killed {kills}"
+        for number, dies_at in enumerate(kills):
+            with pytest.raises(Killed):
+                train(directory, options, stream, dies_at, resume=number > 0)
+        result, network = train(directory, options, stream, resume=True)
+        assert (result.steps, result.best_valid_loss, result.stopped) == (
+            whole.steps,
+            whole.best_valid_loss,
+            whole.stopped,
+        )
+        for key, value in network.state_dict().items():
+            assert torch.equal(value, expected.state_dict()[key]), key
+        assert content(directory) == content(tmp_path / "whole")
+
+
+def test_a_checkpoint_at_the_end_of_an_epoch_and_one_after_each_step(tmp_path):
+    for every in (0, 1):
+        options = TrainOptions.checked({"lr": 0.02, "epochs": 2, "checkpoint_steps": every})
+        _, expected = train(tmp_path / f"whole{every}", options, True)
+        for dies_at in (1, 8, 9, 14):
+            directory = tmp_path / f"{every} {dies_at}"
+            with pytest.raises(Killed):
+                train(directory, options, True, dies_at)
+            _, network = train(directory, options, True, resume=True)
+            assert all(torch.equal(a, b) for a, b in zip(network.parameters(), expected.parameters(), strict=True))
+
+
+def test_more_epochs_than_planned_at_first(tmp_path):
+    short, long = (TrainOptions.checked({"lr": 0.02, "epochs": n}) for n in (2, 4))
+    _, expected = train(tmp_path / "whole", long, True)
+    train(tmp_path / "longer", short, True)
+    result, network = train(tmp_path / "longer", long, True, resume=True)
+    assert result.epochs == 4
+    assert all(torch.equal(a, b) for a, b in zip(network.parameters(), expected.parameters(), strict=True))
+    assert content(tmp_path / "longer") == content(tmp_path / "whole")
+
+
+def test_resuming_what_is_done_gives_the_best_weights_again(tmp_path):
+    options = TrainOptions.checked({"lr": 0.3, "epochs": 3})
+    first, expected = train(tmp_path, options, False)
+    again, network = train(tmp_path, options, False, resume=True)
+    assert again == first
+    assert all(torch.equal(a, b) for a, b in zip(network.parameters(), expected.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("moment", ["best", "checkpoint"])
+def test_killed_while_a_file_is_written(tmp_path, monkeypatch, moment):
+    options = TrainOptions.checked({"lr": 0.02, "epochs": 3, "checkpoint_steps": 2})
+    _, expected = train(tmp_path / "whole", options, True)
+    real, written = torch.save, []
+
+    def dying_save(content, file):
+        written.append("checkpoint" if "state" in content else "best")
+        if written.count(moment) == 2 and written[-1] == moment:
+            file.write(b"half of the file")
+            raise Killed
+        real(content, file)
+
+    monkeypatch.setattr(state_module.torch, "save", dying_save)
+    with pytest.raises(Killed):
+        train(tmp_path / "killed", options, True)
+    monkeypatch.undo()
+    _, network = train(tmp_path / "killed", options, True, resume=True)
+    assert all(torch.equal(a, b) for a, b in zip(network.parameters(), expected.parameters(), strict=True))
+    assert sorted(p.suffix for p in (tmp_path / "killed" / "last").glob("best*")) == [".pt"]
+
+
+def test_a_damaged_checkpoint_is_an_error(tmp_path):
+    options = TrainOptions.checked({"epochs": 1})
+    train(tmp_path, options, False)
+    (tmp_path / "last" / "checkpoint.pt").write_bytes(b"no checkpoint")
+    with pytest.raises(ModelDirectoryError, match=r"checkpoint\.pt: damaged"):
+        train(tmp_path, options, False, resume=True)
+
+
+def start(*words: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, str(SCRIPT), *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def weights(directory: Path) -> dict[str, torch.Tensor]:
+    return load_file(directory / "weights.safetensors")
+
+
+PLAN = ("epochs=4", "stream=true", "steps=30", "dropout=0.2", "checkpoint_steps=4", "pause=0.01", "lr=0.01")
+
+
+def kill_at_random(tmp_path: Path, count: int) -> None:
+    """Kills one training `count` times at random moments, then lets it end."""
+    data = tmp_path / "data.txt"
+    data.write_text("3\n")
+    out, err = start("train", str(tmp_path / "whole"), str(data), *PLAN).communicate(timeout=120)
+    assert out, err
+    directory = tmp_path / "killed"
+    moments = random.Random(2)
+    began = ("train", str(directory), str(data), *PLAN)
+    for _ in range(count):
+        process = start(*began)
+        while not (directory / "last" / "run.json").exists() and process.poll() is None:
+            time.sleep(0.01)
+        began = ("resume", str(directory))
+        before = progress(directory)
+        while progress(directory) == before and process.poll() is None:
+            time.sleep(0.01)
+        time.sleep(moments.uniform(0, 0.4))
+        process.kill()
+        process.communicate()
+        if (directory / "model.json").exists():
+            break
+    if not (directory / "model.json").exists():
+        process = start("resume", str(directory))
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
+    expected = weights(tmp_path / "whole")
+    assert all(torch.equal(value, expected[name]) for name, value in weights(directory).items())
+    assert content(directory) == content(tmp_path / "whole")
+
+
+def progress(directory: Path) -> float:
+    file = directory / "last" / "checkpoint.pt"
+    return file.stat().st_mtime_ns if file.exists() else 0
+
+
+def test_sigkill_at_random_moments(tmp_path):
+    kill_at_random(tmp_path, 2)
+
+
+@pytest.mark.slow
+def test_sigkill_at_ten_random_moments(tmp_path):
+    kill_at_random(tmp_path, 10)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_ends_cleanly_and_says_how_to_go_on(tmp_path, number):
+    data = tmp_path / "data.txt"
+    data.write_text("3\n")
+    directory = tmp_path / "stopped"
+    plan = ("epochs=3", "steps=40", "dropout=0.2", "pause=0.02")
+    out, err = start("train", str(tmp_path / "whole"), str(data), *plan).communicate(timeout=120)
+    assert out, err
+    process = start("train", str(directory), str(data), *plan)
+    while not (directory / "last" / "checkpoint.pt").exists() and process.poll() is None:
+        time.sleep(0.01)
+    time.sleep(0.2)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and out == ""
+    assert "Go on with: steploom resume" in err and "Traceback" not in err
+    assert (directory / "model.json").exists(), "the best weights so far are published"
+    process = start("resume", str(directory))
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    expected = weights(tmp_path / "whole")
+    assert all(torch.equal(value, expected[name]) for name, value in weights(directory).items())
