@@ -1,0 +1,127 @@
+"""New text from a trained model."""
+
+import json
+
+import pytest
+import torch
+
+from steploom.errors import OptionError
+from steploom.tasks.trained import train
+
+PATTERN = "abcdef\n" * 60
+NAMES = ["anna", "berta", "carl", "dora", "emil", "fritz"] * 10
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    """A model that knows its text by heart."""
+    path = tmp_path_factory.mktemp("running")
+    (path / "text.txt").write_text(PATTERN)
+    options = {
+        "hidden_size": 24,
+        "num_layers": 1,
+        "dropout": 0.0,
+        "lr": 0.02,
+        "bptt": 20,
+        "batch_size": 4,
+        "epochs": 12,
+    }
+    return train("generate", path / "text.txt", path / "m", progress=False, **options)
+
+
+@pytest.fixture(scope="module")
+def lines(tmp_path_factory):
+    """A model of lines that knows six names by heart."""
+    path = tmp_path_factory.mktemp("lines")
+    (path / "names.txt").write_text("\n".join(NAMES))
+    options = {"hidden_size": 24, "num_layers": 1, "dropout": 0.0, "lr": 0.02, "batch_size": 8, "epochs": 30}
+    return train("generate", path / "names.txt", path / "m", lines=True, progress=False, **options)
+
+
+def test_a_greedy_text_goes_on_as_learnt(running):
+    assert running.predict(prompt="abc", temperature=0, max_new_tokens=11).text == "abcdef\nabcdef\n\n"
+    assert running.predict(temperature=0, max_new_tokens=6).value == ["abcdef"]
+
+
+def test_beam_search_finds_the_learnt_text_too(running):
+    found = running.predict(prompt="cd", num_beams=4, num_samples=2, max_new_tokens=5).value
+    assert found[0] == "cdef\nab" and found[1] != found[0]
+
+
+def test_the_seed_decides_what_is_drawn(running):
+    drawn = [running.predict(temperature=3.0, max_new_tokens=40, seed=seed).text for seed in (1, 1, 2)]
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_drawing_leaves_the_global_generator_alone(running):
+    before = torch.random.get_rng_state()
+    running.predict(max_new_tokens=5)
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_lines_end_where_they_end(lines):
+    prediction = lines.predict(num_samples=200, temperature=0.8)
+    assert prediction.text == "\n".join(prediction.value) + "\n"
+    assert len(prediction.value) == 200
+    known = [text for text in prediction.value if text in NAMES]
+    assert len(known) > 180 and len(set(known)) == 6
+
+
+def test_a_line_goes_on_from_its_prompt_and_from_each_line_of_a_file(lines, tmp_path):
+    assert lines.predict(prompt="be", temperature=0).value == ["berta"]
+    (tmp_path / "prompts.txt").write_text("do\ncar\n")
+    assert lines.predict(tmp_path / "prompts.txt", temperature=0).value == ["dora", "carl"]
+    assert lines.predict(tmp_path / "prompts.txt", num_samples=3).value[3].startswith("car")
+
+
+def test_the_best_of_a_beam_are_the_six_names(lines):
+    found = lines.predict(num_beams=12, num_samples=6, length_penalty=0.0).value
+    assert set(found) == set(NAMES)
+
+
+def test_texts_are_written_as_lines_or_with_their_probabilities(lines, running, tmp_path):
+    prediction = lines.predict(num_samples=3, num_beams=3)
+    prediction.write(tmp_path / "a.txt")
+    assert (tmp_path / "a.txt").read_text() == prediction.text
+    prediction.write(tmp_path / "a.jsonl")
+    rows = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
+    assert [row["text"] for row in rows] == prediction.value
+    assert all(row["ended"] and row["log_prob"] < 0 for row in rows)
+    two = running.predict(num_samples=2, max_new_tokens=7)
+    assert two.text == two.value[0] + "\n" + "-" * 20 + "\n" + two.value[1] + "\n"
+
+
+def test_marks_are_never_written(lines):
+    drawn = "".join(lines.predict(num_samples=300, temperature=5.0).value)
+    assert set(drawn) <= set("".join(NAMES))
+    assert "�" in "".join(lines.predict(num_samples=300, temperature=5.0, allow_unknown=True).value)
+
+
+def test_an_unknown_character_in_a_prompt_is_read(lines):
+    assert lines.predict(prompt="é", temperature=0).value[0].startswith("é")
+
+
+def test_a_line_can_be_made_longer(lines):
+    assert all(len(text) >= 6 for text in lines.predict(num_samples=20, min_new_tokens=6, max_new_tokens=9).value)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_beams": 3, "temperature": 0.5}, "--temperature: beam search draws nothing"),
+        ({"num_samples": 3, "temperature": 0}, "--num-samples: greedy decoding can give 1 at most, found 3"),
+        ({"num_samples": 3, "num_beams": 2}, "--num-samples: 2 beams can give 2 at most, found 3"),
+        ({"prompt": "a\nb"}, "this model writes single lines"),
+        ({"temperature": -1}, "--temperature: expected a number of at least 0"),
+        ({"top_p": 0}, "--top-p: expected"),
+        ({"num_beam": 2}, "Did you mean '--num-beams'"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(lines, options, message):
+    with pytest.raises(OptionError, match=message):
+        lines.predict(**options)
+
+
+def test_prompts_from_two_places_are_refused(lines, tmp_path):
+    with pytest.raises(OptionError, match="--prompt: the prompts come from"):
+        lines.predict(tmp_path / "prompts.txt", prompt="a")
