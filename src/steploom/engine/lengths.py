@@ -41,12 +41,8 @@ def reverse(x: Tensor, lengths: Tensor | None) -> Tensor:
 
 
 def reverse_resets(resets: Tensor, lengths: Tensor | None) -> Tensor:
-    """The resets (time, batch) of the reversed sequences.
+    """The resets (time, batch) of the reversed sequences; none may stand in the padding.
 
     A reset before step t parts steps t - 1 and t. Coming from behind, the same gap lies before step t - 1.
     """
-    before = torch.cat([resets[1:], torch.zeros_like(resets[:1])])
-    if lengths is not None:
-        # A reset in the padding right behind the last step must not clear the state that a sequence starts from.
-        before = before & ~padding(lengths - 1, len(resets)).squeeze(-1)
-    return reverse(before, lengths)
+    return reverse(torch.cat([resets[1:], torch.zeros_like(resets[:1])]), lengths)

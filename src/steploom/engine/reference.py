@@ -33,7 +33,8 @@ def run(
         x: inputs (time, batch, input_size); finite in the padding.
         state: the states before the first step, one tensor (batch, size) a state.
         lengths: steps of each sequence, int64 (batch,); beyond them a state stands still and the output is 0.
-        resets: bool (time, batch); where true, the cell's initial state replaces the state before that step.
+        resets: bool (time, batch); where true, the cell's initial state replaces the state before that step. None may
+            stand in the padding.
         recurrent_mask: (batch, hidden_size), what the inputs of the recurrent products are multiplied with at every
             step (variational dropout, Gal & Ghahramani 2016).
         zoneout: for each state the share of its units that keep their old value at a step (Krueger et al. 2017):

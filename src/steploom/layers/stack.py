@@ -69,7 +69,9 @@ class Stack:
         """
         if lengths is not None:
             # The padding may hold anything, NaN too, which a product with 0 would not keep out of the gradients.
-            x = x.masked_fill(padding(lengths, len(x)), 0)
+            padded = padding(lengths, len(x))
+            x = x.masked_fill(padded, 0)
+            resets = resets & ~padded.squeeze(-1) if resets is not None else None
         entering = list(zip(*(part.unbind(0) for part in state), strict=True))
         finals: list[States] = []
         for first in range(0, len(cells), self.directions):
