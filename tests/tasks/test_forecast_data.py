@@ -9,7 +9,8 @@ import pytest
 
 from steploom.errors import DataError, OptionError, SteploomError
 from steploom.tasks.forecast import EvaluateOptions, ForecastOptions
-from steploom.tasks.forecast_data import Past, read_source, read_to_predict, read_training_data
+from steploom.tasks.forecast_data import read_source, read_to_predict, read_training_data
+from steploom.tasks.forecast_past import Past
 
 
 def hourly(folder: Path, count: int, start: str = "2020-01-01", name: str = "train.csv", scale: float = 1.0) -> Path:

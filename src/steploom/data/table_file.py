@@ -5,12 +5,10 @@ Cells of a CSV file stay text until a column's meaning is known, so that a serie
 
 from __future__ import annotations
 
-import csv
 import gzip
 import io
 import re
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,38 +19,14 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
+from steploom.data.csv_text import FORMATS, as_utf8, find_separator, header, numbered_rows
 from steploom.errors import DataError, nearest
 
 __all__ = ["MISSING", "Table", "read_table", "shown"]
 
-MISSING = (
-    "",
-    "NA",
-    "N/A",
-    "n/a",
-    "na",
-    "NaN",
-    "nan",
-    "NAN",
-    "-nan",
-    "null",
-    "NULL",
-    "Null",
-    "None",
-    "none",
-    "#N/A",
-    "<NA>",
-)
+_MISSING_WORDS = "NA N/A n/a na NaN nan NAN -nan null NULL Null None none #N/A <NA>"
+MISSING = ("", *_MISSING_WORDS.split())
 """Texts that mean "not measured" in a column of numbers."""
-
-_SEPARATORS = (",", ";", "\t", "|")
-_KINDS = {
-    b"PK\x03\x04": "a zip archive or an Excel workbook",
-    b"\x89PNG": "a picture",
-    b"%PDF": "a PDF",
-    b"\x80\x04": "a pickle",
-}
-_FORMATS = "Expected CSV (UTF-8, also gzipped) or Parquet"
 
 
 @dataclass(frozen=True)
@@ -83,7 +57,7 @@ class Table:
         """The line number in the file, counted from 1, of data row `index`, counted from 0 (Parquet: the row)."""
         if self.text is None:
             return index + 1
-        rows = _rows(self.text, self.separator)
+        rows = numbered_rows(self.text, self.separator)
         next(rows)
         return next(line for i, (line, _) in enumerate(rows) if i == index)
 
@@ -178,7 +152,7 @@ def read_table(path: Path) -> Table:
 
 def _read_bytes(path: Path) -> bytes:
     if path.is_dir():
-        raise DataError("this is a folder; expected a file", file=path, hint=f"Name a file in it. {_FORMATS}")
+        raise DataError("this is a folder; expected a file", file=path, hint=f"Name a file in it. {FORMATS}")
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
@@ -192,7 +166,7 @@ def _read_bytes(path: Path) -> bytes:
         except (OSError, EOFError, zlib.error):
             raise DataError("the gzip file is damaged or cut off", file=path) from None
     if not raw.strip():
-        raise DataError("the file is empty", file=path, hint=_FORMATS)
+        raise DataError("the file is empty", file=path, hint=FORMATS)
     return raw
 
 
@@ -204,85 +178,32 @@ def _parquet(path: Path) -> Table:
 
 
 def _csv(path: Path, raw: bytes) -> Table:
-    text = _as_utf8(path, raw)
+    text = as_utf8(path, raw)
     if b"\n " in text or text.startswith(b" "):
         text = re.sub(rb"(?m)^ +(?=\r?$)", b"", text)
-    separator = _separator(text)
-    header = _header(text, separator)
+    separator = find_separator(text)
+    names = header(text, separator)
+    if not names:
+        raise DataError("the header cannot be read", file=path, row=1, hint=FORMATS)
     parse = pa.csv.ParseOptions(delimiter=separator, newlines_in_values=b'"' in text)
-    convert = pa.csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False)
-    read = pa.csv.ReadOptions(column_names=header, skip_rows_after_names=1)
-    if len(set(header)) < len(header):
-        return Table(
-            path, pa.Table.from_arrays([pa.array([], pa.string())] * len(header), names=header), text, separator
-        )
+    convert = pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False)
+    read = pa.csv.ReadOptions(column_names=names, skip_rows_after_names=1)
+    if len(set(names)) < len(names):
+        return Table(path, pa.Table.from_arrays([pa.array([], pa.string())] * len(names), names=names), text, separator)
     try:
         cells = pa.csv.read_csv(
             io.BytesIO(text.lstrip(b"\r\n")), read_options=read, parse_options=parse, convert_options=convert
         )
     except pa.ArrowInvalid as error:
-        for line, row in _rows(text, separator):
-            if len(row) != len(header):
+        for line, row in numbered_rows(text, separator):
+            if len(row) != len(names):
                 raise DataError(
-                    f"expected {len(header)} cells as in the header, found {len(row)}", file=path, row=line
+                    f"expected {len(names)} cells as in the header, found {len(row)}", file=path, row=line
                 ) from None
         hint = "Check that quotation marks come in pairs" if b'"' in text else None
         reason = str(error).splitlines()[0]
         raise DataError(f"the table cannot be read ({reason})", file=path, hint=hint) from None
     return Table(path, cells, text, separator)
-
-
-def _as_utf8(path: Path, raw: bytes) -> bytes:
-    for magic, kind in _KINDS.items():
-        if raw.startswith(magic):
-            raise DataError(f"this is {kind}", file=path, hint=_FORMATS)
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise DataError("the text is UTF-16; expected UTF-8", file=path, hint="Save it again as 'CSV UTF-8'")
-    if b"\0" in raw:
-        raise DataError("this is no text file (it holds zero bytes)", file=path, hint=_FORMATS)
-    raw = raw.removeprefix(b"\xef\xbb\xbf")
-    try:
-        raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"byte 0x{raw[error.start]:02x} is not UTF-8 (Latin-1, perhaps)",
-            file=path,
-            row=raw.count(b"\n", 0, error.start) + 1,
-            hint="Save the file as UTF-8, for example with: iconv -f latin1 -t utf-8",
-        ) from None
-    return raw
-
-
-def _separator(text: bytes) -> str:
-    """The separator that splits every one of the first lines into the same number of cells; comma where none does."""
-    rows = text[:65_536].split(b"\n")
-    sample = b"\n".join(rows[:100] if len(rows) > 100 or len(text) <= 65_536 else rows[:-1])
-    counts = {}
-    for separator in _SEPARATORS:
-        sizes = [len(row) for _, row in _rows(sample, separator)]
-        if sizes and sizes[0] > 1:
-            counts[separator] = (len(set(sizes)) == 1, sizes[0])
-    return max(counts, key=lambda s: counts[s]) if counts else ","
-
-
-def _header(text: bytes, separator: str) -> list[str]:
-    _, names = next(_rows(text, separator))
-    return [name.strip() or f"column {i + 1}" for i, name in enumerate(names)]
-
-
-def _rows(text: bytes, separator: str) -> Iterator[tuple[int, list[str]]]:
-    """The line number, counted from 1, and the cells of each row that is not blank."""
-    # An undecodable tail can only come from a sample cut inside a character.
-    stream = io.StringIO(text.decode("utf-8", "ignore"), newline="")
-    reader = csv.reader(stream, delimiter=separator)
-    line = 1
-    try:
-        for row in reader:
-            if row:
-                yield line, row
-            line = reader.line_num + 1
-    except csv.Error:
-        return
 
 
 def _one_chunk(column: pa.ChunkedArray) -> pa.Array:

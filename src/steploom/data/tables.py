@@ -13,9 +13,8 @@ import pyarrow as pa
 
 from steploom.data.categories import category_codes, one_hot, static_codes
 from steploom.data.columns import Columns, find_columns
-from steploom.data.find_frequency import FrequencyProblem, anchors, find_frequency
-from steploom.data.frequency import grid_positions
-from steploom.data.gridding import GridRows, cut_series
+from steploom.data.gridding import cut_series
+from steploom.data.row_grid import begins_of_last_table, check_order, frequency_of_rows, lay_out, stamp
 from steploom.data.series import FloatArray, SeriesSet
 from steploom.data.table_group import TableGroup
 from steploom.data.timestamps import read_times
@@ -24,8 +23,6 @@ __all__ = ["Learnt", "SeriesTable", "read_series"]
 
 Ints = npt.NDArray[np.int64]
 Times = npt.NDArray[np.datetime64]
-
-_GRID_TO_ROWS = 50
 
 
 @dataclass(frozen=True)
@@ -105,10 +102,10 @@ def read_series(
     times = tables.joined(lambda table: read_times(table, columns.time))
     order = np.argsort(codes, kind="stable")
     codes, times = codes[order], times[order]
-    _check_order(tables, columns, names, codes, times, order)
+    check_order(tables, columns, names, codes, times, order)
     known_frequency = learnt.frequency if learnt else frequency
-    step = known_frequency or _frequency(tables, times, codes, order)
-    rows, kept, notes = _lay_out(tables, times, codes, order, step)
+    step = known_frequency or frequency_of_rows(tables, times, codes, order)
+    rows, kept, notes = lay_out(tables, times, codes, order, step)
     order = order[kept]
 
     levels = dict(learnt.levels) if learnt else {}
@@ -125,7 +122,7 @@ def read_series(
         cut.update(cut_series(rows, series_names, values, past_grid, known_grid, static, keep_future))
     wanted = names if columns.series is not None else list(columns.targets)
     _check_values(tables, columns, wanted, cut, need_values)
-    begins = _begins(tables, columns, rows, order)
+    begins = begins_of_last_table(tables, columns, rows, order)
     data = SeriesSet(
         [cut[name][0] for name in wanted if name in cut],
         step,
@@ -155,82 +152,6 @@ def _series_of_rows(tables: TableGroup, columns: Columns) -> tuple[list[str], In
     if missing.any():
         raise tables.error("the name of the series is missing", int(missing.argmax()), column=name)
     return texts, codes.astype(np.int64)
-
-
-def _check_order(
-    tables: TableGroup, columns: Columns, names: list[str], codes: Ints, times: Times, order: Ints
-) -> None:
-    """Time stamps must rise within each series."""
-    steps = np.diff(times.astype(np.int64))
-    wrong = np.flatnonzero((codes[1:] == codes[:-1]) & (steps <= 0))
-    if not len(wrong):
-        return
-    here = int(wrong[np.argmin(order[wrong + 1])]) + 1
-    of = f" of series '{names[codes[here]]}'" if columns.series else ""
-    now, before = _stamp(times[here]), _stamp(times[here - 1])
-    file, line = tables.place(int(order[here - 1]))
-    previous = f"row {line}" if file == tables.place(int(order[here]))[0] else f"row {line} of {file}"
-    if steps[here - 1] == 0:
-        more = f", and so do {len(wrong) - 1} more rows" if len(wrong) > 1 else ""
-        hint = "Keep one row a time; at the end of daylight saving time write UTC"
-        if columns.series is None:
-            hint = "Keep one row a time; if the table holds several series, name their column with --series"
-        raise tables.error(f"the time {now}{of} stands twice (also in {previous}){more}", int(order[here]), hint=hint)
-    raise tables.error(
-        f"the rows{of} are not sorted by time: {now} comes after {before} ({previous})",
-        int(order[here]),
-        hint="Sort the rows by time",
-    )
-
-
-def _frequency(tables: TableGroup, times: Times, codes: Ints, order: Ints) -> str:
-    try:
-        return find_frequency(times, codes)
-    except FrequencyProblem as problem:
-        raise tables.error(
-            problem.what,
-            None if problem.row is None else int(order[problem.row]),
-            hint="Give the rows one step, or name it with --frequency: rows off its grid are then taken as missing",
-        ) from None
-
-
-def _lay_out(
-    tables: TableGroup, times: Times, codes: Ints, order: Ints, frequency: str
-) -> tuple[GridRows, npt.NDArray[np.bool_], list[str]]:
-    """The rows on the grids of their series; rows off the grid are left out, with a note."""
-    anchor = anchors(times, codes, frequency)
-    positions, regular = grid_positions(times, anchor, frequency)
-    notes = []
-    if not regular.all():
-        irregular = np.flatnonzero(~regular)
-        if len(irregular) > len(times) / 2:
-            raise tables.error(
-                f"{len(irregular)} of {len(times)} rows lie off the grid of {frequency}, "
-                f"this one at {_stamp(times[irregular[0]])}",
-                int(order[irregular[0]]),
-                hint="Check --frequency, and that the file has the step of the training data",
-            )
-        file, line = tables.place(int(order[irregular].min()))
-        notes.append(
-            f"{len(irregular)} irregular rows lie off the grid of {frequency} and are left out, the first: "
-            f"{file.name}, row {line}, {_stamp(times[np.argmin(np.where(regular, np.inf, order))])}"
-        )
-    codes, positions, anchor = codes[regular], positions[regular], anchor[regular]
-    begin = np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]])
-    offsets = np.r_[begin, len(codes)]
-    positions = positions - np.repeat(positions[begin], np.diff(offsets))
-    grid = GridRows(frequency, offsets, positions, times[regular][begin])
-    sparse = np.flatnonzero(grid.lengths > _GRID_TO_ROWS * np.diff(offsets) + 1000)
-    if len(sparse):
-        inside = slice(offsets[sparse[0]], offsets[sparse[0] + 1])
-        jump = int(np.argmax(np.diff(positions[inside]))) + int(offsets[sparse[0]])
-        raise tables.error(
-            f"the time jumps from {_stamp(times[regular][jump])} to {_stamp(times[regular][jump + 1])}: "
-            f"{int(positions[jump + 1] - positions[jump])} steps of {frequency}",
-            int(order[regular][jump + 1]),
-            hint="Check the time stamps of these rows",
-        )
-    return grid, regular, notes
 
 
 def _covariates(
@@ -264,17 +185,6 @@ def _check_values(tables: TableGroup, columns: Columns, wanted: list[str], cut: 
         )
 
 
-def _begins(tables: TableGroup, columns: Columns, rows: GridRows, order: Ints) -> list[int]:
-    """For each series the grid number of the first row from the last file; the grid's length where it has none."""
-    first = len(tables) - len(tables.tables[-1])
-    result = []
-    for i in range(len(rows.starts)):
-        inside = slice(rows.offsets[i], rows.offsets[i + 1])
-        from_last = np.flatnonzero(order[inside] >= first)
-        result.append(int(rows.positions[inside][from_last[0]]) if len(from_last) else int(rows.lengths[i]))
-    return result
-
-
 def _summary(data: SeriesSet) -> list[str]:
     count = sum(len(s) for s in data)
     missing = sum(int(np.isnan(s.target).sum()) for s in data)
@@ -282,11 +192,6 @@ def _summary(data: SeriesSet) -> list[str]:
     last = max(data.times(s, max(len(s), len(s.known)) - 1, 1)[0] for s in data)
     name = f"'{data.series[0].id}'" if len(data) == 1 else f"{len(data)} series"
     return [
-        f"{name}, frequency {data.frequency}, {_stamp(first)} to {_stamp(last)}, {count} values, "
+        f"{name}, frequency {data.frequency}, {stamp(first)} to {stamp(last)}, {count} values, "
         f"{missing} of them missing ({missing / max(1, count):.1%})"
     ]
-
-
-def _stamp(time: np.datetime64) -> str:
-    text = str(time.astype("datetime64[s]")).replace("T", " ")
-    return text.removesuffix(":00").removesuffix(" 00:00")

@@ -14,7 +14,7 @@ from steploom.training.options import Options, TrainOptions, option
 
 if TYPE_CHECKING:
     from steploom.models.network import Network
-    from steploom.tasks.forecast_data import Past
+    from steploom.tasks.forecast_past import Past
 
 __all__ = ["EvaluateOptions", "Forecast", "ForecastOptions", "PredictOptions"]
 
@@ -92,7 +92,7 @@ class Forecast(Task):
     @property
     def past(self) -> Past:
         """What is kept of the training data."""
-        from steploom.tasks.forecast_data import Past
+        from steploom.tasks.forecast_past import Past
 
         return Past.from_json(self.artefacts["series"])
 
@@ -114,8 +114,9 @@ class Forecast(Task):
             options: which origins.
         """
         from steploom.tasks.forecast_backtest import Backtest, rolling_origins, write_frame
-        from steploom.tasks.forecast_data import Source, read_source
+        from steploom.tasks.forecast_data import read_source
         from steploom.tasks.forecast_network import forecast_with
+        from steploom.tasks.forecast_past import Source
 
         past, horizon = self.past, self.options.horizon
         if isinstance(data, Source):

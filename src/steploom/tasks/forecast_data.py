@@ -6,97 +6,27 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from steploom.data.columns import Columns
 from steploom.data.frequency import check_frequency, grid_positions
-from steploom.data.history import continue_from, series_from_json, series_to_json, tail
+from steploom.data.history import continue_from, tail
 from steploom.data.origins import Split, default_context, split_at, split_by_time
-from steploom.data.series import FloatArray, Series, SeriesSet
-from steploom.data.tables import Learnt, SeriesTable, read_series
+from steploom.data.series import SeriesSet
+from steploom.data.tables import SeriesTable, read_series
 from steploom.data.timestamps import parse_times
 from steploom.errors import DataError, OptionError
 from steploom.tasks.forecast_metrics import mean_seasonal_change
+from steploom.tasks.forecast_past import Past, Source, season_of
 
 if TYPE_CHECKING:
     from steploom.tasks.forecast import EvaluateOptions, ForecastOptions
 
-__all__ = ["Past", "Source", "TrainingData", "read_source", "read_training_data"]
+__all__ = ["TrainingData", "read_source", "read_to_predict", "read_training_data"]
 
 words = logging.getLogger("steploom")
-
-
-@dataclass(frozen=True)
-class Source:
-    """What a forecast is scored on: series, and for each the first row of the part that is scored."""
-
-    data: SeriesSet
-    begins: list[int]
-
-
-@dataclass(frozen=True)
-class Past:
-    """What is kept of the training data: how tables are read, and the end of each series.
-
-    Attributes:
-        learnt: columns, frequency and categories.
-        series: the last rows of each series.
-        scales: the scale of MASE of each series by name.
-        layout: the training data's names and categories, without series.
-    """
-
-    learnt: Learnt
-    series: list[Series]
-    scales: dict[str, float]
-    layout: SeriesSet
-
-    def to_json(self) -> dict[str, Any]:
-        """As JSON values."""
-        layout = self.layout
-        return {
-            **self.learnt.to_json(),
-            "names": {
-                "time": layout.time,
-                "series": layout.series_name,
-                "target": layout.target,
-                "past": list(layout.past),
-                "known": list(layout.known),
-            },
-            "series": [{**series_to_json(s), "scale": _or_none(self.scales[s.id])} for s in self.series],
-        }
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Past:
-        """From what `to_json` gave."""
-        learnt, names = Learnt.from_json(values), values["names"]
-        layout = SeriesSet(
-            [],
-            learnt.frequency,
-            names["time"],
-            names["series"],
-            names["target"],
-            tuple(names["past"]),
-            tuple(names["known"]),
-            learnt.columns.static,
-            tuple(learnt.levels[name] for name in learnt.columns.static),
-        )
-        series = [series_from_json(s) for s in values["series"]]
-        scales = {s["id"]: float("nan") if s["scale"] is None else s["scale"] for s in values["series"]}
-        return cls(learnt, series, scales, layout)
-
-    def scale_of(self, source: Source) -> FloatArray:
-        """(series,) the scale of MASE: from the training part; of a new series, from before its scored part."""
-        season = season_of(source.data)
-        return np.array(
-            [
-                self.scales[series.id]
-                if series.id in self.scales
-                else mean_seasonal_change(series.target[: max(0, begin)], season)
-                for series, begin in zip(source.data, source.begins, strict=True)
-            ]
-        )
 
 
 @dataclass(frozen=True)
@@ -213,11 +143,6 @@ def read_to_predict(past: Past, file: Path | None, context: int) -> SeriesSet:
     return data
 
 
-def season_of(data: SeriesSet) -> int:
-    """The season whose naive forecast scales MASE: the shortest, or one step."""
-    return data.seasons[0] if data.seasons else 1
-
-
 def check_counts(table: SeriesTable, output: str) -> None:
     """Counts are whole numbers from 0 on."""
     if output != "negative_binomial":
@@ -264,7 +189,3 @@ def _say(table: SeriesTable) -> None:
     files = ", ".join(file.name for file in table.files)
     for note in table.notes:
         words.info(f"{files}: {note}")
-
-
-def _or_none(value: float) -> float | None:
-    return None if value != value else value

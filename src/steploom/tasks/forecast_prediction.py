@@ -14,8 +14,9 @@ from steploom.data.history import pad_front
 from steploom.data.series import Series, SeriesSet
 from steploom.errors import DataError
 from steploom.tasks.forecast_backtest import Forecasts, Origins, forecast_frame
-from steploom.tasks.forecast_data import Past, read_to_predict
+from steploom.tasks.forecast_data import read_to_predict
 from steploom.tasks.forecast_network import forecast_with
+from steploom.tasks.forecast_past import Past
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,0 +1,129 @@
+"""The rows of tables in the order of their series and times, checked and laid on a regular grid."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from steploom.data.columns import Columns
+from steploom.data.find_frequency import FrequencyProblem, anchors, find_frequency
+from steploom.data.frequency import grid_positions
+from steploom.data.gridding import GridRows
+from steploom.data.table_group import TableGroup
+
+__all__ = ["begins_of_last_table", "check_order", "frequency_of_rows", "lay_out", "stamp"]
+
+Ints = npt.NDArray[np.int64]
+Times = npt.NDArray[np.datetime64]
+
+# A grid with more rows than this for each row of the table comes from a wrong time stamp, not from gaps.
+_GRID_TO_ROWS = 50
+
+
+def check_order(tables: TableGroup, columns: Columns, names: list[str], codes: Ints, times: Times, order: Ints) -> None:
+    """Time stamps must rise within each series.
+
+    Raises:
+        DataError: one stands twice or before its predecessor; the message names both rows.
+    """
+    steps = np.diff(times.astype(np.int64))
+    wrong = np.flatnonzero((codes[1:] == codes[:-1]) & (steps <= 0))
+    if not len(wrong):
+        return
+    here = int(wrong[np.argmin(order[wrong + 1])]) + 1
+    of = f" of series '{names[codes[here]]}'" if columns.series else ""
+    now, before = stamp(times[here]), stamp(times[here - 1])
+    file, line = tables.place(int(order[here - 1]))
+    previous = f"row {line}" if file == tables.place(int(order[here]))[0] else f"row {line} of {file}"
+    if steps[here - 1] == 0:
+        more = f", and so do {len(wrong) - 1} more rows" if len(wrong) > 1 else ""
+        hint = "Keep one row a time; at the end of daylight saving time write UTC"
+        if columns.series is None:
+            hint = "Keep one row a time; if the table holds several series, name their column with --series"
+        raise tables.error(f"the time {now}{of} stands twice (also in {previous}){more}", int(order[here]), hint=hint)
+    raise tables.error(
+        f"the rows{of} are not sorted by time: {now} comes after {before} ({previous})",
+        int(order[here]),
+        hint="Sort the rows by time",
+    )
+
+
+def frequency_of_rows(tables: TableGroup, times: Times, codes: Ints, order: Ints) -> str:
+    """The step of all series.
+
+    Args:
+        tables: the tables.
+        times, codes: (rows,) time and number of the series, sorted by series.
+        order: (rows,) the row in the tables.
+
+    Raises:
+        DataError: there is no common step; the message names the row.
+    """
+    try:
+        return find_frequency(times, codes)
+    except FrequencyProblem as problem:
+        raise tables.error(
+            problem.what,
+            None if problem.row is None else int(order[problem.row]),
+            hint="Give the rows one step, or name it with --frequency: rows off its grid are then taken as missing",
+        ) from None
+
+
+def lay_out(
+    tables: TableGroup, times: Times, codes: Ints, order: Ints, frequency: str
+) -> tuple[GridRows, npt.NDArray[np.bool_], list[str]]:
+    """The rows on the grids of their series, which rows these are, and notes: rows off the grid are left out.
+
+    Raises:
+        DataError: most rows lie off the grid, or a time is far away from its neighbours.
+    """
+    anchor = anchors(times, codes, frequency)
+    positions, regular = grid_positions(times, anchor, frequency)
+    notes = []
+    if not regular.all():
+        irregular = np.flatnonzero(~regular)
+        if len(irregular) > len(times) / 2:
+            raise tables.error(
+                f"{len(irregular)} of {len(times)} rows lie off the grid of {frequency}, "
+                f"this one at {stamp(times[irregular[0]])}",
+                int(order[irregular[0]]),
+                hint="Check --frequency, and that the file has the step of the training data",
+            )
+        file, line = tables.place(int(order[irregular].min()))
+        notes.append(
+            f"{len(irregular)} irregular rows lie off the grid of {frequency} and are left out, the first: "
+            f"{file.name}, row {line}, {stamp(times[np.argmin(np.where(regular, np.inf, order))])}"
+        )
+    codes, positions, anchor = codes[regular], positions[regular], anchor[regular]
+    begin = np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]])
+    offsets = np.r_[begin, len(codes)]
+    positions = positions - np.repeat(positions[begin], np.diff(offsets))
+    grid = GridRows(frequency, offsets, positions, times[regular][begin])
+    sparse = np.flatnonzero(grid.lengths > _GRID_TO_ROWS * np.diff(offsets) + 1000)
+    if len(sparse):
+        inside = slice(offsets[sparse[0]], offsets[sparse[0] + 1])
+        jump = int(np.argmax(np.diff(positions[inside]))) + int(offsets[sparse[0]])
+        raise tables.error(
+            f"the time jumps from {stamp(times[regular][jump])} to {stamp(times[regular][jump + 1])}: "
+            f"{int(positions[jump + 1] - positions[jump])} steps of {frequency}",
+            int(order[regular][jump + 1]),
+            hint="Check the time stamps of these rows",
+        )
+    return grid, regular, notes
+
+
+def begins_of_last_table(tables: TableGroup, columns: Columns, rows: GridRows, order: Ints) -> list[int]:
+    """For each series the grid number of the first row from the last file; the grid's length where it has none."""
+    first = len(tables) - len(tables.tables[-1])
+    result = []
+    for i in range(len(rows.starts)):
+        inside = slice(rows.offsets[i], rows.offsets[i + 1])
+        from_last = np.flatnonzero(order[inside] >= first)
+        result.append(int(rows.positions[inside][from_last[0]]) if len(from_last) else int(rows.lengths[i]))
+    return result
+
+
+def stamp(time: np.datetime64) -> str:
+    """A time for a message, without the parts that are zero."""
+    text = str(time.astype("datetime64[s]")).replace("T", " ")
+    return text.removesuffix(":00").removesuffix(" 00:00")
