@@ -1,17 +1,20 @@
 """The command line, called in this process."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from steploom.cli.main import cli
+from tests.docs.files import write_files
 
 Run = Callable[..., Result]
+Refused = Callable[..., str]
 
 
 @pytest.fixture
-def run(capfd: pytest.CaptureFixture[str]) -> Run:
+def run() -> Run:
     """Calls `steploom ARGUMENTS`; the result has exit_code, stdout and stderr."""
 
     def call(*arguments: object) -> Result:
@@ -21,7 +24,7 @@ def run(capfd: pytest.CaptureFixture[str]) -> Run:
 
 
 @pytest.fixture
-def refused(run: Run) -> Callable[..., str]:
+def refused(run: Run) -> Refused:
     """Calls `steploom ARGUMENTS`, which must end as a user's mistake does; returns the one message."""
 
     def call(*arguments: object) -> str:
@@ -29,9 +32,18 @@ def refused(run: Run) -> Callable[..., str]:
         assert result.exit_code == 2, (result.exit_code, result.stdout, result.stderr)
         assert result.stdout == ""
         assert "Traceback" not in result.stderr
-        assert result.stderr.startswith("steploom: ")
-        assert result.stderr.count("\n") == 1
-        assert result.stderr.endswith((".\n", "?\n"))
-        return result.stderr.removeprefix("steploom: ").strip()
+        messages = [line for line in result.stderr.splitlines() if line.startswith("steploom: ")]
+        assert len(messages) == 1
+        assert result.stderr.endswith(f"{messages[0]}\n")
+        assert messages[0].endswith((".", "?"))
+        return messages[0].removeprefix("steploom: ")
 
     return call
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current directory, with power.csv, book.txt and poems.txt."""
+    write_files(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

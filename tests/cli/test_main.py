@@ -33,7 +33,9 @@ def test_the_line_about_a_command_is_kept_by_its_page(run: Run, name: str) -> No
     assert len(result.stdout.splitlines()) <= 50
 
 
-@pytest.mark.parametrize("page", [["--help"], ["--version"], ["train", "forecast", "--help"], ["train", "generate", "-h"]])
+@pytest.mark.parametrize(
+    "page", [["--help"], ["--version"], ["train", "forecast", "--help"], ["train", "generate", "-h"]]
+)
 def test_help_is_quick_and_loads_nothing_heavy(page: list[str]) -> None:
     def cpu_seconds(command: list[str]) -> float:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -105,6 +107,8 @@ def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
 
 def test_python_m_steploom_is_the_command() -> None:
     script = Path(sys.executable).with_name("steploom")
-    shown = [subprocess.run([*command, "--version"], capture_output=True, text=True) for command in ([script], STEPLOOM)]
+    shown = [
+        subprocess.run([*command, "--version"], capture_output=True, text=True) for command in ([script], STEPLOOM)
+    ]
     assert shown[0].stdout == shown[1].stdout
     assert shown[0].stdout.startswith("steploom ")

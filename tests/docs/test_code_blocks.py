@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.docs.files import write_files
 
 ROOT = Path(__file__).parents[2]

@@ -31,14 +31,16 @@ class ModelCommand(TwoLengthCommand):
         super().__init__(*args, **attributes)
         self._options_of = options_of
         self._own = list(self.params)
+        self._task: type[Task] | None = None
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
         """Finds DIR among `args`, and takes on the options of its task before they are read."""
         directory = self._directory(args)
-        task = _task_of(Path(directory)) if directory is not None else None
-        self.params = [*self._own, *(click_options(self._options_of(task)) if task is not None else [])]
+        self._task = _task_of(Path(directory)) if directory is not None else None
+        more = click_options(self._options_of(self._task)) if self._task is not None else []
+        self.params = [*self._own, *more]
         return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -50,7 +52,7 @@ class ModelCommand(TwoLengthCommand):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the options; where no DIR was named, those of each task under its name."""
         super().format_options(ctx, formatter)
-        if self.params != self._own:
+        if self._task is not None:
             return
         for name in TASKS:
             made = click_options(self._options_of(task_class(name)))
