@@ -57,6 +57,7 @@ def test_names():
 def test_make_cell(name):
     cell = make_cell(name, 3, 4)
     assert (cell.input_size, cell.hidden_size) == (3, 4)
+    assert tuple(cell.states) == CELLS[name].states
 
 
 def test_listing_imports_no_torch():

@@ -26,12 +26,14 @@ class CellEntry:
 
     Attributes:
         summary: one line about it.
+        states: names of its states; the first is the output.
         equations: one step, a line an equation, as in the docstring of its class.
         path: where its class stands, "module:Class".
         arguments: constructor arguments beyond the two sizes.
     """
 
     summary: str
+    states: tuple[str, ...]
     equations: tuple[str, ...]
     path: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
@@ -49,29 +51,34 @@ _GRU_OUTPUT = "h_t = (1 - z_t) ⊙ n_t + z_t ⊙ h_{t-1}"
 CELLS: dict[str, CellEntry] = {
     "rnn": CellEntry(
         "Simple recurrent network with tanh (Elman 1990)",
+        ("h",),
         ("h_t = tanh(W x_t + b + U h_{t-1} + d)",),
         "steploom.cells.simple:RNNCell",
     ),
     "rnn-relu": CellEntry(
         "Simple recurrent network with rectified units (Le, Jaitly & Hinton 2015)",
+        ("h",),
         ("h_t = max(0, W x_t + b + U h_{t-1} + d)",),
         "steploom.cells.simple:RNNCell",
         {"activation": "relu"},
     ),
     "rnn-sigmoid": CellEntry(
         "Simple recurrent network with the logistic function",
+        ("h",),
         ("h_t = σ(W x_t + b + U h_{t-1} + d)",),
         "steploom.cells.simple:RNNCell",
         {"activation": "sigmoid"},
     ),
     "rnn-identity": CellEntry(
         "Linear recurrence: a simple recurrent network with no activation",
+        ("h",),
         ("h_t = W x_t + b + U h_{t-1} + d",),
         "steploom.cells.simple:RNNCell",
         {"activation": "identity"},
     ),
     "lstm": CellEntry(
         "Long short-term memory with a forget gate (Hochreiter & Schmidhuber 1997; Gers et al. 2000)",
+        ("h", "c"),
         (
             _lstm_gate("i"),
             _lstm_gate("f"),
@@ -84,6 +91,7 @@ CELLS: dict[str, CellEntry] = {
     ),
     "lstm-peephole": CellEntry(
         "LSTM whose gates see the memory cell (Gers et al. 2002)",
+        ("h", "c"),
         (
             _lstm_gate("i", " + p_i ⊙ c_{t-1}"),
             _lstm_gate("f", " + p_f ⊙ c_{t-1}"),
@@ -96,6 +104,7 @@ CELLS: dict[str, CellEntry] = {
     ),
     "lstm-coupled": CellEntry(
         "LSTM that takes in what it forgets, i = 1 - f (Greff et al. 2017)",
+        ("h", "c"),
         (
             _lstm_gate("f"),
             _CANDIDATE,
@@ -107,6 +116,7 @@ CELLS: dict[str, CellEntry] = {
     ),
     "lstm-coupled-peephole": CellEntry(
         "Coupled LSTM with peepholes (Greff et al. 2017)",
+        ("h", "c"),
         (
             _lstm_gate("f", " + p_f ⊙ c_{t-1}"),
             _CANDIDATE,
@@ -119,11 +129,13 @@ CELLS: dict[str, CellEntry] = {
     ),
     "gru": CellEntry(
         "Gated recurrent unit, reset gate after the recurrent product (as cuDNN and torch.nn)",
+        ("h",),
         (*_GRU_GATES, "n_t = tanh(W_n x_t + b_n + r_t ⊙ (U_n h_{t-1} + d_n))", _GRU_OUTPUT),
         "steploom.cells.gru:GRUCell",
     ),
     "gru-reset-before": CellEntry(
         "Gated recurrent unit, reset gate before the recurrent product (Cho et al. 2014)",
+        ("h",),
         (*_GRU_GATES, "n_t = tanh(W_n x_t + b_n + U_n (r_t ⊙ h_{t-1}) + d_n)", _GRU_OUTPUT),
         "steploom.cells.gru:ResetBeforeGRUCell",
     ),
