@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from steploom.data.history import continue_from, pad_front, series_from_json, series_to_json, tail
+from steploom.data.history import continue_from, series_from_json, series_to_json, tail
 from steploom.data.series import Series, SeriesSet
 
 
@@ -68,10 +68,3 @@ def test_covariates_known_ahead_alone_leave_the_target_as_it_was() -> None:
     (joined,) = data.series
     assert (rows, count, joined.future) == ([10], 1, 4) and joined.target.tolist() == list(range(10))
     np.testing.assert_array_equal(joined.known[8:, 0], [8.5, 9.5, 1, 1, 1, 1])
-
-
-def test_pad_front() -> None:
-    padded = pad_front(series(length=3), 5, "h")
-    np.testing.assert_array_equal(padded.target, [np.nan, np.nan, 0, 1, 2])
-    assert padded.start == np.datetime64("2019-12-31T22") and padded.past.shape == (5, 2)
-    equal(pad_front(series(), 5, "h"), series())

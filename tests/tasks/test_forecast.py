@@ -10,7 +10,6 @@ import pytest
 from steploom.errors import DataError
 from steploom.tasks import forecast_network, forecast_prediction
 from steploom.tasks.forecast import EvaluateOptions, Forecast, ForecastOptions, PredictOptions
-from steploom.tasks.forecast_data import read_training_data
 from tests.tasks.stub_network import SPREAD, forecast_with
 
 QUANTILES = [f"q{i / 10}" for i in range(1, 10)]
@@ -25,9 +24,8 @@ def _stub(monkeypatch: pytest.MonkeyPatch) -> None:
 def trained(files: list[Path], **options: object) -> Forecast:
     """A task as it comes back from its model directory."""
     checked = ForecastOptions.checked({"horizon": 24, "context": 48, **options})
-    found = read_training_data(checked, files, None, None)
-    artefact = {"context": found.context, **found.past.to_json()}
-    return Forecast(checked, json.loads(json.dumps({"series": artefact}, allow_nan=False)))
+    task = Forecast.prepare(checked, files).task
+    return Forecast(checked, json.loads(json.dumps(task.artefacts, allow_nan=False)))
 
 
 def table(count: int = 500, start: str = "2020-01-01", **columns: object) -> pd.DataFrame:
@@ -202,4 +200,4 @@ def test_plot(tmp_path: Path, count: int) -> None:
 
 def test_facts(tmp_path: Path) -> None:
     facts = trained([csv(tmp_path, table(300, temp=1.0), "t.csv")], target="y", past_covariates="temp").facts()
-    assert facts == {"series": 1, "frequency": "h", "columns": "y, temp", "context": 48}
+    assert facts == {"series": 1, "frequency": "h", "columns": "y, temp", "context": 48, "scaled with": "the logarithm"}

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from steploom.data.frequency import grid_positions, time_grid
 from steploom.data.series import FloatArray, Series, SeriesSet
 
-__all__ = ["continue_from", "pad_front", "series_from_json", "series_to_json", "tail"]
+__all__ = ["continue_from", "series_from_json", "series_to_json", "tail"]
 
 
 def tail(series: Series, rows: int, frequency: str) -> Series:
@@ -88,21 +88,6 @@ def continue_from(
         )
         rows.append(begin + whole)
     return data.with_series(result), rows, count
-
-
-def pad_front(series: Series, rows: int, frequency: str) -> Series:
-    """A series of at least `rows` rows: missing values are put before a shorter one."""
-    more = max(0, rows - len(series))
-    if not more:
-        return series
-    empty = [np.full((more, *part.shape[1:]), np.nan) for part in (series.target, series.past, series.known)]
-    return replace(
-        series,
-        start=time_grid(series.start, frequency, 1, -more)[0],
-        target=np.r_[empty[0], series.target],
-        past=np.r_[empty[1], series.past],
-        known=np.r_[empty[2], series.known],
-    )
 
 
 def _rows_between(before: Series, after: Series, frequency: str) -> int | None:

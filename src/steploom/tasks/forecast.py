@@ -13,6 +13,7 @@ from steploom.tasks.task import Evaluation, Prediction, Prepared, Task
 from steploom.training.options import Options, TrainOptions, option
 
 if TYPE_CHECKING:
+    from steploom.data.windows import Layout
     from steploom.models.network import Network
     from steploom.tasks.forecast_past import Past
 
@@ -21,6 +22,19 @@ __all__ = ["EvaluateOptions", "Forecast", "ForecastOptions", "PredictOptions"]
 
 class ForecastOptions(TrainOptions):
     """The options of `steploom train forecast`."""
+
+    hidden_size: int = option(64, "size of the cell's first state", common=True, ge=1)
+    dropout: float = option(0.2, "share of the values dropped between layers", common=True, ge=0, lt=1)
+    epochs: int = option(10, "passes of `batches_per_epoch` batches", common=True, ge=1)
+    batch_size: int = option(128, "windows a step", common=True, ge=1)
+    lr: float = option(3e-3, "learning rate", common=True, gt=0)
+    optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = option("adamw", "optimiser", common=True)
+    weight_decay: float = option(0.01, "L2 penalty (adamw: decoupled decay)", ge=0)
+    schedule: Literal["constant", "cosine", "linear", "exponential", "step", "plateau"] = option(
+        "cosine", "how the learning rate changes", common=True
+    )
+    warmup: int = option(30, "steps in which the learning rate rises from 0", ge=0)
+    average: float = option(0.98, "decay of a running mean of the weights, for example 0.999; 0: none", ge=0, lt=1)
 
     target: tuple[str, ...] = option((), "column to forecast; several in a table of a column a series", common=True)
     horizon: int = option(..., "steps to forecast", common=True, ge=1)
@@ -32,12 +46,19 @@ class ForecastOptions(TrainOptions):
     past_covariates: tuple[str, ...] = option((), "columns known up to now", common=True)
     known_covariates: tuple[str, ...] = option((), "columns known ahead, over the horizon", common=True)
     static: tuple[str, ...] = option((), "columns of categories, constant in each series")
+    calendar: bool = option(True, "whether time of day, week and year are features")
+    logarithm: bool | None = option(None, "whether the target is scaled with a logarithm; else where it is positive")
+    members: int = option(3, "networks trained side by side, whose quantiles are averaged", ge=1, le=100)
+    batches_per_epoch: int = option(50, "batches of windows an epoch draws", ge=1)
     frequency: str | None = option(None, "step of the data, such as 15min, h, D, MS; else found")
     valid_share: float = option(0.1, "share of each series' time, at its end, for validation", ge=0, le=0.5)
-    head: Literal["direct", "autoregressive"] = option("direct", "how the horizon is forecast", common=True)
-    output: Literal["quantile", "gaussian", "student_t", "negative_binomial"] = option(
-        "quantile", "what the network gives", common=True
+    head: Literal["direct", "autoregressive"] = option(
+        "direct", "the whole horizon at once, or step by step", common=True
     )
+    output: Literal["quantile", "gaussian", "student_t", "negative_binomial"] = option(
+        "quantile", "what the network says about a value", common=True
+    )
+    calibrate: bool = option(True, "fit the width of the intervals to the validation part")
 
     @field_validator("target", "time", "past_covariates", "known_covariates", "static", mode="before")
     @classmethod
@@ -75,19 +96,25 @@ class Forecast(Task):
     def prepare(
         cls, options: ForecastOptions, train: Sequence[Path], valid: Path | None = None, test: Path | None = None
     ) -> Prepared[Self]:
-        """Reads and checks all files. The artefact `series` holds how tables are read and the end of each series."""
+        """Reads and checks all files.
+
+        The artefact `series` holds how tables are read and the end of each series, `windows` what a window holds.
+        """
         from steploom.tasks.forecast_data import read_training_data
-        from steploom.tasks.forecast_network import window_batches
+        from steploom.tasks.forecast_network import learn_layout, window_batches
 
         found = read_training_data(options, train, valid, test)
-        task = cls(options, {"series": {"context": found.context, **found.past.to_json()}})
-        train_batches, valid_batches = window_batches(options, found)
+        layout = learn_layout(options, found)
+        task = cls(options, {"series": found.past.to_json(), "windows": layout.to_json()})
+        train_batches, valid_batches = window_batches(options, found, layout)
         return Prepared(task, train_batches, valid_batches, found.valid, found.test)
 
     @property
-    def context(self) -> int:
-        """Rows a forecast looks back."""
-        return int(self.artefacts["series"]["context"])
+    def layout(self) -> Layout:
+        """What a window of the series holds."""
+        from steploom.data.windows import Layout
+
+        return Layout.from_json(self.artefacts["windows"])
 
     @property
     def past(self) -> Past:
@@ -100,10 +127,14 @@ class Forecast(Task):
         """The network; its shape follows from the options and the training data's columns."""
         from steploom.tasks.forecast_network import build_network
 
-        return build_network(self.options, self.context, self.past)
+        return build_network(self.options, self.layout)
 
     def finish(self, network: Any, prepared: Prepared[Any]) -> None:
-        """Calibrates the quantiles on the validation part."""
+        """Fits the width of the intervals to the validation part."""
+        from steploom.tasks.forecast_network import calibrate
+
+        if self.options.calibrate and prepared.valid is not None:
+            calibrate(network, prepared.valid)
 
     def evaluate(self, network: Any, data: object, options: Any) -> Evaluation:
         """Scores forecasts at rolling origins beside the seasonal naive methods.
@@ -118,15 +149,15 @@ class Forecast(Task):
         from steploom.tasks.forecast_network import forecast_with
         from steploom.tasks.forecast_past import Source
 
-        past, horizon = self.past, self.options.horizon
+        past, layout, horizon = self.past, self.layout, self.options.horizon
         if isinstance(data, Source):
             source = data
         elif isinstance(data, Path):
-            source = read_source(past, data, options, self.context)
+            source = read_source(past, data, options, layout.context)
         else:
             raise OptionError(f"expected a file to evaluate on, found {type(data).__name__}")
-        origins = rolling_origins(source.data, source.begins, self.context, horizon, options.origin_every or horizon)
-        backtest = Backtest.run(forecast_with(network, self.context, horizon), source.data, origins, horizon)
+        origins = rolling_origins(source.data, source.begins, layout.context, horizon, options.origin_every or horizon)
+        backtest = Backtest.run(forecast_with(network, layout), source.data, origins, horizon)
         scale = past.scale_of(source)
         return Evaluation(
             backtest.metrics(scale), backtest.baselines(scale), lambda path: write_frame(backtest.frame(), path)
@@ -137,7 +168,7 @@ class Forecast(Task):
         from steploom.tasks.forecast_backtest import csv_text, write_frame
         from steploom.tasks.forecast_prediction import predict_next
 
-        frame = predict_next(network, self.past, data, self.context, self.options.horizon)
+        frame = predict_next(network, self.past, self.layout, data)
         return Prediction(csv_text(frame), lambda path: write_frame(frame, path), frame)
 
     def plot(self, network: Any, data: Path | None, path: Path) -> None:
@@ -145,7 +176,7 @@ class Forecast(Task):
         from steploom.tasks.forecast_plot import plot_forecasts
         from steploom.tasks.forecast_prediction import forecasts_to_plot
 
-        plot_forecasts(forecasts_to_plot(network, self.past, data, self.context, self.options.horizon), path)
+        plot_forecasts(forecasts_to_plot(network, self.past, self.layout, data), path)
 
     def facts(self) -> dict[str, Any]:
         """What `steploom info` shows besides the options."""
@@ -154,5 +185,6 @@ class Forecast(Task):
             "series": len(past.series),
             "frequency": past.learnt.frequency,
             "columns": ", ".join((past.layout.target, *past.layout.past, *past.layout.known)),
-            "context": self.context,
+            "context": self.layout.context,
+            "scaled with": "the logarithm" if self.layout.logarithm else "mean and deviation",
         }

@@ -17,6 +17,7 @@ from steploom.data.origins import Split, default_context, split_at, split_by_tim
 from steploom.data.series import SeriesSet
 from steploom.data.tables import SeriesTable, read_series
 from steploom.data.timestamps import parse_times
+from steploom.data.windows import rows_before
 from steploom.errors import DataError, OptionError
 from steploom.tasks.forecast_metrics import mean_seasonal_change
 from steploom.tasks.forecast_past import Past, Source, season_of
@@ -83,7 +84,7 @@ def read_training_data(
     scales = {s.id: mean_seasonal_change(s.target, season) for s in table.data}
     for series in whole.data:
         scales.setdefault(series.id, float("nan"))
-    rows = context + options.horizon + max([season, *whole.data.seasons])
+    rows = max(rows_before(context, options.horizon, whole.data.seasons), season) + options.horizon
     kept = [tail(series, rows, whole.data.frequency) for series in whole.data]
     past = Past(table.learnt, kept, scales, whole.data.with_series([]))
     has_valid = any(stop - first >= options.horizon for first, stop in split.valid)

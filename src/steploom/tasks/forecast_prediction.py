@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from steploom.data.history import pad_front
 from steploom.data.series import Series, SeriesSet
 from steploom.errors import DataError
 from steploom.tasks.forecast_backtest import Forecasts, Origins, forecast_frame
@@ -21,6 +19,8 @@ from steploom.tasks.forecast_past import Past
 if TYPE_CHECKING:
     import pandas as pd
 
+    from steploom.data.windows import Layout
+
 __all__ = ["ToPlot", "forecasts_to_plot", "predict_next"]
 
 words = logging.getLogger("steploom")
@@ -28,16 +28,17 @@ words = logging.getLogger("steploom")
 _MOST_PANELS = 6
 
 
-def predict_next(network: Any, past: Past, file: Path | None, context: int, horizon: int) -> pd.DataFrame:
+def predict_next(network: Any, past: Past, layout: Layout, file: Path | None) -> pd.DataFrame:
     """The horizon after the last value of each series, as a table.
 
     Raises:
         DataError: the file cannot be used, or a covariate known ahead is missing in the horizon.
     """
-    data = _long_enough(read_to_predict(past, file, context), context)
-    _check_known(data, data.series, horizon, file)
-    origins = _ends(data)
-    return forecast_frame(data, origins, forecast_with(network, context, horizon)(data, origins), with_origin=False)
+    data = read_to_predict(past, file, layout.context)
+    _warn_of_short(data, layout.context)
+    _check_known(data, layout.horizon, file)
+    origins = Origins(np.arange(len(data)), np.array([len(s) for s in data], np.int64))
+    return forecast_frame(data, origins, forecast_with(network, layout)(data, origins), with_origin=False)
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,6 @@ class ToPlot:
     Attributes:
         data: the series to draw.
         origins, forecasts: at most two a series: its last horizon, and the next one.
-        names: what the axes are called: time, value.
     """
 
     data: SeriesSet
@@ -55,10 +55,11 @@ class ToPlot:
     forecasts: Forecasts
 
 
-def forecasts_to_plot(network: Any, past: Past, file: Path | None, context: int, horizon: int) -> ToPlot:
+def forecasts_to_plot(network: Any, past: Past, layout: Layout, file: Path | None) -> ToPlot:
     """The first series with the forecast of their last horizon, and of the next one where its covariates are known."""
+    context, horizon = layout.context, layout.horizon
     data = read_to_predict(past, file, context)
-    data = _long_enough(data.with_series(data.series[:_MOST_PANELS]), context)
+    data = data.with_series(data.series[:_MOST_PANELS])
     series, rows = [], []
     for i, one in enumerate(data):
         if len(one) - horizon >= context:
@@ -70,21 +71,16 @@ def forecasts_to_plot(network: Any, past: Past, file: Path | None, context: int,
     if not rows:
         raise DataError("there is nothing to draw: the covariates known ahead are missing", file=file)
     origins = Origins(np.array(series, np.int64), np.array(rows, np.int64))
-    return ToPlot(data, origins, forecast_with(network, context, horizon)(data, origins))
+    return ToPlot(data, origins, forecast_with(network, layout)(data, origins))
 
 
-def _ends(data: SeriesSet) -> Origins:
-    return Origins(np.arange(len(data)), np.array([len(s) for s in data], np.int64))
-
-
-def _long_enough(data: SeriesSet, context: int) -> SeriesSet:
+def _warn_of_short(data: SeriesSet, context: int) -> None:
     short = [s.id for s in data if len(s) < context]
     if short:
         words.warning(
             f"{len(short)} of {len(data)} series have fewer rows than the context of {context}, such as '{short[0]}'; "
             "what came before counts as missing"
         )
-    return data.with_series([pad_front(s, context, data.frequency) for s in data])
 
 
 def _known_ahead(series: Series, horizon: int) -> bool:
@@ -92,8 +88,8 @@ def _known_ahead(series: Series, horizon: int) -> bool:
     return len(ahead) == horizon and bool(np.isfinite(ahead).all())
 
 
-def _check_known(data: SeriesSet, series: Sequence[Series], horizon: int, file: Path | None) -> None:
-    for one in series if data.known else []:
+def _check_known(data: SeriesSet, horizon: int, file: Path | None) -> None:
+    for one in data if data.known else ():
         if _known_ahead(one, horizon):
             continue
         ahead = one.known[len(one) : len(one) + horizon]

@@ -1,0 +1,88 @@
+"""Between the series of a forecast and its network: windows to train on, the network, and forecasts at any origin."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from steploom.cells.registry import make_cell
+from steploom.data.scaling import Scale
+from steploom.data.series import SeriesSet
+from steploom.data.window_batches import DrawnWindows, OrderedWindows
+from steploom.data.windows import Layout, Windows
+from steploom.models.forecaster import Forecaster
+from steploom.tasks.forecast_backtest import ForecastFunction, Forecasts, Origins
+
+if TYPE_CHECKING:
+    from steploom.data.batches import Batches
+    from steploom.tasks.forecast import ForecastOptions
+    from steploom.tasks.forecast_data import TrainingData
+
+__all__ = ["build_network", "calibrate", "forecast_with", "learn_layout", "window_batches"]
+
+_WINDOWS_AT_ONCE = 512
+_VALIDATION_WINDOWS = 2048
+
+
+def learn_layout(options: ForecastOptions, found: TrainingData) -> Layout:
+    """What a window holds, from the rows that training forecasts."""
+    # Counts keep their own scale: a negative binomial needs their mean.
+    logarithm = False if options.output == "negative_binomial" else options.logarithm
+    return Layout.learn(
+        found.data,
+        found.split.train,
+        found.context,
+        options.horizon,
+        calendar=options.calendar,
+        logarithm=logarithm,
+    )
+
+
+def window_batches(
+    options: ForecastOptions, found: TrainingData, layout: Layout
+) -> tuple[DrawnWindows, OrderedWindows | None]:
+    """Windows to train on, drawn at random, and windows to validate on, evenly spaced."""
+    train = found.split.train
+    windows = Windows(found.data, layout, [stop for _, stop in train])
+    drawn = DrawnWindows(windows, train, options.batch_size, options.batches_per_epoch, options.seed)
+    if found.valid is None:
+        return drawn, None
+    return drawn, OrderedWindows(windows, found.split.valid, _WINDOWS_AT_ONCE, _VALIDATION_WINDOWS)
+
+
+def build_network(options: ForecastOptions, layout: Layout) -> Forecaster:
+    """A network with fresh weights."""
+    return Forecaster(
+        lambda size: make_cell(options.cell, size, options.hidden_size),
+        layout,
+        head=options.head,
+        output=options.output,
+        members=options.members,
+        num_layers=options.num_layers,
+        dropout=options.dropout,
+        engine=options.engine,
+    )
+
+
+def calibrate(network: Forecaster, valid: Batches) -> None:
+    """Widens or narrows the intervals so that they cover what they say on the validation windows."""
+
+    batches = (valid.batch(0, index) for index in range(len(valid)))
+    network.calibrate((batch, Scale.from_batch(batch, network.layout.logarithm)) for batch in batches)
+
+
+def forecast_with(network: Any, layout: Layout) -> ForecastFunction:
+    """Forecasts at any origins, a few hundred windows at a time."""
+
+    def forecast(data: SeriesSet, origins: Origins) -> Forecasts:
+        windows = Windows(data, layout)
+        mean = np.empty((len(origins), layout.horizon))
+        quantiles = np.empty((len(origins), layout.horizon, 9))
+        for first in range(0, len(origins), _WINDOWS_AT_ONCE):
+            part = slice(first, first + _WINDOWS_AT_ONCE)
+            found = network.predict(*windows.at(origins.series[part], origins.rows[part]))
+            mean[part], quantiles[part] = (values.numpy() for values in found)
+        return Forecasts(mean, quantiles)
+
+    return forecast
