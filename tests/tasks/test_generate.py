@@ -97,9 +97,11 @@ def test_the_unigram_is_counted_from_the_training_part(characters, folder):
     assert characters.evaluate(folder / "prose.txt").metrics["perplexity"] < unigram["perplexity"]
 
 
-def test_unknown_characters_and_words_are_counted_not_fatal(characters, words, folder):
+def test_unknown_characters_and_words_are_counted_and_said(characters, words, folder, caplog):
+    caplog.set_level("INFO", logger="steploom")
     metrics = characters.evaluate(folder / "unseen.txt").metrics
     assert metrics["unknown"] == 4 and metrics["tokens"] == 12 and math.isfinite(metrics["perplexity"])
+    assert "4 of the 12 tokens are unknown to the model" in caplog.text
     metrics = words.evaluate(folder / "unseen.txt").metrics
     assert metrics["unknown"] == 3 and metrics["tokens"] == 4
 
@@ -129,12 +131,14 @@ def test_files_for_validation_and_test_are_taken(folder, tmp_path):
     assert model.task.facts()["validation"] == "the file unseen.txt"
 
 
-def test_several_files_are_one_text(folder, tmp_path):
+def test_several_files_are_one_text(folder, tmp_path, caplog):
+    caplog.set_level("INFO", logger="steploom")
     (tmp_path / "a.txt").write_text("no line end")
     files = [tmp_path / "a.txt", folder / "prose.txt"]
     model = train("generate", files, tmp_path / "m", valid_share=0, **SMALL)
     assert model.task.artefacts["text"]["tokens"] == len("no line end\n" + PROSE)
     assert "validation" not in model.report
+    assert "a vocabulary of 30 characters; validation: none" in caplog.text
 
 
 def test_a_model_comes_back_from_its_directory(lines, folder):

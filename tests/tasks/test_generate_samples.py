@@ -97,8 +97,10 @@ def test_marks_are_never_written(lines):
     assert "�" in "".join(lines.predict(num_samples=300, temperature=5.0, allow_unknown=True).value)
 
 
-def test_an_unknown_character_in_a_prompt_is_read(lines):
+def test_an_unknown_character_in_a_prompt_is_read_and_said(lines, caplog):
+    caplog.set_level("INFO", logger="steploom")
     assert lines.predict(prompt="é", temperature=0).value[0].startswith("é")
+    assert "1 of the prompt's characters are unknown" in caplog.text
 
 
 def test_a_line_can_be_made_longer(lines):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from steploom.tasks.generate import Generate, PredictOptions
 
 __all__ = ["sample_texts"]
+
+words = logging.getLogger("steploom")
 
 # Between two samples of a running text, which may hold any number of blank lines.
 _SEPARATOR = "-" * 20
@@ -38,6 +41,9 @@ def sample_texts(task: Generate, network: LanguageModel, data: Path | None, opti
         raise OptionError(f"--prompt: the prompts come from {data} already. Give one or the other.")
     prompts = [options.prompt] if data is None else read_lines(data)
     settings = _settings(task, options)
+    unknown = sum(task.vocabulary.count_unknown(prompt) for prompt in prompts)
+    if unknown:
+        words.info(f"{unknown} of the prompt's {task.vocabulary.unit} are unknown to the model; it reads <unk> instead")
     generator = torch.Generator(device=network.output_bias.device).manual_seed(options.seed)
     made = [
         (prompt, hypothesis, _text(task, prompt, hypothesis))

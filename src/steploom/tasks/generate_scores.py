@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 
@@ -16,6 +17,8 @@ from steploom.tasks.generate_text import Part
 from steploom.tasks.task import Evaluation
 
 __all__ = ["count_characters", "log_probs_of_text", "score", "unigram_log_probs"]
+
+words = logging.getLogger("steploom")
 
 _STEPS = 1024
 _LINES = 64
@@ -50,7 +53,10 @@ def score(network: LanguageModel, vocabulary: Vocabulary, counts: Sequence[int],
     characters = count_characters(part, vocabulary)
     metrics = _figures(-total, len(targets), characters)
     metrics |= {"tokens": float(len(targets)), "characters": float(characters)}
-    metrics["unknown"] = float(sum(vocabulary.count_unknown(piece) for piece in part.pieces))
+    unknown = sum(vocabulary.count_unknown(piece) for piece in part.pieces)
+    if unknown:
+        words.info(f"{unknown:,} of the {len(targets):,} tokens are unknown to the model and count as <unk>")
+    metrics["unknown"] = float(unknown)
     unigram = _figures(-float(baseline[targets].sum()), len(targets), characters)
     return Evaluation(metrics, {"unigram": unigram})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -21,8 +22,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Part", "TextParts", "prepare_text", "read_part"]
 
+# What a person should know about the text; the command line shows it.
+words = logging.getLogger("steploom")
+
 # Columns of the validation stream: enough to be quick, few enough that their cold starts do not show.
 _VALID_COLUMNS = 8
+_NOUNS = {"characters": "characters", "words": "words", "bpe": "byte pairs"}
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,10 @@ def prepare_text(options: GenerateOptions, train: Sequence[Path], valid: Path | 
         "longest_line": max(len(piece) for piece in numbers) if options.by_line else None,
         "validation": how,
     }
+    words.info(
+        f"{facts['tokens']:,} tokens to train on, a vocabulary of {len(vocabulary):,} {_NOUNS[options.unit]}; "
+        f"validation: {how}"
+    )
     batches = _batches(numbers, vocabulary, options, training=True)
     valid_batches = None
     if held_out is not None:
