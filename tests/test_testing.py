@@ -123,6 +123,14 @@ def test_random_initial_state():
     assert_breaks(Broken(3, 4), "breaks the law 'a reset equals a fresh start'")
 
 
+def test_fixed_dtype():
+    class Broken(Good):
+        def forward(self, x, h, m):
+            return super().forward(x, torch.zeros(h.shape), m)
+
+    assert_breaks(Broken(3, 4), "Broken cannot run in float64: .* Make new tensors in the dtype of an argument")
+
+
 class SlightlyWrong(torch.autograd.Function):
     """tanh whose derivative is wrong by 0.05 %."""
 

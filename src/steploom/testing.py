@@ -79,6 +79,7 @@ def check_cell(cell: Cell, *, seed: int = 0) -> None:
         probe(cell)
         for dtype in TOLERANCES:
             subject = _restless(cell, dtype)
+            _check_dtype(subject, dtype)
             engines = ["reference"] if aten.why_not(subject) else ["reference", "aten"]
             for law in LAWS:
                 for engine in engines:
@@ -98,6 +99,20 @@ def _restless(cell: Cell, dtype: torch.dtype) -> Cell:
     return moved
 
 
+def _check_dtype(cell: Cell, dtype: torch.dtype) -> None:
+    try:
+        probe(cell)
+    except RuntimeError as error:
+        raise CellError(
+            f"{type(cell).__name__} cannot run in {_name(dtype)}: {error}. "
+            "Make new tensors in the dtype of an argument, as torch.zeros_like(h) does."
+        ) from error
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
 def _check_law(law: Law, cell: Cell, engine: str, dtype: torch.dtype) -> None:
     rnn = Recurrent(cell, bidirectional=law.bidirectional)
     with use_engine(engine):
@@ -112,10 +127,9 @@ def _check_law(law: Law, cell: Cell, engine: str, dtype: torch.dtype) -> None:
     differences = {name: _difference(one[name], value) for name, value in other.items()}
     worst = max(differences, key=lambda name: differences[name])
     if not differences[worst] <= allowed:
-        where = f"{engine} engine, {str(dtype).removeprefix('torch.')}"
         raise CellError(
-            f"{type(cell).__name__} breaks the law '{law.says}' ({where}): {worst} differ by up to "
-            f"{differences[worst]:.3g}, allowed are {allowed:.1g}. {law.hint}"
+            f"{type(cell).__name__} breaks the law '{law.says}' ({engine} engine, {_name(dtype)}): {worst} differ by "
+            f"up to {differences[worst]:.3g}, allowed are {allowed:.1g}. {law.hint}"
         )
 
 

@@ -173,6 +173,11 @@ def test_cells_without_bias(name):
     probe(cell)
 
 
+def test_wrong_activation():
+    with pytest.raises(CellError, match="activation must be a name or a callable, found 3"):
+        RNNCell(2, 3, 3)
+
+
 def test_unknown_activation():
     with pytest.raises(CellError, match=r"No activation is called 'tahn'\. Did you mean 'tanh'\?"):
         RNNCell(2, 3, "tahn")

@@ -80,6 +80,12 @@ def test_unknown_name():
         make_cell("zzzz", 3, 4)
 
 
+@pytest.mark.parametrize("sizes", [(0, 4), (3, -1), (3, 2.0)])
+def test_sizes_must_be_whole_and_positive(sizes):
+    with pytest.raises(CellError, match=r"Cell 'lstm': (input|hidden)_size must be a whole number of at least 1"):
+        make_cell("lstm", *sizes)
+
+
 def test_own_cell_from_the_current_directory(in_folder):
     (in_folder / "my_cells.py").write_text(GOOD)
     path = list(sys.path)

@@ -43,6 +43,20 @@ def test_gradients_in_evaluation_mode(kind):
     torch.testing.assert_close(results(aten.run, cell, x, state), results(reference.run, cell, x, state))
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("kind", CELLS)
+def test_second_derivatives(kind, dtype):
+    torch.manual_seed(0)
+    cell = kind(3, 5).to(dtype)
+    x = torch.randn(4, 2, 3, dtype=dtype, requires_grad=True)
+    state = tuple(torch.randn(2, 5, dtype=dtype) for _ in cell.states)
+    second = []
+    for run in (aten.run, reference.run):
+        (first,) = torch.autograd.grad(run(cell, x, state)[0].sin().sum(), x, create_graph=True)
+        second.append(torch.autograd.grad(first.square().sum(), [x, *cell.parameters()]))
+    torch.testing.assert_close(second[0], second[1])
+
+
 def test_the_kernels_get_the_cells_own_weights():
     cell = LSTMCell(3, 5)
     weights = aten._weights(cell)

@@ -164,8 +164,11 @@ def make_cell(name_or_path: str, input_size: int, hidden_size: int) -> Cell:
         hint = nearest(name_or_path, CELLS) or f" Choose one of {', '.join(CELLS)}."
         raise CellError(f"No cell is called '{name_or_path}'.{hint} A cell of your own is named package.module:Class.")
 
-    from steploom.cells.cell import check_declaration, probe
+    from steploom.cells.cell import check_declaration, is_size, probe
 
+    for argument, size in (("input_size", input_size), ("hidden_size", hidden_size)):
+        if not is_size(size):
+            raise CellError(f"Cell '{name_or_path}': {argument} must be a whole number of at least 1, found {size!r}.")
     if entry := CELLS.get(name_or_path):
         module, _, class_name = entry.path.partition(":")
         built = getattr(importlib.import_module(module), class_name)(input_size, hidden_size, **entry.arguments)

@@ -40,7 +40,7 @@ class RNNCell(Cell):
         bias: whether the products have the biases b and d.
 
     Raises:
-        CellError: no activation has that name.
+        CellError: no activation has that name, or it is neither a name nor a callable.
     """
 
     def __init__(
@@ -54,6 +54,8 @@ class RNNCell(Cell):
         if isinstance(activation, str) and activation not in ACTIVATIONS:
             hint = nearest(activation, ACTIVATIONS) or f" Choose one of {', '.join(ACTIVATIONS)}, or give a callable."
             raise CellError(f"No activation is called '{activation}'.{hint}")
+        if not (isinstance(activation, str) or callable(activation)):
+            raise CellError(f"activation must be a name or a callable, found {activation!r}.")
         self.states = {"h": hidden_size}
         self.activation = ACTIVATIONS[activation] if isinstance(activation, str) else activation
         self.input = nn.Linear(input_size, hidden_size, bias)

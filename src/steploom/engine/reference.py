@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from steploom.cells.cell import Cell, check_returned
 from steploom.engine.lengths import padding
+from steploom.errors import CellError
 
 __all__ = ["run"]
 
@@ -77,12 +78,18 @@ def _masked_products(cell: Cell, mask: Tensor | None) -> Iterator[Tensor | None]
     The products alone are masked where the cell says which they are: a mask on the whole state, scaled by 1 / (1 - p)
     at every step, would make the memory of a GRU grow without bound.
     """
+
+    def apply_mask(_: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
+        if mask is None or inputs[0].shape != mask.shape:
+            raise CellError(
+                f"Variational dropout masks the state that enters a recurrent product of {type(cell).__name__}, but "
+                f"{tuple(inputs[0].shape)} enters there. Set recurrent_products to the names of the submodules that "
+                "the first state enters alone, or to () to have the whole state masked."
+            )
+        return (inputs[0] * mask,)
+
     products = [] if mask is None else [getattr(cell, name, None) for name in cell.recurrent_products]
-    handles = [
-        product.register_forward_pre_hook(lambda _, inputs: (inputs[0] * mask, *inputs[1:]))
-        for product in products
-        if isinstance(product, nn.Module)
-    ]
+    handles = [product.register_forward_pre_hook(apply_mask) for product in products if isinstance(product, nn.Module)]
     try:
         yield None if handles else mask
     finally:
