@@ -1,0 +1,125 @@
+"""Scaling a window of a series to what a network can learn from, and back to the data's unit.
+
+Every window is scaled by its own rows before the origin, so that one network serves series of any size, new series
+too, and a series in other units gets the same forecast in those units. With the logarithm, z = (log(y / unit + OFFSET)
+- location) / spread, else z = (y / unit - location) / spread; `unit` is the window's mean absolute value, `location`
+and `spread` are mean and standard deviation of what is scaled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from steploom.data.series import FloatArray
+
+__all__ = ["OFFSET", "Scale", "suits_logarithm"]
+
+Flags = npt.NDArray[np.bool_]
+
+OFFSET = 0.01
+"""Added before the logarithm, as a share of the window's mean, so that 0 has one."""
+
+_FLOORS = {True: 1e-2, False: 1e-4}
+_LARGEST = 1e4
+_MOST_ZEROS = 0.1
+
+
+def suits_logarithm(targets: Sequence[FloatArray]) -> bool:
+    """Whether the logarithm suits all series: no value is negative, and at most a tenth of them are 0."""
+    zeros, count = 0, 0
+    for target in targets:
+        values = target[np.isfinite(target)]
+        if (values < 0).any():
+            return False
+        zeros, count = zeros + int((values == 0).sum()), count + len(values)
+    return count > 0 and zeros <= _MOST_ZEROS * count
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The scales of a batch of windows; each field is float64 (batch,), `logarithm` is the same for all.
+
+    Attributes:
+        unit: the mean absolute value, > 0.
+        location, spread: mean and standard deviation in the scaled values, spread > 0.
+        logarithm: whether the logarithm is taken.
+    """
+
+    unit: Tensor
+    location: Tensor
+    spread: Tensor
+    logarithm: bool
+
+    @classmethod
+    def of(cls, values: FloatArray, observed: Flags, logarithm: bool) -> Self:
+        """The scales of windows.
+
+        Args:
+            values: (batch, rows) before the origin, anything where not observed.
+            observed: (batch, rows). A window without one value gets unit 1, location 0 (with logarithm: that of the
+                unit) and spread 1.
+            logarithm: whether to take it.
+        """
+        count = observed.sum(1)
+        some = np.maximum(count, 1)
+        values = np.where(observed, values, 0.0)
+        unit = np.abs(values).sum(1) / some
+        unit = np.where(unit > 0, unit, 1.0)
+        scaled = _squeeze(values / unit[:, None], logarithm)
+        location = np.where(observed, scaled, 0.0).sum(1) / some
+        variance = np.where(observed, (scaled - location[:, None]) ** 2, 0.0).sum(1) / some
+        spread = np.maximum(np.sqrt(variance), _FLOORS[logarithm])
+        spread = np.where(count > 0, spread, 1.0)
+        return cls(torch.from_numpy(unit), torch.from_numpy(location), torch.from_numpy(spread), logarithm)
+
+    def apply(self, values: FloatArray, observed: Flags) -> FloatArray:
+        """(batch, ...) in the data's unit to scaled values; 0 where not observed."""
+        unit, location, spread = (_beside(part.numpy(), values) for part in (self.unit, self.location, self.spread))
+        scaled = (_squeeze(np.where(observed, values, 0.0) / unit, self.logarithm) - location) / spread
+        result: FloatArray = np.where(observed, scaled, 0.0)
+        return result
+
+    def relative(self, scaled: Tensor) -> Tensor:
+        """Scaled values (batch, ...) in units of `unit`, differentiable; without logarithm less the location, which
+        keeps float32 exact for small changes of a large value. With logarithm at least 0 and at most 10,000."""
+        spread = _as(self.spread, scaled)
+        if not self.logarithm:
+            return scaled * spread
+        exponent = scaled * spread + _as(self.location, scaled)
+        return (exponent.clamp(max=float(np.log(_LARGEST))).exp() - OFFSET).clamp(min=0)
+
+    def invert(self, scaled: Tensor) -> Tensor:
+        """Scaled values (batch, ...) in the data's unit, float64; with logarithm at least 0."""
+        relative = self.relative(scaled.double())
+        if not self.logarithm:
+            relative = relative + _as(self.location, relative)
+        return relative * _as(self.unit, relative)
+
+    def to_batch(self) -> dict[str, Tensor]:
+        """The tensors by name, float32, for a batch that is trained on; `logarithm` is not among them."""
+        return {f"scale_{f.name}": getattr(self, f.name).float() for f in fields(self) if f.name != "logarithm"}
+
+    @classmethod
+    def from_batch(cls, batch: dict[str, Tensor], logarithm: bool) -> Self:
+        """What `to_batch` put into a batch."""
+        return cls(batch["scale_unit"], batch["scale_location"], batch["scale_spread"], logarithm)
+
+
+def _squeeze(relative: FloatArray, logarithm: bool) -> FloatArray:
+    result: FloatArray = np.log(np.maximum(relative, 0.0) + OFFSET) if logarithm else relative
+    return result
+
+
+def _beside(part: FloatArray, values: FloatArray) -> FloatArray:
+    return part.reshape(-1, *(1,) * (values.ndim - 1))
+
+
+def _as(part: Tensor, like: Tensor) -> Tensor:
+    return part.to(like).view(-1, *(1,) * (like.dim() - 1))

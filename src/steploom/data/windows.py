@@ -1,0 +1,307 @@
+"""Windows of series: what a forecast may see before an origin, and what it is compared with after it.
+
+Nothing is copied until a batch asks for it: all series lie end to end in flat arrays, and a batch gathers its rows by
+index, so that thousands of series cost their own size and no more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from steploom.data.calendar import calendar_cycles, calendar_features, feature_count
+from steploom.data.frequency import fixed_step
+from steploom.data.origins import Rows
+from steploom.data.scaling import Scale, suits_logarithm
+from steploom.data.series import FloatArray, SeriesSet
+
+__all__ = ["Layout", "Windows", "rows_before"]
+
+Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+_REPEATS = 3
+_LONGEST_SCALE = 1024
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a window holds; learnt from the training data and kept with the model.
+
+    Attributes:
+        context: rows of the encoder.
+        horizon: rows forecast.
+        seasons: season lengths in rows, the shortest first.
+        cycles: cycles of the calendar.
+        logarithm: whether targets are scaled with the logarithm.
+        past, known: (mean, standard deviation) of each covariate in the training rows.
+        static: number of categories of each static column.
+        series: names of the series that have a vector of their own in the network; empty: none have.
+    """
+
+    context: int
+    horizon: int
+    seasons: tuple[int, ...] = ()
+    cycles: tuple[str, ...] = ()
+    logarithm: bool = False
+    past: tuple[tuple[float, float], ...] = ()
+    known: tuple[tuple[float, float], ...] = ()
+    static: tuple[int, ...] = ()
+    series: tuple[str, ...] = ()
+
+    @classmethod
+    def learn(
+        cls,
+        data: SeriesSet,
+        rows: Rows,
+        context: int,
+        horizon: int,
+        *,
+        calendar: bool = True,
+        logarithm: bool | None = None,
+        vectors: bool = True,
+    ) -> Self:
+        """The layout for training series.
+
+        Args:
+            data: the series.
+            rows: for each the rows [first, stop) that training forecasts; nothing from `stop` on is looked at.
+            context, horizon: in rows.
+            calendar: whether the calendar's cycles are features.
+            logarithm: whether targets are scaled with the logarithm; None where all are positive.
+            vectors: whether each series gets a vector of its own; a single series needs none.
+        """
+        stops = [stop for _, stop in rows]
+        targets = [s.target[:stop] for s, stop in zip(data, stops, strict=True)]
+        first = min(s.start for s in data)
+        last = max(data.times(s, stop - 1, 1)[0] for s, stop in zip(data, stops, strict=True))
+        return cls(
+            context,
+            horizon,
+            data.seasons,
+            calendar_cycles(data.frequency, first, last) if calendar else (),
+            suits_logarithm(targets) if logarithm is None else logarithm,
+            _moments([s.past[:stop] for s, stop in zip(data, stops, strict=True)], len(data.past)),
+            _moments([s.known[:stop] for s, stop in zip(data, stops, strict=True)], len(data.known)),
+            tuple(len(c) for c in data.categories),
+            tuple(s.id for s in data) if vectors and len(data) > 1 else (),
+        )
+
+    @property
+    def scale_rows(self) -> int:
+        """Rows before the origin whose mean and spread scale a window."""
+        return max(self.context, *(n for n in (3 * s for s in self.seasons) if n <= _LONGEST_SCALE), 0)
+
+    @property
+    def lag_count(self) -> int:
+        """Values of earlier seasons beside each row: one a season."""
+        return len(self.seasons)
+
+    @property
+    def seasonal_count(self) -> int:
+        """Values before the origin of the same place in a season beside each row forecast: three a season."""
+        return _REPEATS * len(self.seasons)
+
+    @property
+    def level_count(self) -> int:
+        """Mean levels before the origin: of the last rows, and a shortest season now and one longest season ago."""
+        return 3
+
+    @property
+    def covariate_count(self) -> int:
+        """Features of a row besides the target: calendar, and each covariate with a flag."""
+        return feature_count(self.cycles) + 2 * (len(self.past) + len(self.known))
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Self:
+        """From what `to_json` gave."""
+        past, known = (tuple((float(a), float(b)) for a, b in values[name]) for name in ("past", "known"))
+        return cls(
+            int(values["context"]),
+            int(values["horizon"]),
+            tuple(values["seasons"]),
+            tuple(values["cycles"]),
+            bool(values["logarithm"]),
+            past,
+            known,
+            tuple(values["static"]),
+            tuple(values["series"]),
+        )
+
+
+def rows_before(context: int, horizon: int, seasons: tuple[int, ...]) -> int:
+    """Rows before the origin that a forecast looks at, where they exist."""
+    same_place = [-(-horizon // season) * season + (_REPEATS - 1) * season for season in seasons]
+    return max([context + max(seasons, default=0), Layout(context, horizon, seasons).scale_rows, *same_place])
+
+
+class Windows:
+    """The windows of some series.
+
+    Args:
+        data: the series, with the covariates and categories that `layout` describes.
+        layout: what a window holds.
+        stops: for each series the rows that were learnt from: its mean there weighs the loss. None: all rows.
+    """
+
+    def __init__(self, data: SeriesSet, layout: Layout, stops: list[int] | None = None) -> None:
+        self.layout = layout
+        lengths = np.array([len(s) for s in data], np.int64)
+        known = np.array([len(s.known) if data.known else len(s) for s in data], np.int64)
+        self._length, self._known_length = lengths, known
+        self._begin, self._known_begin = _begins(lengths), _begins(known)
+        self._target = np.concatenate([s.target for s in data])
+        self._past = np.concatenate([_standard(s.past, layout.past) for s in data])
+        self._known = np.concatenate([_standard(s.known, layout.known) for s in data])
+        self._static = np.array([s.static for s in data], np.int64).reshape(len(data), -1)
+        numbers = {name: i + 1 for i, name in enumerate(layout.series)}
+        self._number = np.array([numbers.get(s.id, 0) for s in data], np.int64)
+        self._start = np.array([s.start for s in data], "datetime64[ns]")
+        self._step = fixed_step(data.frequency)
+        self._data = data
+        ends = [len(s) for s in data] if stops is None else stops
+        self._mean = np.array([_mean_size(s.target[:end]) for s, end in zip(data, ends, strict=True)])
+
+    def at(self, series: Ints, rows: Ints) -> tuple[dict[str, Tensor], Scale]:
+        """The windows of some origins.
+
+        Args:
+            series: (batch,) the number of each window's series.
+            rows: (batch,) the first row forecast, at most the series' length.
+
+        Returns:
+            The windows and their scales. T = context + horizon rows; all float32 except the last two, and 0 where a
+            value is missing:
+
+            - values, observed (batch, context): scaled target before the origin, and whether it was measured
+            - lags, lags_observed (batch, T, lag_count): the target a season before each row; not past the origin
+            - seasonal, seasonal_observed (batch, horizon, seasonal_count): the last three targets before the origin at
+              the same place in each season
+            - levels, levels_observed (batch, level_count)
+            - covariates (batch, T, covariate_count): past covariates are missing from the origin on
+            - target, target_observed (batch, horizon): scaled target from the origin on
+            - weight (batch,): a window's unit by the mean size of its series, which weighs errors in units
+            - scale_unit, scale_location, scale_spread (batch,): see `Scale`
+            - static (batch, columns) and series (batch,): codes; int64
+        """
+        layout, horizon = self.layout, self.layout.horizon
+        origin = rows[:, None]
+        scale = Scale.of(*self._values(series, origin + np.arange(-layout.scale_rows, 0), origin), layout.logarithm)
+        row = origin + np.arange(-layout.context, horizon)
+        ahead = row[:, layout.context :]
+        batch: dict[str, npt.NDArray[Any]] = {}
+
+        def put(name: str, values: FloatArray, observed: Flags) -> None:
+            batch[name], batch[f"{name}_observed"] = scale.apply(values, observed), observed
+
+        put("values", *self._values(series, row[:, : layout.context], origin))
+        batch["observed"] = batch.pop("values_observed")
+        lags = np.array(layout.seasons, np.int64)
+        put("lags", *self._values(series, row[:, :, None] - lags, origin[:, :, None]))
+        put("seasonal", *self._values(series, self._same_place(ahead, rows), origin[:, :, None]))
+        levels = self._levels(series, origin, scale)
+        batch["levels"], batch["levels_observed"] = levels
+        put("target", *self._values(series, ahead, origin + horizon))
+        batch["covariates"] = self._covariates(series, row, origin)
+        batch["weight"] = scale.unit.numpy() / self._mean[series]
+        tensors = {name: torch.from_numpy(np.ascontiguousarray(v, np.float32)) for name, v in batch.items()}
+        tensors["static"] = torch.from_numpy(self._static[series])
+        tensors["series"] = torch.from_numpy(self._number[series])
+        return tensors | scale.to_batch(), scale
+
+    def _values(self, series: Ints, rows: Ints, before: Ints) -> tuple[FloatArray, Flags]:
+        """The target at rows (batch, ...) that lie in the series and before `before`, and whether it was measured."""
+        shape = (-1, *(1,) * (rows.ndim - 1))
+        begin, length = self._begin[series].reshape(shape), self._length[series].reshape(shape)
+        inside = (rows >= 0) & (rows < np.minimum(before, length))
+        values = self._target[begin + np.where(inside, rows, 0)]
+        return values, inside & np.isfinite(values)
+
+    def _same_place(self, ahead: Ints, rows: Ints) -> Ints:
+        """(batch, horizon, seasonal_count): the last rows before the origin a whole number of seasons before each."""
+        h = ahead[0] - rows[0]
+        back = [season * (h // season + k) for season in self.layout.seasons for k in range(1, _REPEATS + 1)]
+        if not back:
+            return np.zeros((*ahead.shape, 0), np.int64)
+        result: Ints = ahead[:, :, None] - np.stack(back, -1)
+        return result
+
+    def _levels(self, series: Ints, origin: Ints, scale: Scale) -> tuple[FloatArray, Flags]:
+        seasons = self.layout.seasons
+        short, long = (seasons[0], seasons[-1]) if seasons else (self.layout.horizon, self.layout.horizon)
+        short = min(short, _LONGEST_SCALE)
+        levels, observed = [], []
+        for count, shift in ((max(1, short // 8), 0), (short, 0), (short, long)):
+            values, there = self._values(series, origin - shift + np.arange(-count, 0), origin)
+            some = there.sum(1)
+            levels.append(scale.apply(values, there).sum(1) / np.maximum(some, 1))
+            observed.append(some > 0)
+        return np.stack(levels, 1), np.stack(observed, 1)
+
+    def _covariates(self, series: Ints, row: Ints, origin: Ints) -> FloatArray:
+        layout = self.layout
+        parts: list[npt.NDArray[Any]] = [calendar_features(self._times(series, row), layout.cycles)]
+        if layout.past:
+            inside = (row >= 0) & (row < origin)
+            values = self._past[self._begin[series][:, None] + np.where(inside, row, 0)]
+            there = inside[:, :, None] & np.isfinite(values)
+            parts += [np.where(there, values, 0.0), there]
+        if layout.known:
+            inside = (row >= 0) & (row < self._known_length[series][:, None])
+            values = self._known[self._known_begin[series][:, None] + np.where(inside, row, 0)]
+            there = inside[:, :, None] & np.isfinite(values)
+            parts += [np.where(there, values, 0.0), there]
+        result: FloatArray = np.concatenate(parts, -1)
+        return result
+
+    def _times(self, series: Ints, row: Ints) -> npt.NDArray[np.datetime64]:
+        if self._step is not None:
+            since = self._start.astype(np.int64)[series][:, None] + row * self._step
+            return since.astype("datetime64[ns]")
+        times = np.empty(row.shape, "datetime64[ns]")
+        for number in np.unique(series):
+            own = series == number
+            first, last = int(row[own].min()), int(row[own].max())
+            grid = self._data.times(self._data.series[number], first, last - first + 1)
+            times[own] = grid[row[own] - first]
+        return times
+
+
+def _begins(lengths: Ints) -> Ints:
+    begins: Ints = np.cumsum(lengths) - lengths
+    return begins
+
+
+def _moments(columns: list[FloatArray], count: int) -> tuple[tuple[float, float], ...]:
+    """Mean and standard deviation of each column over all series; (0, 1) without values, and 1 for a constant."""
+    moments = []
+    for j in range(count):
+        values = np.concatenate([c[:, j] for c in columns])
+        values = values[np.isfinite(values)]
+        spread = float(values.std()) if len(values) else 0.0
+        moments.append((float(values.mean()) if len(values) else 0.0, spread if spread > 0 else 1.0))
+    return tuple(moments)
+
+
+def _standard(values: FloatArray, moments: tuple[tuple[float, float], ...]) -> FloatArray:
+    if not moments:
+        return np.zeros((len(values), 0))
+    mean, spread = np.array(moments).T
+    result: FloatArray = (values - mean) / spread
+    return result
+
+
+def _mean_size(target: FloatArray) -> float:
+    """The mean absolute value; 1 where there is none or all are 0."""
+    values = np.abs(target[np.isfinite(target)])
+    mean = float(values.mean()) if len(values) else 0.0
+    return mean if mean > 0 else 1.0

@@ -1,0 +1,200 @@
+"""The two ways to forecast a horizon: all of it at once, or a step after the other."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from steploom.cells.cell import Cell
+from steploom.data.scaling import Scale
+from steploom.data.windows import Layout
+from steploom.layers.recurrent import Recurrent
+from steploom.models.outputs import Output
+
+__all__ = ["AutoregressiveHead", "DirectHead", "Head", "MakeCell"]
+
+MakeCell = Callable[[int], Cell]
+"""Builds a cell for an input size."""
+
+Batch = dict[str, Tensor]
+
+_VECTOR = 8
+_UNKNOWN_SHARE = 0.05
+
+
+class Head(nn.Module):
+    """One network from a batch of windows to the raw numbers of an output.
+
+    Args:
+        make_cell: builds a cell for an input size.
+        layout: what the windows hold.
+        output: what is forecast.
+        num_layers: recurrent layers.
+        dropout: between layers, and before and in the output layers.
+        engine: what runs the cell.
+    """
+
+    def __init__(
+        self, make_cell: MakeCell, layout: Layout, output: Output, num_layers: int, dropout: float, engine: str
+    ) -> None:
+        super().__init__()
+        self.layout, self.output = layout, output
+        self.static = nn.ModuleList([nn.Embedding(count + 1, min(_VECTOR, count + 1)) for count in layout.static])
+        self.series = nn.Embedding(len(layout.series) + 1, _VECTOR) if layout.series else None
+        self.fixed_size = sum(e.embedding_dim for e in self._embeddings()) + 2 * layout.level_count + 1
+        self.row_size = 2 * layout.lag_count + layout.covariate_count
+        self.drop = nn.Dropout(dropout)
+        self._make(make_cell, num_layers, dropout, engine)
+
+    @abstractmethod
+    def _make(self, make_cell: MakeCell, num_layers: int, dropout: float, engine: str) -> None: ...
+
+    @abstractmethod
+    def raw(self, batch: Batch) -> Tensor:
+        """(batch, horizon, output.size). The autoregressive head is shown the true values before each step."""
+
+    def _embeddings(self) -> list[nn.Embedding]:
+        return [e for e in (*self.static, self.series) if isinstance(e, nn.Embedding)]
+
+    def fixed(self, batch: Batch) -> Tensor:
+        """(batch, fixed_size): what holds for a whole window."""
+        parts = [batch["levels"], batch["levels_observed"], batch["scale_spread"].log()[:, None]]
+        parts += [embed(batch["static"][:, i]) for i, embed in enumerate(self.static)]
+        if self.series is not None:
+            number = batch["series"]
+            if self.training:
+                # A series never seen in training has the number 0, whose vector must be learnt as well.
+                number = number * (torch.rand(len(number), device=number.device) >= _UNKNOWN_SHARE)
+            parts.append(self.series(number))
+        return torch.cat(parts, -1)
+
+    def read_out(self, size: int, hidden_size: int, dropout: float) -> nn.Sequential:
+        """Two layers to the output's numbers, which start near 0: a forecast begins at the window's mean."""
+        last = nn.Linear(hidden_size, self.output.size)
+        with torch.no_grad():
+            last.weight.mul_(0.1)
+            last.bias.zero_()
+        return nn.Sequential(nn.Linear(size, hidden_size), nn.SiLU(), nn.Dropout(dropout), last)
+
+
+class DirectHead(Head):
+    """An encoder over the context, and a decoder over the horizon that runs both ways.
+
+    What is known of each future row (the same place in the last seasons, the calendar, known covariates) enters the
+    decoder beside the encoder's last output. The horizon is forecast at once, so no error feeds on itself.
+    """
+
+    def _make(self, make_cell: MakeCell, num_layers: int, dropout: float, engine: str) -> None:
+        layout = self.layout
+        between = dropout if num_layers > 1 else 0.0
+        cell = make_cell(2 + self.row_size + self.fixed_size)
+        self.encoder = Recurrent(cell, num_layers, dropout=between, batch_first=True, engine=engine)
+        known = 2 * layout.seasonal_count + layout.covariate_count + 1 + self.fixed_size + self.encoder.output_size
+        self.decoder = Recurrent(make_cell(known), bidirectional=True, batch_first=True, engine=engine)
+        self.output_layers = self.read_out(self.decoder.output_size + known, cell.hidden_size, dropout)
+
+    def raw(self, batch: Batch) -> Tensor:
+        context, horizon = self.layout.context, self.layout.horizon
+        fixed = self.fixed(batch)
+        past = [batch["values"][:, :, None], batch["observed"][:, :, None], _until(batch["lags"], context)]
+        past += [_until(batch["lags_observed"], context), _until(batch["covariates"], context)]
+        y, _ = self.encoder(torch.cat([*past, _repeat(fixed, context)], -1))
+        summary = _repeat(self.drop(y[:, -1]), horizon)
+        place = torch.arange(horizon, device=y.device, dtype=y.dtype) / horizon
+        known = [batch["seasonal"].to(y), batch["seasonal_observed"].to(y), batch["covariates"][:, context:]]
+        known += [place[:, None].expand(len(y), horizon, 1), _repeat(fixed, horizon), summary]
+        x = torch.cat(known, -1)
+        decoded, _ = self.decoder(x)
+        return self.output_layers(torch.cat((self.drop(decoded), x), -1))  # type: ignore[no-any-return]
+
+
+class AutoregressiveHead(Head):
+    """One recurrent network that sees the value before each step and says the next one (Salinas et al. 2020, "DeepAR").
+
+    In training it sees the true values; a forecast is drawn step by step, each drawn value entering the next step.
+    """
+
+    def _make(self, make_cell: MakeCell, num_layers: int, dropout: float, engine: str) -> None:
+        between = dropout if num_layers > 1 else 0.0
+        cell = make_cell(2 + self.row_size + self.fixed_size)
+        self.recurrent = Recurrent(cell, num_layers, dropout=between, batch_first=True, engine=engine)
+        self.output_layers = self.read_out(self.recurrent.output_size, cell.hidden_size, dropout)
+
+    def raw(self, batch: Batch) -> Tensor:
+        return self.raw_of_all(batch)[:, self.layout.context :]
+
+    def raw_of_all(self, batch: Batch) -> Tensor:
+        """(batch, context + horizon, output.size): the output of each row from those before it."""
+        values = torch.cat((batch["values"], batch["target"]), 1)
+        observed = torch.cat((batch["observed"], batch["target_observed"]), 1)
+        lags, lags_observed = batch["lags"].clone(), batch["lags_observed"].clone()
+        context = self.layout.context
+        for i, season in enumerate(self.layout.seasons):
+            if season < self.layout.horizon:
+                first = context + season
+                lags[:, first:, i] = values[:, context:-season]
+                lags_observed[:, first:, i] = observed[:, context:-season]
+        before = torch.zeros_like(values[:, :1])
+        rows = (torch.cat((before, values[:, :-1]), 1), torch.cat((before, observed[:, :-1]), 1))
+        return self._run(rows, lags, lags_observed, batch["covariates"], self.fixed(batch), None)[0]
+
+    def sample(self, batch: Batch, uniform: Tensor, scale: Scale) -> Tensor:
+        """Paths (batch, paths, horizon) of scaled values.
+
+        Args:
+            batch: the windows; their targets are not looked at.
+            uniform: (paths, horizon) between 0 and 1, the same for every window, so that a window's forecast does not
+                depend on those beside it.
+            scale: of the windows.
+        """
+        context, (paths, horizon) = self.layout.context, uniform.shape
+        fixed, size = self.fixed(batch), len(batch["values"])
+        values, observed = batch["values"], batch["observed"]
+        before = torch.zeros_like(values[:, :1])
+        rows = (torch.cat((before, values[:, :-1]), 1), torch.cat((before, observed[:, :-1]), 1))
+        lags, there, covariates = (_until(batch[name], context) for name in ("lags", "lags_observed", "covariates"))
+        _, state = self._run(rows, lags, there, covariates, fixed, None)
+        state = tuple(s.repeat_interleave(paths, 1) for s in state)
+        many = {n: batch[n].repeat_interleave(paths, 0) for n in ("lags", "lags_observed", "covariates")}
+        fixed = fixed.repeat_interleave(paths, 0)
+        unit, location, spread = (p.repeat_interleave(paths, 0) for p in (scale.unit, scale.location, scale.spread))
+        wide = Scale(unit, location, spread, scale.logarithm)
+        last = values[:, -1].repeat_interleave(paths, 0), observed[:, -1].repeat_interleave(paths, 0)
+        drawn: list[Tensor] = []
+        for step in range(horizon):
+            lags, there = (many[n][:, context + step].clone() for n in ("lags", "lags_observed"))
+            for i, season in enumerate(self.layout.seasons):
+                if step >= season:
+                    lags[:, i], there[:, i] = drawn[step - season], 1.0
+            covariates = many["covariates"][:, context + step, None]
+            row = (last[0][:, None], last[1][:, None])
+            raw, state = self._run(row, lags[:, None], there[:, None], covariates, fixed, state)
+            levels = uniform[:, step].repeat(size)[:, None, None]
+            value = self.output.at(raw, levels.to(raw), wide)[:, 0, 0]
+            drawn.append(value)
+            last = value, torch.ones_like(value)
+        return torch.stack(drawn, -1).view(size, paths, horizon)
+
+    def _run(
+        self,
+        rows: tuple[Tensor, Tensor],
+        lags: Tensor,
+        lags_observed: Tensor,
+        covariates: Tensor,
+        fixed: Tensor,
+        state: tuple[Tensor, ...] | None,
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        parts = [rows[0][..., None], rows[1][..., None], lags, lags_observed, covariates]
+        y, state = self.recurrent(torch.cat([*parts, _repeat(fixed, rows[0].shape[1])], -1), state)
+        return self.output_layers(self.drop(y)), state
+
+
+def _until(values: Tensor, count: int) -> Tensor:
+    return values[:, :count]
+
+
+def _repeat(fixed: Tensor, steps: int) -> Tensor:
+    return fixed[:, None].expand(-1, steps, -1)

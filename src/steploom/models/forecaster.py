@@ -1,0 +1,155 @@
+"""A forecaster: windows of series in, quantiles of what follows them out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from steploom.data.scaling import Scale
+from steploom.data.windows import Layout
+from steploom.errors import OptionError, nearest
+from steploom.models.forecast_heads import AutoregressiveHead, DirectHead, Head, MakeCell
+from steploom.models.network import Carry, Loss, Network
+from steploom.models.outputs import LEVELS, make_output
+
+__all__ = ["HEADS", "Forecaster"]
+
+HEADS: dict[str, type[Head]] = {"direct": DirectHead, "autoregressive": AutoregressiveHead}
+"""The heads by the name that `--head` takes."""
+
+_PATHS = 200
+_MEAN_LEVELS = 20
+_PSEUDO_ORIGINS = 10.0
+
+
+class Forecaster(Network):
+    """Several networks of one kind, trained side by side from different first weights; their quantiles are averaged.
+
+    Args:
+        make_cell: builds a cell for an input size.
+        layout: what the windows hold.
+        head: "direct" or "autoregressive".
+        output: a name from `steploom.models.outputs.OUTPUTS`.
+        members: how many networks.
+        num_layers, dropout, engine: of each network.
+
+    Raises:
+        OptionError: an option is unknown, or the output does not fit the layout.
+    """
+
+    widening: Tensor
+
+    def __init__(
+        self,
+        make_cell: MakeCell,
+        layout: Layout,
+        *,
+        head: str = "direct",
+        output: str = "quantile",
+        members: int = 1,
+        num_layers: int = 1,
+        dropout: float = 0.0,
+        engine: str = "auto",
+    ) -> None:
+        super().__init__()
+        if head not in HEADS:
+            raise OptionError(f"--head: expected one of {', '.join(HEADS)}, found '{head}'.{nearest(head, HEADS)}")
+        if output == "negative_binomial" and layout.logarithm:
+            raise OptionError("--output negative_binomial: counts are not scaled with a logarithm")
+        self.layout, self.output = layout, make_output(output)
+        self.members = nn.ModuleList(
+            [HEADS[head](make_cell, layout, self.output, num_layers, dropout, engine) for _ in range(members)]
+        )
+        self.register_buffer("widening", torch.ones(2))
+
+    @property
+    def heads(self) -> list[Head]:
+        """The networks."""
+        return [cast(Head, member) for member in self.members]
+
+    def loss(self, batch: dict[str, Tensor], carry: Carry | None = None) -> Loss:
+        """The loss over the measured values of the horizon.
+
+        In training it is the mean of the members' own losses. In evaluation mode that of the direct head's average.
+        """
+        scale = Scale.from_batch(batch, self.layout.logarithm)
+        target, observed, weight = batch["target"], batch["target_observed"], batch["weight"]
+        raws = [head.raw(batch) for head in self.heads]
+        if not self.training and isinstance(self.heads[0], DirectHead):
+            raws = [torch.stack(raws).mean(0)] if len(raws) > 1 else raws
+        losses = torch.stack([self.output.loss(raw, target, scale, weight) for raw in raws]).mean(0)
+        # `where` and not a product: a missing value must not reach the gradient even as 0 times infinity.
+        total = torch.where(observed > 0, losses, torch.zeros_like(losses)).sum()
+        return Loss(total, observed.sum())
+
+    @torch.no_grad()
+    def predict(self, batch: dict[str, Tensor], scale: Scale) -> tuple[Tensor, Tensor]:
+        """Forecasts in the data's unit; only what lies before the origin is looked at.
+
+        Args:
+            batch, scale: what `Windows.at` gives.
+
+        Returns:
+            mean (batch, horizon) and quantiles (batch, horizon, 9) at 0.1 to 0.9, rising; float64.
+        """
+        quantiles, grid = self._widened(self._quantiles(batch, scale))
+        return scale.invert(grid).mean(-1), scale.invert(quantiles)
+
+    def calibrate(self, windows: Iterable[tuple[dict[str, Tensor], Scale]]) -> None:
+        """Sets how much the quantiles below and above the median are spread, so that the 80 % interval covers.
+
+        The factors are quantiles of the relative distances of what was measured (split conformal prediction, Lei et
+        al. 2018, with the forecast's own spread as the scale: Romano et al. 2019). They are pulled towards 1 where the
+        windows are few, since hours of one day are not independent.
+
+        Args:
+            windows: that training did not see, with their targets.
+        """
+        self.widening.fill_(1.0)
+        below, above, count = [], [], 0
+        for batch, scale in windows:
+            quantiles = self._quantiles(batch, scale)[0]
+            there = batch["target_observed"] > 0
+            error = (batch["target"] - quantiles[..., 4])[there]
+            below.append(-error / (quantiles[..., 4] - quantiles[..., 0])[there].clamp(min=1e-6))
+            above.append(error / (quantiles[..., 8] - quantiles[..., 4])[there].clamp(min=1e-6))
+            count += int(there.sum())
+        if not count:
+            return
+        for i, ratios in enumerate((below, above)):
+            factor = torch.quantile(_at_most(torch.cat(ratios).float()), 0.9).clamp(0.3, 3.0)
+            origins = count / self.layout.horizon
+            self.widening[i] = factor ** (origins / (origins + _PSEUDO_ORIGINS))
+
+    @torch.no_grad()
+    def _quantiles(self, batch: dict[str, Tensor], scale: Scale) -> tuple[Tensor, Tensor]:
+        """Scaled quantiles at `LEVELS` (batch, horizon, 9), and at evenly spaced levels for the mean (..., 20)."""
+        middles = (torch.arange(_MEAN_LEVELS) + 0.5) / _MEAN_LEVELS
+        levels = torch.cat((torch.tensor(LEVELS), middles)).to(batch["values"])
+        if isinstance(self.heads[0], AutoregressiveHead):
+            generator = torch.Generator().manual_seed(0)
+            share = -(-_PATHS // len(self.heads))
+            uniform = torch.rand(share * len(self.heads), self.layout.horizon, generator=generator).to(levels)
+            paths = [
+                cast(AutoregressiveHead, head).sample(batch, part, scale)
+                for head, part in zip(self.heads, uniform.view(-1, share, uniform.shape[1]), strict=True)
+            ]
+            quantiles = torch.cat(paths, 1).quantile(levels, 1).permute(1, 2, 0)
+        else:
+            quantiles = torch.stack([self.output.at(head.raw(batch), levels, scale) for head in self.heads]).mean(0)
+        return quantiles[..., : len(LEVELS)], quantiles[..., len(LEVELS) :]
+
+    def _widened(self, quantiles: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        median = quantiles[0][..., 4:5]
+        below, above = self.widening
+        spread = [q - median for q in quantiles]
+        first, second = (median + torch.where(s < 0, s * below, s * above) for s in spread)
+        return first, second
+
+
+def _at_most(values: Tensor, most: int = 2**20) -> Tensor:
+    """Evenly chosen values: `torch.quantile` takes no more than 16 million."""
+    return values[:: -(-len(values) // most)]

@@ -1,0 +1,224 @@
+"""What a forecaster says about one value: quantiles, or the parameters of a distribution.
+
+An output reads `size` numbers a value from the network. `at` gives quantiles at any levels, so that drawing a sample
+is asking for the quantile at a uniform random level. Values are scaled ones (see `steploom.data.scaling`).
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from steploom.data.scaling import Scale
+from steploom.errors import OptionError, nearest
+
+__all__ = [
+    "LEVELS",
+    "OUTPUTS",
+    "GaussianOutput",
+    "NegativeBinomialOutput",
+    "Output",
+    "QuantileOutput",
+    "StudentTOutput",
+]
+
+LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+
+_SMALLEST = 1e-3
+_COUNT_GRID, _ANGLE_GRID = 256, 128
+
+
+class Output(ABC):
+    """Attributes:
+    size: numbers the network gives a value.
+    """
+
+    size: int
+
+    @abstractmethod
+    def loss(self, raw: Tensor, target: Tensor, scale: Scale, weight: Tensor) -> Tensor:
+        """The loss of each value, (batch, steps).
+
+        Args:
+            raw: (batch, steps, size).
+            target: (batch, steps), scaled; any finite value where missing.
+            scale: of the windows.
+            weight: (batch,), the size of a window by that of its series.
+        """
+
+    @abstractmethod
+    def at(self, raw: Tensor, levels: Tensor, scale: Scale) -> Tensor:
+        """Quantiles (..., K), scaled and rising with the level.
+
+        Args:
+            raw: (batch, ..., size).
+            levels: between 0 and 1, broadcast with (..., K).
+            scale: of the windows.
+        """
+
+
+class QuantileOutput(Output):
+    """The quantiles at `LEVELS`, trained by the pinball loss in the data's own unit (Koenker & Bassett 1978).
+
+    The network gives the median and the eight steps between neighbours, which softplus keeps positive: quantiles never
+    cross. Between the levels they are interpolated; beyond them the last step goes on.
+    """
+
+    size = len(LEVELS)
+
+    def loss(self, raw: Tensor, target: Tensor, scale: Scale, weight: Tensor) -> Tensor:
+        error = scale.relative(target)[..., None] - scale.relative(self.knots(raw))
+        level = torch.tensor(LEVELS, dtype=raw.dtype, device=raw.device)
+        return torch.maximum(level * error, (level - 1) * error).mean(-1) * weight[:, None]
+
+    def at(self, raw: Tensor, levels: Tensor, scale: Scale) -> Tensor:
+        knots = self.knots(raw)
+        place = _spread_out((levels * 10 - 1).to(raw), knots[..., :1])
+        left = place.floor().clamp(0, self.size - 2).long()
+        low, high = knots.gather(-1, left), knots.gather(-1, left + 1)
+        return low + (high - low) * (place - left)
+
+    @staticmethod
+    def knots(raw: Tensor) -> Tensor:
+        """(..., 9): the quantiles at `LEVELS`."""
+        median, steps = raw[..., :1], F.softplus(raw[..., 1:] - 2)
+        below, above = steps[..., :4].cumsum(-1), steps[..., 4:].cumsum(-1)
+        return torch.cat((median - below.flip(-1), median, median + above), -1)
+
+
+class GaussianOutput(Output):
+    """A normal distribution of the scaled value: of the data a normal, or with logarithm a log-normal one."""
+
+    size = 2
+
+    def loss(self, raw: Tensor, target: Tensor, scale: Scale, weight: Tensor) -> Tensor:
+        mean, deviation = raw[..., 0], _positive(raw[..., 1])
+        return 0.5 * ((target - mean) / deviation) ** 2 + deviation.log() + 0.5 * math.log(2 * math.pi)
+
+    def at(self, raw: Tensor, levels: Tensor, scale: Scale) -> Tensor:
+        standard: Tensor = torch.special.ndtri(levels.to(raw))
+        return raw[..., :1] + _positive(raw[..., 1:]) * standard
+
+
+class StudentTOutput(Output):
+    """Student's t distribution of the scaled value, with more than two degrees of freedom: its variance exists."""
+
+    size = 3
+
+    def loss(self, raw: Tensor, target: Tensor, scale: Scale, weight: Tensor) -> Tensor:
+        mean, spread, freedom = raw[..., 0], _positive(raw[..., 1]), 2 + _positive(raw[..., 2])
+        z = (target - mean) / spread
+        shape = torch.lgamma((freedom + 1) / 2) - torch.lgamma(freedom / 2) - 0.5 * (freedom * math.pi).log()
+        return spread.log() - shape + (freedom + 1) / 2 * torch.log1p(z * z / freedom)
+
+    def at(self, raw: Tensor, levels: Tensor, scale: Scale) -> Tensor:
+        return raw[..., :1] + _positive(raw[..., 1:2]) * _t_quantile(2 + _positive(raw[..., 2:]), levels.to(raw))
+
+
+class NegativeBinomialOutput(Output):
+    """A negative binomial distribution of counts 0, 1, 2, ... (Salinas et al. 2020, "DeepAR", section 3.1).
+
+    The network gives the mean in units of the window's mean, and the excess of the variance over a Poisson's:
+    variance = mean + excess * mean^2. It needs windows without logarithm.
+    """
+
+    size = 2
+
+    def loss(self, raw: Tensor, target: Tensor, scale: Scale, weight: Tensor) -> Tensor:
+        mean, excess = self._mean_and_excess(raw, scale)
+        count = _counts(target, scale)
+        return -_log_negative_binomial(count, mean, excess)
+
+    def at(self, raw: Tensor, levels: Tensor, scale: Scale) -> Tensor:
+        mean, excess = self._mean_and_excess(raw, scale)
+        # Counts up to the far tail: every one where they are few, else evenly spaced ones that stand for their spacing.
+        last = mean + 12 * (mean + excess * mean**2).sqrt() + 12
+        spacing = (last / _COUNT_GRID).ceil()
+        count = torch.arange(_COUNT_GRID, dtype=raw.dtype, device=raw.device) * spacing[..., None]
+        mass = _log_negative_binomial(count, mean[..., None], excess[..., None]).exp()
+        below = mass.cumsum(-1) / mass.sum(-1, keepdim=True)
+        wanted = _spread_out(levels.to(raw), mean[..., None]).contiguous()
+        place = torch.searchsorted(below.contiguous(), wanted).clamp(max=_COUNT_GRID - 1)
+        unit, location, spread = (_like(p, mean) for p in (scale.unit, scale.location, scale.spread))
+        return ((place * spacing[..., None]) / unit[..., None] - location[..., None]) / spread[..., None]
+
+    def _mean_and_excess(self, raw: Tensor, scale: Scale) -> tuple[Tensor, Tensor]:
+        return _positive(raw[..., 0]) * _like(scale.unit, raw[..., 0]), _positive(raw[..., 1])
+
+
+OUTPUTS: dict[str, type[Output]] = {
+    "quantile": QuantileOutput,
+    "gaussian": GaussianOutput,
+    "student_t": StudentTOutput,
+    "negative_binomial": NegativeBinomialOutput,
+}
+"""The outputs by the name that `--output` takes."""
+
+
+def make_output(name: str) -> Output:
+    """The output of that name.
+
+    Raises:
+        OptionError: there is none.
+    """
+    if name not in OUTPUTS:
+        raise OptionError(f"--output: expected one of {', '.join(OUTPUTS)}, found '{name}'.{nearest(name, OUTPUTS)}")
+    return OUTPUTS[name]()
+
+
+def _positive(raw: Tensor) -> Tensor:
+    return F.softplus(raw) + _SMALLEST
+
+
+def _spread_out(levels: Tensor, beside: Tensor) -> Tensor:
+    """Levels (..., K) for each value of `beside` (..., 1)."""
+    return levels + torch.zeros_like(beside)
+
+
+def _like(part: Tensor, values: Tensor) -> Tensor:
+    return part.to(values).view(-1, *(1,) * (values.dim() - 1))
+
+
+def _counts(target: Tensor, scale: Scale) -> Tensor:
+    unit, location, spread = (_like(p, target) for p in (scale.unit, scale.location, scale.spread))
+    return ((target * spread + location) * unit).round().clamp(min=0)
+
+
+def _log_negative_binomial(count: Tensor, mean: Tensor, excess: Tensor) -> Tensor:
+    inverse = 1 / excess
+    product = excess * mean
+    return (
+        torch.lgamma(count + inverse)
+        - torch.lgamma(count + 1)
+        - torch.lgamma(inverse)
+        - inverse * torch.log1p(product)
+        + count * (product.log() - torch.log1p(product))
+    )
+
+
+def _t_quantile(freedom: Tensor, levels: Tensor) -> Tensor:
+    """Quantiles of Student's t, from its integral on a grid.
+
+    With x = sqrt(freedom) tan a, its density is cos(a)^(freedom - 1).
+
+    Args:
+        freedom: (..., 1).
+        levels: broadcast with it.
+    """
+    angle = torch.linspace(0, math.pi / 2, _ANGLE_GRID + 1, dtype=freedom.dtype, device=freedom.device)
+    density = angle[:-1].cos() ** (freedom - 1)
+    middle = (angle[:-1] + angle[1:]).mul(0.5).cos() ** (freedom - 1)
+    right = torch.cat((density[..., 1:], torch.zeros_like(density[..., :1])), -1)
+    below = ((density + 4 * middle + right) / 6).cumsum(-1)
+    below = torch.cat((torch.zeros_like(below[..., :1]), below), -1) / below[..., -1:]
+    wanted = _spread_out((2 * levels - 1).abs(), freedom).contiguous()
+    below = below.expand(*wanted.shape[:-1], _ANGLE_GRID + 1).contiguous()
+    place = torch.searchsorted(below, wanted).clamp(1, _ANGLE_GRID)
+    low, high = below.gather(-1, place - 1), below.gather(-1, place)
+    step = math.pi / 2 / _ANGLE_GRID
+    a = (place - 1 + ((wanted - low) / (high - low).clamp(min=1e-12)).clamp(0, 1)) * step
+    return (2 * levels - 1).sign() * freedom.sqrt() * a.clamp(max=math.pi / 2 - step / 2).tan()
