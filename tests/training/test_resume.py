@@ -1,6 +1,7 @@
 """A training that was killed and resumed ends with the bits of one that was not."""
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -14,6 +15,9 @@ from safetensors.torch import load_file
 from toy import ToyBatches, toy_network
 
 from steploom.errors import ModelDirectoryError
+from steploom.tasks.trained import load
+from steploom.tasks.trained import resume as steploom_resume
+from steploom.tasks.trained import train as steploom_train
 from steploom.training import state as state_module
 from steploom.training.fit import fit
 from steploom.training.options import TrainOptions
@@ -144,7 +148,11 @@ def test_a_damaged_checkpoint_is_an_error(tmp_path):
 
 def start(*words: str) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, str(SCRIPT), *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, str(SCRIPT), *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
 
 
@@ -152,73 +160,87 @@ def weights(directory: Path) -> dict[str, torch.Tensor]:
     return load_file(directory / "weights.safetensors")
 
 
-PLAN = ("epochs=4", "stream=true", "steps=30", "dropout=0.2", "checkpoint_steps=4", "pause=0.01", "lr=0.01")
+PLAN = {"epochs": 4, "stream": True, "steps": 30, "dropout": 0.2, "pause": 0.01, "lr": 0.01, "checkpoint_steps": 4}
 
 
-def kill_at_random(tmp_path: Path, count: int) -> None:
-    """Kills one training `count` times at random moments, then lets it end."""
+@pytest.fixture
+def one_thread():
+    """The sub-processes compute with one thread; so must what they are compared with."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def whole(tmp_path: Path, plan: dict) -> tuple[Path, list[str]]:
+    """An uninterrupted training in this process, and the words that start the same one elsewhere."""
     data = tmp_path / "data.txt"
     data.write_text("3\n")
-    out, err = start("train", str(tmp_path / "whole"), str(data), *PLAN).communicate(timeout=120)
-    assert out, err
-    directory = tmp_path / "killed"
-    moments = random.Random(2)
-    began = ("train", str(directory), str(data), *PLAN)
-    for _ in range(count):
-        process = start(*began)
-        while not (directory / "last" / "run.json").exists() and process.poll() is None:
-            time.sleep(0.01)
-        began = ("resume", str(directory))
-        before = progress(directory)
-        while progress(directory) == before and process.poll() is None:
-            time.sleep(0.01)
-        time.sleep(moments.uniform(0, 0.4))
-        process.kill()
-        process.communicate()
-        if (directory / "model.json").exists():
-            break
-    if not (directory / "model.json").exists():
-        process = start("resume", str(directory))
-        out, err = process.communicate(timeout=120)
-        assert process.returncode == 0, err
-    expected = weights(tmp_path / "whole")
-    assert all(torch.equal(value, expected[name]) for name, value in weights(directory).items())
-    assert content(directory) == content(tmp_path / "whole")
+    steploom_train("toy", data, tmp_path / "whole", **plan)
+    return tmp_path / "whole", [str(data), *(f"{name}={json.dumps(value)}" for name, value in plan.items())]
 
 
-def progress(directory: Path) -> float:
+def checkpointed(directory: Path) -> int:
     file = directory / "last" / "checkpoint.pt"
     return file.stat().st_mtime_ns if file.exists() else 0
 
 
-def test_sigkill_at_random_moments(tmp_path):
+def kill_at_random(tmp_path: Path, count: int) -> None:
+    """Kills one training `count` times at random moments, then lets it end."""
+    expected, words = whole(tmp_path, PLAN)
+    directory, moments = tmp_path / "killed", random.Random(2)
+    command = ["train", str(directory), *words]
+    for _ in range(count):
+        before = checkpointed(directory)
+        process = start(*command)
+        while checkpointed(directory) == before and process.poll() is None:
+            time.sleep(0.005)
+        time.sleep(moments.uniform(0, 0.3))
+        process.kill()
+        process.communicate()
+        command = ["resume", str(directory)]
+        if (directory / "model.json").exists():
+            break
+    if not (directory / "model.json").exists():
+        steploom_resume(directory)
+    assert all(torch.equal(value, weights(expected)[name]) for name, value in weights(directory).items())
+    assert content(directory) == content(expected)
+
+
+def test_sigkill_at_random_moments(tmp_path, toy_task, one_thread):
     kill_at_random(tmp_path, 2)
 
 
 @pytest.mark.slow
-def test_sigkill_at_ten_random_moments(tmp_path):
+def test_sigkill_at_ten_random_moments(tmp_path, toy_task, one_thread):
     kill_at_random(tmp_path, 10)
 
 
+def test_sigkill_before_the_first_checkpoint(tmp_path, toy_task, one_thread):
+    expected, words = whole(tmp_path, {**PLAN, "checkpoint_steps": 0, "epochs": 1, "pause": 0.03})
+    directory = tmp_path / "killed"
+    process = start("train", str(directory), *words)
+    while not (directory / "last" / "run.json").exists() and process.poll() is None:
+        time.sleep(0.005)
+    process.kill()
+    process.communicate()
+    assert not checkpointed(directory)
+    steploom_resume(directory)
+    assert all(torch.equal(value, weights(expected)[name]) for name, value in weights(directory).items())
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interruption_ends_cleanly_and_says_how_to_go_on(tmp_path, number):
-    data = tmp_path / "data.txt"
-    data.write_text("3\n")
+def test_an_interruption_ends_cleanly_and_says_how_to_go_on(tmp_path, toy_task, one_thread, number):
+    expected, words = whole(tmp_path, {"epochs": 3, "steps": 40, "dropout": 0.2, "pause": 0.02})
     directory = tmp_path / "stopped"
-    plan = ("epochs=3", "steps=40", "dropout=0.2", "pause=0.02")
-    out, err = start("train", str(tmp_path / "whole"), str(data), *plan).communicate(timeout=120)
-    assert out, err
-    process = start("train", str(directory), str(data), *plan)
-    while not (directory / "last" / "checkpoint.pt").exists() and process.poll() is None:
-        time.sleep(0.01)
+    process = start("train", str(directory), *words)
+    while not checkpointed(directory) and process.poll() is None:
+        time.sleep(0.005)
     time.sleep(0.2)
     process.send_signal(number)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 130 and out == ""
-    assert "Go on with: steploom resume" in err and "Traceback" not in err
-    assert (directory / "model.json").exists(), "the best weights so far are published"
-    process = start("resume", str(directory))
     out, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
-    expected = weights(tmp_path / "whole")
-    assert all(torch.equal(value, expected[name]) for name, value in weights(directory).items())
+    assert process.returncode == 130 and out == ""
+    assert f"Go on with: steploom resume {directory}" in err and "Traceback" not in err
+    load(directory)
+    steploom_resume(directory)
+    assert all(torch.equal(value, weights(expected)[name]) for name, value in weights(directory).items())

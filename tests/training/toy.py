@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from steploom.data.batches import share
 from steploom.errors import DataError
 from steploom.models.network import Carry, Loss, Network
 from steploom.tasks.task import Evaluation, Prediction, Prepared, Task
@@ -34,8 +35,7 @@ class ToyBatches:
         mask = torch.rand(5, self.rows, generator=generator) < 0.8
         y = x.cumsum(0).sum(-1) * 0.3
         if self.carries_state:
-            size = self.rows // world
-            chosen = slice(rank * size, (rank + 1) * size)
+            chosen = share(self.rows, rank, world)
         else:
             chosen = slice(rank, None, world)
         return {"x": x[:, chosen], "y": y[:, chosen], "mask": mask[:, chosen]}

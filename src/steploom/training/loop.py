@@ -15,7 +15,7 @@ from torch import Tensor
 
 from steploom.data.batches import Batches, share
 from steploom.errors import SteploomError
-from steploom.models.network import Carry, Network
+from steploom.models.network import Carry, Loss, Network
 from steploom.training.interruption import Interruption
 from steploom.training.optimizers import clip_gradients, make_optimizer
 from steploom.training.options import TrainOptions
@@ -130,7 +130,7 @@ class Loop(pl.LightningModule):
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """The loss of a step: the sum over all processes' terms by their number."""
-        result = self.network.loss(batch, self._carry)
+        result = self._loss(batch, self._carry)
         if self.train_batches.carries_state:
             self._carry = None if result.carry is None else tuple(s.detach() for s in result.carry)
         kind = self._sums.dtype
@@ -148,6 +148,13 @@ class Loop(pl.LightningModule):
             # A parameter that this batch did not use would leave the other processes waiting for its gradient.
             loss = loss + sum(0.0 * p.sum() for p in self.network.parameters() if p.requires_grad)
         return loss
+
+    def _loss(self, batch: dict[str, Tensor], carry: Carry | None) -> Loss:
+        if all(tensor.numel() == 0 for tensor in batch.values()):
+            # More processes than examples in this batch: this one has no share in it.
+            nothing = sum((0.0 * p.sum() for p in self.network.parameters()), torch.zeros((), device=self.device))
+            return Loss(nothing, 0.0)
+        return self.network.loss(batch, carry)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Counts the step, then saves or stops where it is time to."""
@@ -174,7 +181,7 @@ class Loop(pl.LightningModule):
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Adds the loss of a validation batch."""
-        result = self.network.loss(batch, self._valid_carry)
+        result = self._loss(batch, self._valid_carry)
         if self.valid_batches is not None and self.valid_batches.carries_state:
             self._valid_carry = result.carry
         self._valid_total += float(result.total)
@@ -349,13 +356,15 @@ class Loop(pl.LightningModule):
 
     def _gather(self) -> list[Tensor]:
         """The carried states of all processes, put together over the batch."""
-        if self._carry is None:
+        if not self.train_batches.carries_state:
             return []
+        mine = None if self._carry is None else list(self._carry)
         if self.trainer.world_size == 1:
-            return list(self._carry)
+            return mine or []
         parts: list[Any] = [None] * self.trainer.world_size
-        torch.distributed.all_gather_object(parts, [s.cpu() for s in self._carry])
-        return [torch.cat(states, 1) for states in zip(*parts, strict=True)]
+        torch.distributed.all_gather_object(parts, mine and [s.cpu() for s in mine])
+        given = [part for part in parts if part]
+        return [torch.cat(states, 1) for states in zip(*given, strict=True)]
 
     def _deal_out(self, states: list[Tensor]) -> Carry | None:
         if not states:

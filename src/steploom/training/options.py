@@ -119,7 +119,9 @@ _WORDS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than
 
 
 def _option_error(error: ValidationError, model: type[BaseModel], where: str | None) -> OptionError:
-    problem = error.errors()[0]
+    # A misspelt name often leaves the right one missing: the misspelling is the news.
+    order = {"extra_forbidden": 0, "missing": 2}
+    problem = min(error.errors(), key=lambda e: order.get(e["type"], 1))
     name = str(problem["loc"][0]) if problem["loc"] else ""
     kind, context, found = problem["type"], problem.get("ctx", {}), problem["input"]
     prefix = f"{where}: {name}" if where else flag(name) if name else "options"

@@ -1,0 +1,57 @@
+"""Options: ranges, and messages of one line that say what to do."""
+
+from typing import Literal
+
+import pytest
+
+from steploom.errors import OptionError
+from steploom.training.options import Options, TrainOptions, option
+
+
+class Some(Options):
+    horizon: int = option(..., "steps", ge=1)
+    share: float = option(0.5, "share", gt=0, le=1)
+    colour: Literal["red", "green"] = option("red", "colour")
+    names: tuple[str, ...] = option((), "names")
+    on: bool = option(False, "on")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({}, "--horizon is required"),
+        ({"horizon": 0}, "--horizon: expected a whole number of at least 1, found 0"),
+        ({"horizon": "0"}, "--horizon: expected a whole number of at least 1, found '0'"),
+        ({"horizon": "ten"}, "--horizon: expected a whole number of at least 1, found 'ten'"),
+        ({"horizon": 2.5}, "--horizon: expected a whole number of at least 1, found 2.5"),
+        ({"horizon": 1, "share": 1.5}, "--share: expected a number of more than 0 and at most 1, found 1.5"),
+        ({"horizon": 1, "share": float("nan")}, "--share: expected a number of more than 0 and at most 1, found nan"),
+        ({"horizon": 1, "colour": "gren"}, "--colour: expected one of red, green, found 'gren'. Did you mean 'green'?"),
+        ({"horizon": 1, "on": "maybe"}, "--on: expected true or false, found 'maybe'"),
+        ({"horizon": 1, "names": 3}, "--names: expected a list, found 3"),
+        ({"horizn": 1, "horizon": 1}, "there is no option --horizn. Did you mean '--horizon'?"),
+    ],
+)
+def test_messages(values, message):
+    with pytest.raises(OptionError) as caught:
+        Some.checked(values)
+    assert str(caught.value) == message
+
+
+def test_a_file_is_named_with_the_option_as_it_stands_there():
+    with pytest.raises(OptionError) as caught:
+        Some.checked({"horizn": 1}, where="a.yaml")
+    assert str(caught.value) == "a.yaml: there is no option horizn. Did you mean 'horizon'?"
+    with pytest.raises(OptionError, match=r"^a\.yaml: horizon: expected a whole number"):
+        Some.checked({"horizon": -1}, where="a.yaml")
+
+
+def test_text_is_read_as_the_option_wants_it():
+    some = Some.checked({"horizon": "3", "share": "0.25", "on": "true"})
+    assert (some.horizon, some.share, some.on) == (3, 0.25, True)
+
+
+def test_an_unknown_cell_names_the_nearest():
+    with pytest.raises(OptionError, match=r"--cell: there is no cell 'lsmt'\. Did you mean 'lstm'\?"):
+        TrainOptions.checked({"cell": "lsmt"})
+    assert TrainOptions.checked({"cell": "my.cells:Mine"}).cell == "my.cells:Mine"
