@@ -182,17 +182,18 @@ def write_frame(frame: pd.DataFrame, path: Path) -> None:
 
 def csv_text(frame: pd.DataFrame) -> str:
     """Forecasts as CSV; dates alone where no time has hours."""
-    frame = frame.copy()
-    for name in frame.columns:
-        if frame[name].dtype.kind == "M":
-            frame[name] = stamps(frame[name].to_numpy())
-    return str(frame.to_csv(index=False, float_format="%.9g"))
+    names = [name for name in frame.columns if frame[name].dtype.kind == "M"]
+    # All times of a file in one form, or readers would guess it for each column anew.
+    texts = stamps(np.concatenate([frame[name].to_numpy() for name in names])).reshape(len(names), -1)
+    written = frame.assign(**dict(zip(names, texts, strict=True)))
+    return str(written.to_csv(index=False, float_format="%.9g"))
 
 
 def stamps(times: TimeArray) -> npt.NDArray[np.str_]:
     """Times as text, no finer than needed: days where every time is midnight, else seconds, else nanoseconds."""
-    days, seconds = times.astype("datetime64[D]"), times.astype("datetime64[s]")
-    if (days == times).all():
-        return np.datetime_as_string(days)
-    text = np.datetime_as_string(seconds if (seconds == times).all() else times)
-    return np.char.replace(text, "T", " ")
+    distinct, place = np.unique(times, return_inverse=True)
+    days, seconds = distinct.astype("datetime64[D]"), distinct.astype("datetime64[s]")
+    if (days == distinct).all():
+        return np.datetime_as_string(days)[place]
+    text = np.datetime_as_string(seconds if (seconds == distinct).all() else distinct)
+    return np.char.replace(text, "T", " ")[place]
