@@ -18,7 +18,9 @@ from steploom.training.options import TrainOptions
     ],
 )
 def test_the_options_reach_the_optimiser(name, kind):
-    options = TrainOptions.checked({"optimizer": name, "weight_decay": 0.25, "momentum": 0.5, "nesterov": True})
+    momentum = {"momentum": 0.5} if name in ("sgd", "rmsprop") else {}
+    nesterov = {"nesterov": True} if name == "sgd" else {}
+    options = TrainOptions.checked({"optimizer": name, "weight_decay": 0.25, **momentum, **nesterov})
     parameters = nn.Linear(2, 1).requires_grad_(True)
     parameters.bias.requires_grad_(False)
     optimizer = make_optimizer(parameters.parameters(), options)

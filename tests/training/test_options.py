@@ -55,3 +55,16 @@ def test_an_unknown_cell_names_the_nearest():
     with pytest.raises(OptionError, match=r"--cell: there is no cell 'lsmt'\. Did you mean 'lstm'\?"):
         TrainOptions.checked({"cell": "lsmt"})
     assert TrainOptions.checked({"cell": "my.cells:Mine"}).cell == "my.cells:Mine"
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"momentum": 0.9}, "--momentum is for --optimizer sgd or rmsprop"),
+        ({"optimizer": "sgd", "nesterov": True}, "--nesterov is a form of --momentum"),
+        ({"optimizer": "rmsprop", "momentum": 0.5, "nesterov": True}, "--nesterov is a form of --momentum"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(values, message):
+    with pytest.raises(OptionError, match=message):
+        TrainOptions.checked(values)

@@ -1,4 +1,8 @@
-"""The toy task from a command line of its own: `python toy_run.py train|resume DIR [DATA] name=value...`, for tests that kill it."""
+"""The toy task from a command line of its own, for tests that kill it.
+
+python toy_run.py train DIR DATA name=value...
+python toy_run.py resume DIR name=value...
+"""
 
 from __future__ import annotations
 

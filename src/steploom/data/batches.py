@@ -13,8 +13,8 @@ __all__ = ["Batches", "share"]
 class Batches(Protocol):
     """A training or validation set, cut into numbered batches.
 
-    `batch` is a pure function of its arguments and of the seed that the constructor was given. There is no position to save: a training
-    that was killed, or that runs in several processes, asks for the batch it needs.
+    `batch` is a pure function of its arguments and of the seed that the constructor was given. There is no position
+    to save: a training that was killed, or that runs in several processes, asks for the batch it needs.
     """
 
     @property
@@ -29,14 +29,17 @@ class Batches(Protocol):
     def batch(self, epoch: int, index: int, rank: int = 0, world: int = 1) -> dict[str, Tensor]:
         """The share of process `rank` of `world` in batch `index` (from 0) of `epoch` (from 0).
 
-        The shares of all ranks together are the batch of a single process: independent examples are dealt out as rows rank::world,
-        the columns of contiguous streams as blocks (`share`).
+        The shares of all ranks together are the batch of a single process: independent examples are dealt out as rows
+        rank::world, the columns of contiguous streams as blocks (`share`).
         """
         ...
 
 
 def share(count: int, rank: int, world: int) -> slice:
-    """The block of `count` contiguous items that belongs to process `rank` of `world`; the first blocks take the remainder."""
+    """The block of `count` contiguous items that belongs to process `rank` of `world`.
+
+    The first blocks take the remainder.
+    """
     size, rest = divmod(count, world)
     start = rank * size + min(rank, rest)
     return slice(start, start + size + (rank < rest))

@@ -20,8 +20,8 @@ class Loss:
 
     Args:
         total: the SUM of the losses, a scalar with its graph.
-        weight: how many terms were counted, a scalar. Training minimises total / weight over the batches of all processes, so that
-            padding and missing values count nowhere and several processes give the result of one.
+        weight: how many terms were counted, a scalar. Training minimises total / weight over the batches of all
+            processes, so that padding and missing values count nowhere and several processes give the result of one.
         carry: the states after the batch where the next batch continues it, else None. Training detaches them.
     """
 

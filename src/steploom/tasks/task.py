@@ -27,7 +27,8 @@ class Prepared(Generic[T]):
         task: the task with its options and with what it learnt from the data.
         train: the training batches.
         valid: the batches whose loss chooses the best weights, or None.
-        valid_source: what `Task.evaluate` takes to score the validation part, or None: a path, or any object of the task's own.
+        valid_source: what `Task.evaluate` takes to score the validation part, or None: a path, or any object of the
+            task's own.
         test_source: the same for the test part.
     """
 
@@ -71,7 +72,8 @@ class Prediction:
 class Task(ABC):
     """A kind of job. An instance holds the options and the artefacts: what was learnt from the training data, as JSON.
 
-    The module of a task must import neither torch nor pandas nor matplotlib at its top: the command line reads the options from it.
+    The module of a task must import neither torch nor pandas nor matplotlib at its top: the command line reads the
+    options from it.
     """
 
     name: ClassVar[str]
@@ -99,19 +101,28 @@ class Task(ABC):
 
     @abstractmethod
     def build(self) -> Network:
-        """The network, with fresh weights from torch's global generator (the caller seeds it). Its shape follows from options and artefacts alone."""
+        """The network, with fresh weights from torch's global generator (the caller seeds it).
+
+        Its shape follows from options and artefacts alone.
+        """
 
     def describe(self, loss: float) -> dict[str, float]:
         """The mean loss as metrics that people read, such as the perplexity; shown beside the loss while training."""
         return {}
 
     def finish(self, network: Any, prepared: Prepared[Any]) -> None:
-        """Called once after training with the best weights, before they are saved; may change buffers of the network and the artefacts."""
+        """Called once after training with the best weights, before they are saved.
+
+        It may change buffers of the network and the artefacts.
+        """
         return
 
     @abstractmethod
     def evaluate(self, network: Any, data: object, options: Any) -> Evaluation:
-        """Scores `network` (an instance of what `build` returns) on `data`: a Path, or a source that `prepare` returned."""
+        """Scores `network` (an instance of what `build` returns) on `data`.
+
+        `data` is a Path, or a source that `prepare` returned.
+        """
 
     @abstractmethod
     def predict(self, network: Any, data: Path | None, options: Any) -> Prediction:

@@ -113,7 +113,8 @@ def train(
 ) -> TrainedModel:
     """Trains a model on files and keeps it in a directory.
 
-    With several devices or under torchrun, the processes other than the first end (SystemExit) when the training has ended.
+    With several devices or under torchrun, the processes other than the first end (SystemExit) when the training has
+    ended.
 
     Args:
         task: the name of the task, such as "forecast".
@@ -199,15 +200,18 @@ def resume(
 
 
 def load(path: File, cell: str | None = None) -> TrainedModel:
-    """A trained model from its directory. Neither the training data nor a GPU is needed, and no code in the directory is run.
+    """A trained model from its directory.
+
+    Neither the training data nor a GPU is needed, and no code in the directory is run.
 
     Args:
         path: the model directory.
-        cell: for a model with a cell of your own: its import path once more, "package.module:Class". The directory alone never decides
-            what is imported.
+        cell: for a model with a cell of your own: its import path once more, "package.module:Class". The directory
+            alone never decides what is imported.
 
     Raises:
-        ModelDirectoryError: the directory is missing, incomplete, damaged or of a newer format, or `cell` is not the model's.
+        ModelDirectoryError: the directory is missing, incomplete, damaged or of a newer format, or `cell` is not the
+            model's.
     """
     stored = read(Path(path))
     task = _stored_task(stored, cell)

@@ -87,7 +87,8 @@ def check_output(path: Path, force: bool) -> None:
     if not force:
         how = "" if (path / _MANIFEST).exists() else f", `steploom resume {path}` goes on with it,"
         raise ModelDirectoryError(
-            f"{path}: there is a model in this directory already{how or '.'} --force replaces it, or give another path with -o"
+            f"{path}: there is a model in this directory already{how or '.'} --force replaces it, "
+            "or give another path with -o"
         )
 
 
@@ -150,7 +151,9 @@ def publish(
     artefacts: Mapping[str, Any],
     weights: Mapping[str, Any],
 ) -> None:
-    """Writes a complete model into `path`. model.json goes first and comes last, so that a directory with it is complete.
+    """Writes a complete model into `path`.
+
+    model.json goes first and comes last, so that a directory with it is complete.
 
     Args:
         path: the directory, made if it is not there.
@@ -193,7 +196,8 @@ def read(path: Path) -> StoredModel:
     if not (path / _MANIFEST).exists():
         if (path / "last" / RUN).exists():
             raise ModelDirectoryError(
-                f"{path}: its training was interrupted before there was a model. `steploom resume {path}` goes on with it"
+                f"{path}: its training was interrupted before there was a model. "
+                f"`steploom resume {path}` goes on with it"
             )
         raise ModelDirectoryError(f"{path}: no Steploom model directory, model.json is missing")
     file = path / _MANIFEST

@@ -34,7 +34,8 @@ class FitResult:
         best_valid_loss: the loss of the weights that were kept, None without validation.
         stopped: why it ended.
         seconds: training time, resumes included.
-        has_weights: False where it was interrupted before the first validation; the network then holds the last weights.
+        has_weights: False where it was interrupted before the first validation; the network then holds the last
+            weights.
     """
 
     epochs: int
@@ -58,8 +59,10 @@ def fit(
 ) -> FitResult:
     """Trains `network` in place; on return it holds the best weights, on the CPU.
 
-    Everything is written in `directory`: metrics.jsonl, train.log, curves.png and last/, from which `resume` goes on exactly where the
-    last checkpoint was written. The global random state, the number of threads and the warning filters are the caller's again afterwards.
+    Everything is written in `directory`: metrics.jsonl, train.log, curves.png and last/, from which `resume` goes on
+    exactly where the
+    last checkpoint was written. The global random state, the number of threads and the warning filters are the
+    caller's again afterwards.
 
     Args:
         network: the network, with its first weights.

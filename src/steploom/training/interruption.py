@@ -11,7 +11,10 @@ __all__ = ["Interruption"]
 
 
 class Interruption:
-    """While it is entered, the first SIGINT or SIGTERM only sets `asked`; the second one acts as it would have without this."""
+    """While it is entered, the first SIGINT or SIGTERM only sets `asked`.
+
+    The second one acts as it would have without this.
+    """
 
     def __init__(self) -> None:
         self.asked = False

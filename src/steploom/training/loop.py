@@ -30,8 +30,8 @@ __all__ = ["Loop"]
 class Loop(pl.LightningModule):
     """A `Network` in training.
 
-    The place in training is `state`, not the counters of Lightning's Trainer: the trainer is started for the epochs that are left and asks
-    `train_dataloader` for the batches that are left of the first one.
+    The place in training is `state`, not the counters of Lightning's Trainer: the trainer is started for the epochs
+    that are left and asks `train_dataloader` for the batches that are left of the first one.
 
     Args:
         network: what is trained, in place.
@@ -293,8 +293,8 @@ class Loop(pl.LightningModule):
 
     def _refuse_loss(self) -> None:
         raise SteploomError(
-            f"the training loss is not a finite number any more (epoch {self.state.epoch + 1}, step {self.state.step + 1}). "
-            "A smaller --lr, or a smaller --clip-norm, usually helps"
+            "the training loss is not a finite number any more "
+            f"(epoch {self.state.epoch + 1}, step {self.state.step + 1}). A smaller --lr, or a smaller --clip-norm, usually helps"
         )
 
     def _swap(self) -> None:

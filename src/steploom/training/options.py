@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from steploom.errors import OptionError, nearest
 
@@ -30,7 +30,10 @@ def flag(name: str) -> str:
 
 
 class Options(BaseModel):
-    """The base of all option sets: unknown names are refused, values are checked when it is made, and nothing changes afterwards."""
+    """The base of all option sets.
+
+    Unknown names are refused, values are checked when it is made, and nothing changes afterwards.
+    """
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, protected_namespaces=(), validate_default=True, allow_inf_nan=False
@@ -102,6 +105,14 @@ class TrainOptions(Options):
                 "a cell of your own is given as package.module:Class"
             )
         return cell
+
+    @model_validator(mode="after")
+    def _momentum(self) -> Self:
+        if self.momentum and self.optimizer not in ("sgd", "rmsprop"):
+            raise OptionError(f"--momentum is for --optimizer sgd or rmsprop; {self.optimizer} has its own")
+        if self.nesterov and not (self.optimizer == "sgd" and self.momentum):
+            raise OptionError("--nesterov is a form of --momentum: give --optimizer sgd and a momentum such as 0.9")
+        return self
 
 
 _EXPECTED = {

@@ -34,20 +34,27 @@ def devices_and_nodes(devices: int, nodes: int) -> tuple[int, int]:
 
 @contextmanager
 def others_end_silently() -> Iterator[None]:
-    """Lets only the first process report a mistake or an interruption; the others end with the exit code of the command line."""
+    """Lets only the first process report a mistake or an interruption.
+
+    The others end with the exit code of the command line.
+    """
     try:
         yield
     except (SteploomError, KeyboardInterrupt) as error:
         if is_main_process():
             raise
-        # Whoever started the processes ends all of them with the first; that one must have had the time to say what is wrong.
+        # Whoever started the processes ends all of them with the first that ends. The one that reports the mistake
+        # must have had the time to do so.
         time.sleep(_PATIENCE_SECONDS)
         raise SystemExit(130 if isinstance(error, KeyboardInterrupt) else 2) from None
 
 
 @contextmanager
 def restored_environment() -> Iterator[None]:
-    """Takes back what the launcher of processes writes into the environment, so that a second training starts like the first."""
+    """Takes back what the launcher of processes writes into the environment.
+
+    A second training then starts like the first.
+    """
     before = {name: os.environ.get(name) for name in _SET_BY_LAUNCHER}
     try:
         yield

@@ -11,7 +11,9 @@ __all__ = ["Progress"]
 
 
 class Progress:
-    """A bar on standard error with epoch, loss, metric, speed and time left; nothing at all where that is not a terminal.
+    """A bar on standard error with epoch, loss, metric, speed and time left.
+
+    Nothing is shown where that is not a terminal.
 
     Args:
         enabled: False shows nothing.

@@ -14,7 +14,10 @@ _LOGGERS = ("pytorch_lightning", "lightning_fabric", "lightning", "torch.distrib
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silences the log and the warnings of Lightning and of torch.distributed; other warnings reach the user as before."""
+    """Silences the log and the warnings of Lightning and of torch.distributed.
+
+    Other warnings reach the user as before.
+    """
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

@@ -18,8 +18,9 @@ def learning_rate(
         options: `lr`, `schedule`, `warmup`, `decay`, `decay_every`, `decay_after`, `epochs`.
         step: optimiser steps done before this one.
         epoch_steps: steps in an epoch.
-        time_share: the part of `max_minutes` that has passed, 0 to 1. cosine and linear, which know their end, follow the time where it is
-            ahead of the steps: a training that the clock ends has then annealed like one that ran through.
+        time_share: the part of `max_minutes` that has passed, 0 to 1. cosine and linear, which know their end, follow
+            the time where it is ahead of the steps: a training that the clock ends has then annealed like one that
+            ran through.
         plateaus: how often the validation loss has stopped falling (schedule plateau).
     """
     rising = min(1.0, (step + 1) / options.warmup) if options.warmup else 1.0

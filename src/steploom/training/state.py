@@ -1,4 +1,7 @@
-"""The state of a training: all that decides how it goes on, as plain values and tensors, and how it is kept in DIR/last."""
+"""The state of a training: all that decides how it goes on, as plain values and tensors.
+
+It is kept in DIR/last.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,8 @@ class State:
         rows: one line of metrics.jsonl for each validation.
         best_loss, best_step, best_file: the best validation loss, the step it was seen at, and the file of its weights.
         waited: epochs since the best validation loss.
-        plateau_loss, plateau_waited, plateaus: the same for the schedule plateau, and how often it has cut the learning rate.
+        plateau_loss, plateau_waited, plateaus: the same for the schedule plateau, and how often it has cut the
+            learning rate.
         stopped: why training ended, "" while it runs.
     """
 
@@ -55,7 +59,10 @@ class State:
     stopped: str = ""
 
     def plan_again(self, options: TrainOptions, longer: bool = False) -> None:
-        """Takes back the end of an earlier run where `options` leave something to do; `longer` also takes back an early stop."""
+        """Takes back the end of an earlier run where `options` leave something to do.
+
+        `longer` also takes back an early stop.
+        """
         limit = options.max_minutes
         goes_on = {
             "epochs": self.epoch < options.epochs,
@@ -102,7 +109,11 @@ def read_checkpoint(folder: Path) -> tuple[State, dict[str, Any]] | None:
 
 
 def write_best(folder: Path, step: int, weights: dict[str, Tensor]) -> str:
-    """Writes the weights that were best at `step`, beside those that the last checkpoint names, and returns the file's name."""
+    """Writes the weights that were best at `step`, beside those that the last checkpoint names.
+
+    Returns:
+        the file's name.
+    """
     name = f"best-{step:09d}.pt"
     write_atomically(folder / name, lambda file: torch.save(weights, file))
     return name

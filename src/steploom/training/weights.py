@@ -20,8 +20,8 @@ _SIZES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2,
 def network_with_weights(build: Callable[[], Network], path: Path) -> Network:
     """The network that `build` makes, with the weights in `path`.
 
-    The network is first built without memory, and its shapes are compared with the file: a directory that asks for an absurd size is
-    refused before anything of that size exists.
+    The network is first built without memory, and its shapes are compared with the file: a directory that asks for an
+    absurd size is refused before anything of that size exists.
 
     Raises:
         ModelDirectoryError: the file is damaged, or its weights are not those of this network.

@@ -1,0 +1,152 @@
+"""`train`, `load` and `resume`, on a task small enough to see through."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from steploom.errors import DataError, ModelDirectoryError, OptionError, SteploomError
+from steploom.tasks.registry import TASKS
+from steploom.tasks.trained import load, resume, train
+
+
+@pytest.fixture(autouse=True)
+def toy(monkeypatch):
+    monkeypatch.setattr(sys, "path", [str(Path(__file__).parents[1] / "training"), *sys.path])
+    monkeypatch.setitem(TASKS, "toy", "toy:ToyTask")
+
+
+@pytest.fixture
+def data(tmp_path) -> Path:
+    file = tmp_path / "data.txt"
+    file.write_text("3\n")
+    return file
+
+
+@pytest.fixture
+def model(tmp_path, data) -> Path:
+    train("toy", data, tmp_path / "model", epochs=2)
+    return tmp_path / "model"
+
+
+def test_train_reports_and_load_gives_the_same_network(tmp_path, data):
+    test = tmp_path / "test.txt"
+    test.write_text("8\n")
+    trained = train("toy", [data], tmp_path / "model", test=test, epochs=2, hidden_size=5)
+    report = trained.report
+    assert report["task"] == "toy" and report["model"] == str(tmp_path / "model") and report["epochs"] == 2
+    assert report["parameters"] == sum(p.numel() for p in trained.network.parameters())
+    assert report["validation"]["metrics"]["mse"] > 0 and report["test"]["baselines"] == {"zero": {"mse": 1.0}}
+    assert report["engine"] and report["seconds"] > 0
+    data.unlink()
+    again = load(tmp_path / "model")
+    assert again.task.options == trained.task.options and not again.network.training
+    assert again.evaluate(test).metrics == report["test"]["metrics"]
+    assert again.predict().text == trained.predict().text
+    for name, value in trained.network.state_dict().items():
+        assert torch.equal(value, again.network.state_dict()[name])
+
+
+def test_a_model_is_saved_elsewhere(model, tmp_path):
+    first = load(model)
+    first.save(tmp_path / "copy")
+    assert load(tmp_path / "copy").predict().text == first.predict().text
+    assert not (tmp_path / "copy" / "last").exists()
+    with pytest.raises(ModelDirectoryError, match="already"):
+        first.save(tmp_path / "copy")
+    first.save(model)
+    assert load(model).predict().text == first.predict().text
+    assert (model / "metrics.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("task", "options", "error", "message"),
+    [
+        ("tory", {}, OptionError, "Did you mean 'toy'"),
+        ("toy", {"hiden_size": 3}, OptionError, "Did you mean '--hidden-size'"),
+        ("toy", {"epochs": 0}, OptionError, "--epochs: expected a whole number of at least 1, found 0"),
+        ("toy", {"devices": 3, "accelerator": "gpu"}, OptionError, "training cannot start on this machine"),
+    ],
+)
+def test_a_mistake_leaves_no_directory(tmp_path, data, task, options, error, message):
+    if options.get("accelerator") == "gpu" and torch.cuda.is_available():
+        pytest.skip("the machine has a GPU")
+    with pytest.raises(error, match=message):
+        train(task, data, tmp_path / "model", **options)
+    assert [p.name for p in tmp_path.iterdir()] == ["data.txt"]
+
+
+def test_bad_data_leave_no_directory_and_no_older_model_is_lost(tmp_path, data, model):
+    bad = tmp_path / "bad.txt"
+    bad.write_text("three\n")
+    with pytest.raises(DataError, match="expected a whole number"):
+        train("toy", bad, tmp_path / "new")
+    with pytest.raises(DataError, match="expected a whole number"):
+        train("toy", bad, model, force=True)
+    with pytest.raises(DataError, match="there is no such file"):
+        train("toy", tmp_path / "nothing.txt", tmp_path / "new")
+    with pytest.raises(DataError, match="found a directory"):
+        train("toy", tmp_path, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    load(model)
+
+
+def test_force_replaces_a_model(model, data):
+    with pytest.raises(ModelDirectoryError, match="--force"):
+        train("toy", data, model, epochs=1)
+    before = load(model).predict().text
+    assert train("toy", data, model, epochs=1, force=True).predict().text != before
+    assert len((model / "metrics.jsonl").read_text().splitlines()) == 1
+
+
+def test_a_complete_training_can_only_go_on_for_longer(model, data, tmp_path):
+    with pytest.raises(ModelDirectoryError, match=r"complete, 2 epochs are done\. Train longer with --epochs 4"):
+        resume(model)
+    with pytest.raises(ModelDirectoryError, match="complete"):
+        resume(model, epochs=2)
+    longer = resume(model, epochs=3)
+    assert longer.report["epochs"] == 3 and load(model).task.options.epochs == 3
+    whole = train("toy", data, tmp_path / "whole", epochs=3)
+    assert longer.predict().text == whole.predict().text
+
+
+def test_changed_or_missing_data_are_named(model, data):
+    data.write_text("4\n")
+    with pytest.raises(DataError, match=r"data\.txt: this file has changed since the training began"):
+        resume(model, epochs=3)
+    data.unlink()
+    with pytest.raises(DataError, match=r"data\.txt: this file, which the training reads, is gone"):
+        resume(model, epochs=3)
+
+
+CELL = "user_cell_for_test:Mine"
+
+
+def test_a_cell_of_ones_own_is_imported_only_when_it_is_named(tmp_path, data, monkeypatch):
+    train("toy", data, tmp_path / "model", epochs=1, cell=CELL)
+    for action in (load, lambda path, **cell: resume(path, epochs=2, **cell)):
+        with pytest.raises(ModelDirectoryError, match=f"If you trust it, name it: --cell {CELL}"):
+            action(tmp_path / "model")
+        with pytest.raises(ModelDirectoryError, match=f"its cell is '{CELL}', not 'other:Cell'"):
+            action(tmp_path / "model", cell="other:Cell")
+        action(tmp_path / "model", cell=CELL)
+
+
+def test_options_that_do_not_fit_the_weights_are_refused(model, monkeypatch):
+    import hashlib
+
+    manifest = json.loads((model / "model.json").read_text())
+    content = (model / "config.yaml").read_text().replace("hidden_size: 6", "hidden_size: 1000000000").encode()
+    (model / "config.yaml").write_bytes(content)
+    manifest["files"]["config.yaml"] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    (model / "model.json").write_text(json.dumps(manifest))
+    with pytest.raises(ModelDirectoryError, match=r"not the weights of the model|cannot be built"):
+        load(model)
+
+
+def test_a_failure_before_anything_was_kept_leaves_no_directory(tmp_path, data):
+    with pytest.raises(SteploomError, match="not a finite number"):
+        train("toy", data, tmp_path / "model", optimizer="sgd", lr=1e30)
+    assert not (tmp_path / "model").exists()

@@ -1,0 +1,42 @@
+"""Records: exactly the rows of the checkpoint, and a picture that can be read."""
+
+import json
+
+from steploom.training.record import Record
+
+ROWS = [
+    {
+        "epoch": n,
+        "step": 10 * n,
+        "train_loss": 1 / n,
+        "train_perplexity": 3 / n,
+        "valid_loss": 1.2 / n,
+        "valid_perplexity": 4 / n,
+    }
+    for n in range(1, 6)
+]
+
+
+def test_rows_beyond_the_checkpoint_are_cut(tmp_path):
+    record = Record(tmp_path)
+    record.metrics(ROWS)
+    record.metrics(ROWS[:2])
+    assert [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == ROWS[:2]
+
+
+def test_the_picture_has_a_panel_for_the_loss_and_one_for_each_metric(tmp_path):
+    from matplotlib.image import imread
+
+    Record(tmp_path).curves(ROWS, [])
+    one = imread(tmp_path / "curves.png").shape
+    Record(tmp_path).curves(ROWS, ["perplexity"])
+    two = imread(tmp_path / "curves.png").shape
+    assert one[0] == two[0] >= 400 and two[1] >= 1.5 * one[1]
+
+
+def test_other_processes_write_nothing(tmp_path):
+    record = Record(tmp_path, enabled=False)
+    record.log("a line")
+    record.metrics(ROWS)
+    record.curves(ROWS, [])
+    assert not list(tmp_path.iterdir())
