@@ -60,9 +60,8 @@ def fit(
     """Trains `network` in place; on return it holds the best weights, on the CPU.
 
     Everything is written in `directory`: metrics.jsonl, train.log, curves.png and last/, from which `resume` goes on
-    exactly where the
-    last checkpoint was written. The global random state, the number of threads and the warning filters are the
-    caller's again afterwards.
+    exactly where the last checkpoint was written. The global random state, the number of threads and the warning
+    filters are the caller's again afterwards.
 
     Args:
         network: the network, with its first weights.

@@ -294,7 +294,8 @@ class Loop(pl.LightningModule):
     def _refuse_loss(self) -> None:
         raise SteploomError(
             "the training loss is not a finite number any more "
-            f"(epoch {self.state.epoch + 1}, step {self.state.step + 1}). A smaller --lr, or a smaller --clip-norm, usually helps"
+            f"(epoch {self.state.epoch + 1}, step {self.state.step + 1}). "
+            "A smaller --lr, or a smaller --clip-norm, usually helps"
         )
 
     def _swap(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Iterator
@@ -34,10 +35,14 @@ def devices_and_nodes(devices: int, nodes: int) -> tuple[int, int]:
 
 @contextmanager
 def others_end_silently() -> Iterator[None]:
-    """Lets only the first process report a mistake or an interruption.
+    """Lets only the first process speak, and report a mistake or an interruption.
 
     The others end with the exit code of the command line.
     """
+    log = logging.getLogger("steploom")
+    level = log.level
+    if not is_main_process():
+        log.setLevel(logging.CRITICAL)
     try:
         yield
     except (SteploomError, KeyboardInterrupt) as error:
@@ -47,6 +52,8 @@ def others_end_silently() -> Iterator[None]:
         # must have had the time to do so.
         time.sleep(_PATIENCE_SECONDS)
         raise SystemExit(130 if isinstance(error, KeyboardInterrupt) else 2) from None
+    finally:
+        log.setLevel(level)
 
 
 @contextmanager
