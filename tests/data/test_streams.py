@@ -28,6 +28,11 @@ def test_each_token_of_a_stream_is_a_target_once_after_the_one_before_it(count, 
     assert all(0 < len(b["input"]) <= bptt for b in batches)
 
 
+@pytest.mark.parametrize(("count", "columns"), [(1, 1), (19, 1), (20, 2), (89, 8), (1000, 8)])
+def test_a_short_text_is_not_cut_into_scraps(count, columns):
+    assert StreamBatches(list(range(count)), START, 8, 10).batch(0, 0)["input"].shape[1] == columns
+
+
 def test_a_column_goes_on_where_the_batch_before_ended():
     batches = epoch_of(StreamBatches(list(range(40)), START, 4, 3))
     for before, after in itertools.pairwise(batches):

@@ -26,7 +26,7 @@ class StreamBatches:
     Args:
         tokens: the text (N,).
         start: the token that the text is taken to follow.
-        batch_size: columns; fewer where the text is shorter.
+        batch_size: columns; fewer where the text is short, so that a column is at least `bptt` tokens long.
         bptt: steps of a batch (the last one of an epoch may have fewer).
     """
 
@@ -34,7 +34,7 @@ class StreamBatches:
 
     def __init__(self, tokens: Tensor | Sequence[int], start: int, batch_size: int, bptt: int) -> None:
         tokens = torch.as_tensor(tokens, dtype=torch.long)
-        columns = min(batch_size, len(tokens))
+        columns = max(1, min(batch_size, len(tokens) // bptt))
         self.length = -(-len(tokens) // columns)
         self.columns, self.bptt = columns, bptt
         self.tokens = len(tokens)
