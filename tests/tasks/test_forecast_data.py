@@ -61,15 +61,16 @@ def test_validation_and_test_files(tmp_path: Path) -> None:
     assert found.test is not None and found.test.begins == [576] and len(found.test.data.series[0]) == 624
     # The training part alone gives the scale of MASE.
     alone = read_training_data(options(), [train], None, None)
-    assert found.past.scales == alone.past.scales
+    assert found.past.yardsticks["y"].scale == alone.past.yardsticks["y"].scale
 
 
 def test_what_is_kept_survives_json(tmp_path: Path) -> None:
     past = read_training_data(options(), [hourly(tmp_path, 1000)], None, None).past
     again = Past.from_json(json.loads(json.dumps(past.to_json(), allow_nan=False)))
-    assert again.learnt == past.learnt and again.scales == past.scales
+    assert again.learnt == past.learnt and again.yardsticks["y"].scale == past.yardsticks["y"].scale
     assert len(again.series[0]) == len(past.series[0]) >= 168 + 24 + 168
     np.testing.assert_array_equal(again.series[0].target, past.series[0].target)
+    np.testing.assert_array_equal(again.yardsticks["y"].errors, past.yardsticks["y"].errors)
 
 
 def test_a_file_that_follows_the_training_data_has_its_context_there(tmp_path: Path) -> None:
@@ -82,7 +83,7 @@ def test_a_file_that_follows_the_training_data_has_its_context_there(tmp_path: P
     np.testing.assert_array_equal(
         kept.data.series[0].target[kept.begins[0] - 168 :], given.data.series[0].target[1000 - 168 :]
     )
-    np.testing.assert_array_equal(past.scale_of(kept), past.scale_of(given))
+    assert past.yardsticks_of(kept) == past.yardsticks_of(given) == list(past.yardsticks.values())
 
 
 def test_a_file_far_from_the_training_data_stands_alone(tmp_path: Path) -> None:

@@ -158,9 +158,11 @@ class Forecast(Task):
             raise OptionError(f"expected a file to evaluate on, found {type(data).__name__}")
         origins = rolling_origins(source.data, source.begins, layout.context, horizon, options.origin_every or horizon)
         backtest = Backtest.run(forecast_with(network, layout), source.data, origins, horizon)
-        scale = past.scale_of(source)
+        yardsticks = past.yardsticks_of(source)
         return Evaluation(
-            backtest.metrics(scale), backtest.baselines(scale), lambda path: write_frame(backtest.frame(), path)
+            backtest.metrics(yardsticks),
+            backtest.baselines(yardsticks),
+            lambda path: write_frame(backtest.frame(), path),
         )
 
     def predict(self, network: Any, data: Path | None, options: Any) -> Prediction:

@@ -14,6 +14,7 @@ from steploom.data.series import FloatArray, SeriesSet, TimeArray
 from steploom.errors import DataError
 from steploom.models.seasonal_naive import last_value, seasonal_naive
 from steploom.tasks.forecast_metrics import QUANTILES, forecast_metrics
+from steploom.tasks.forecast_yardstick import Yardstick
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,20 +119,22 @@ class Backtest:
             actual[own] = series.target[origins.rows[own][:, None] + steps]
         return cls(data, origins, forecaster(data, origins), actual)
 
-    def metrics(self, scale: FloatArray) -> dict[str, float]:
+    def metrics(self, yardsticks: Sequence[Yardstick]) -> dict[str, float]:
         """The scores of the forecasts.
 
         Args:
-            scale: (series,) the scale of MASE.
+            yardsticks: one a series.
         """
-        f = self.forecasts
-        return forecast_metrics(self.actual, f.mean, f.quantiles, self.origins.series, scale)
+        return self._scores(self.forecasts.mean, self.forecasts.quantiles, yardsticks)
 
-    def baselines(self, scale: FloatArray) -> dict[str, dict[str, float]]:
-        """The scores of the seasonal naive methods at the same origins; of the last value where there is no season."""
+    def baselines(self, yardsticks: Sequence[Yardstick]) -> dict[str, dict[str, float]]:
+        """The scores of the seasonal naive methods at the same origins; of the last value where there is no season.
+
+        Their intervals are the errors that the method made in the training part; the last value has none.
+        """
         horizon = self.actual.shape[1]
         result = {}
-        for season in self.data.seasons or (0,):
+        for number, season in enumerate(self.data.seasons or (0,)):
             naive = np.empty_like(self.actual)
             for i, series in enumerate(self.data):
                 own = self.origins.series == i
@@ -142,8 +145,18 @@ class Backtest:
                     else last_value(series.target, rows, horizon)
                 )
             name = f"seasonal_naive_{season}" if season else "last_value"
-            result[name] = forecast_metrics(self.actual, naive, None, self.origins.series, scale)
+            quantiles = None
+            if season:
+                errors = np.stack([yardstick.errors[number] for yardstick in yardsticks])
+                quantiles = naive[:, :, None] + errors[self.origins.series][:, None]
+            result[name] = self._scores(naive, quantiles, yardsticks)
         return {name: scores for name, scores in result.items() if scores}
+
+    def _scores(
+        self, mean: FloatArray, quantiles: FloatArray | None, yardsticks: Sequence[Yardstick]
+    ) -> dict[str, float]:
+        scale = np.array([yardstick.scale for yardstick in yardsticks])
+        return forecast_metrics(self.actual, mean, quantiles, self.origins.series, scale)
 
     def frame(self) -> pd.DataFrame:
         """All forecasts: a row a series, origin and time."""

@@ -19,8 +19,8 @@ from steploom.data.tables import SeriesTable, read_series
 from steploom.data.timestamps import parse_times
 from steploom.data.windows import rows_before
 from steploom.errors import DataError, OptionError
-from steploom.tasks.forecast_metrics import mean_seasonal_change
-from steploom.tasks.forecast_past import Past, Source, season_of
+from steploom.tasks.forecast_past import Past, Source
+from steploom.tasks.forecast_yardstick import Yardstick
 
 if TYPE_CHECKING:
     from steploom.tasks.forecast import EvaluateOptions, ForecastOptions
@@ -80,13 +80,12 @@ def read_training_data(
         tested = read_series([*train, *([valid] if valid else []), test], table.learnt)
         check_counts(tested, options.output)
         _say(read_series([test], table.learnt, need_values=False))
-    season = season_of(table.data)
-    scales = {s.id: mean_seasonal_change(s.target, season) for s in table.data}
-    for series in whole.data:
-        scales.setdefault(series.id, float("nan"))
-    rows = max(rows_before(context, options.horizon, whole.data.seasons), season) + options.horizon
+    seasons = whole.data.seasons
+    measured = {series.id: series.target for series in table.data}
+    yardsticks = {s.id: Yardstick.of(measured.get(s.id, np.empty(0)), seasons) for s in whole.data}
+    rows = max(rows_before(context, options.horizon, seasons), *seasons, 1) + options.horizon
     kept = [tail(series, rows, whole.data.frequency) for series in whole.data]
-    past = Past(table.learnt, kept, scales, whole.data.with_series([]))
+    past = Past(table.learnt, kept, yardsticks, whole.data.with_series([]))
     has_valid = any(stop - first >= options.horizon for first, stop in split.valid)
     return TrainingData(
         whole.data,

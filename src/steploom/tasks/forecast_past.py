@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from steploom.data.history import series_from_json, series_to_json
-from steploom.data.series import FloatArray, Series, SeriesSet
+from steploom.data.series import Series, SeriesSet
 from steploom.data.tables import Learnt
-from steploom.tasks.forecast_metrics import mean_seasonal_change
+from steploom.tasks.forecast_yardstick import Yardstick
 
-__all__ = ["Past", "Source", "season_of"]
+__all__ = ["Past", "Source"]
 
 
 @dataclass(frozen=True)
@@ -30,13 +28,13 @@ class Past:
     Attributes:
         learnt: columns, frequency and categories.
         series: the last rows of each series.
-        scales: the scale of MASE of each series by name.
+        yardsticks: of each series by name, from the training part.
         layout: the training data's names and categories, without series.
     """
 
     learnt: Learnt
     series: list[Series]
-    scales: dict[str, float]
+    yardsticks: dict[str, Yardstick]
     layout: SeriesSet
 
     def to_json(self) -> dict[str, Any]:
@@ -51,7 +49,7 @@ class Past:
                 "past": list(layout.past),
                 "known": list(layout.known),
             },
-            "series": [{**series_to_json(s), "scale": _or_none(self.scales[s.id])} for s in self.series],
+            "series": [{**series_to_json(s), **self.yardsticks[s.id].to_json()} for s in self.series],
         }
 
     @classmethod
@@ -70,26 +68,14 @@ class Past:
             tuple(learnt.levels[name] for name in learnt.columns.static),
         )
         series = [series_from_json(s) for s in values["series"]]
-        scales = {s["id"]: float("nan") if s["scale"] is None else s["scale"] for s in values["series"]}
-        return cls(learnt, series, scales, layout)
+        yardsticks = {s["id"]: Yardstick.from_json(s) for s in values["series"]}
+        return cls(learnt, series, yardsticks, layout)
 
-    def scale_of(self, source: Source) -> FloatArray:
-        """(series,) the scale of MASE: from the training part; of a new series, from before its scored part."""
-        season = season_of(source.data)
-        return np.array(
-            [
-                self.scales[series.id]
-                if series.id in self.scales
-                else mean_seasonal_change(series.target[: max(0, begin)], season)
-                for series, begin in zip(source.data, source.begins, strict=True)
-            ]
-        )
-
-
-def season_of(data: SeriesSet) -> int:
-    """The season whose naive forecast scales MASE: the shortest, or one step."""
-    return data.seasons[0] if data.seasons else 1
-
-
-def _or_none(value: float) -> float | None:
-    return None if value != value else value
+    def yardsticks_of(self, source: Source) -> list[Yardstick]:
+        """That of each series: from the training part; of a new series, from before its scored part."""
+        return [
+            self.yardsticks[series.id]
+            if series.id in self.yardsticks
+            else Yardstick.of(series.target[: max(0, begin)], source.data.seasons)
+            for series, begin in zip(source.data, source.begins, strict=True)
+        ]
