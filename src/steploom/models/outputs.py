@@ -135,16 +135,21 @@ class NegativeBinomialOutput(Output):
 
     def at(self, raw: Tensor, levels: Tensor, scale: Scale) -> Tensor:
         mean, excess = self._mean_and_excess(raw, scale)
-        # Counts up to the far tail: every one where they are few, else evenly spaced ones that stand for their spacing.
         last = mean + 12 * (mean + excess * mean**2).sqrt() + 12
-        spacing = (last / _COUNT_GRID).ceil()
-        count = torch.arange(_COUNT_GRID, dtype=raw.dtype, device=raw.device) * spacing[..., None]
-        mass = _log_negative_binomial(count, mean[..., None], excess[..., None]).exp()
+        number = torch.arange(_COUNT_GRID + 1, dtype=raw.dtype, device=raw.device)
+        # Cells of counts up to the far tail: single ones as far as the grid reaches, else ever wider ones.
+        edge = torch.maximum(number, (last[..., None] * (number / _COUNT_GRID) ** 2).round())
+        first, width = edge[..., :-1], edge.diff(dim=-1)
+        mass = width * _log_negative_binomial(first + (width - 1) / 2, mean[..., None], excess[..., None]).exp()
         below = mass.cumsum(-1) / mass.sum(-1, keepdim=True)
         wanted = _spread_out(levels.to(raw), mean[..., None]).contiguous()
-        place = torch.searchsorted(below.contiguous(), wanted).clamp(max=_COUNT_GRID - 1)
-        unit, location, spread = (_like(p, mean) for p in (scale.unit, scale.location, scale.spread))
-        return ((place * spacing[..., None]) / unit[..., None] - location[..., None]) / spread[..., None]
+        cell = torch.searchsorted(below.contiguous(), wanted).clamp(max=_COUNT_GRID - 1)
+        inside = 1 - (below.gather(-1, cell) - wanted) / (mass / mass.sum(-1, keepdim=True)).gather(-1, cell).clamp(
+            min=1e-12
+        )
+        count = first.gather(-1, cell) + (inside.clamp(0, 1) * (width.gather(-1, cell) - 1)).round()
+        unit, location, spread = (_like(p, mean)[..., None] for p in (scale.unit, scale.location, scale.spread))
+        return (count / unit - location) / spread
 
     def _mean_and_excess(self, raw: Tensor, scale: Scale) -> tuple[Tensor, Tensor]:
         return _positive(raw[..., 0]) * _like(scale.unit, raw[..., 0]), _positive(raw[..., 1])

@@ -1,0 +1,174 @@
+"""Windows against rows picked one by one, and what they must not see."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from steploom.data.calendar import calendar_features
+from steploom.data.series import Series, SeriesSet
+from steploom.data.windows import Layout, Windows, rows_before
+from tests.data.forecast_series import changed, hourly
+
+CONTEXT, HORIZON = 30, 24
+
+
+def learnt(data: SeriesSet, horizon: int = HORIZON, **options: object) -> Layout:
+    return Layout.learn(data, [(CONTEXT, len(s)) for s in data], CONTEXT, horizon, **options)  # type: ignore[arg-type]
+
+
+def test_values_are_the_rows_around_the_origin() -> None:
+    data = hourly()
+    layout = learnt(data)
+    batch, scale = Windows(data, layout).at(np.array([1, 0]), np.array([200, 40]))
+    unit, location, spread = (p.numpy() for p in (scale.unit, scale.location, scale.spread))
+
+    def check(name: str, flags: str, at: tuple[int, ...], target: np.ndarray, row: int) -> None:
+        value, i = target[row] if 0 <= row < len(target) else np.nan, at[0]
+        seen = 0.0 if np.isnan(value) else 1.0
+        expected = (np.log(value / unit[i] + 0.01) - location[i]) / spread[i] if seen else 0.0
+        assert batch[name][at].item() == pytest.approx(expected, abs=1e-5), (name, at, row)
+        assert batch[flags][at].item() == seen, (flags, at, row)
+
+    for i, (number, origin) in enumerate(((1, 200), (0, 40))):
+        target = data.series[number].target
+        for k in range(CONTEXT):
+            check("values", "observed", (i, k), target, origin - CONTEXT + k)
+        for h in range(HORIZON):
+            check("target", "target_observed", (i, h), target, origin + h)
+            for j, season in enumerate((24, 168)):
+                for repeat in range(3):
+                    row = origin + h - season * (repeat + 1)
+                    check("seasonal", "seasonal_observed", (i, h, 3 * j + repeat), target, row)
+        for k in range(CONTEXT + HORIZON):
+            for j, season in enumerate((24, 168)):
+                row = origin - CONTEXT + k - season
+                check("lags", "lags_observed", (i, k, j), target, row if row < origin else -1)
+        window = target[max(0, origin - 504) : origin]
+        assert unit[i] == pytest.approx(np.nanmean(np.abs(window)))
+        assert batch["weight"][i] == pytest.approx(unit[i] / np.nanmean(np.abs(target)), rel=1e-5)
+
+
+def test_covariates_are_standardised_and_the_past_ones_end_at_the_origin() -> None:
+    data = hourly()
+    layout = learnt(data)
+    batch, _ = Windows(data, layout).at(np.array([1]), np.array([200]))
+    found = batch["covariates"][0].numpy()
+    series = data.series[1]
+    rows = np.arange(200 - CONTEXT, 200 + HORIZON)
+    calendar = calendar_features(data.times(series)[rows], layout.cycles)
+    count = calendar.shape[1]
+    assert count > 0
+    np.testing.assert_allclose(found[:, :count], calendar, atol=1e-6)
+    every = np.concatenate([s.past for s in data])
+    past = (series.past[rows] - np.nanmean(every, 0)) / np.nanstd(every, 0)
+    past[CONTEXT:] = np.nan
+    np.testing.assert_allclose(found[:, count : count + 2], np.nan_to_num(past), atol=1e-5)
+    np.testing.assert_array_equal(found[:, count + 2 : count + 4], ~np.isnan(past))
+    known = np.concatenate([s.known[: len(s)] for s in data])
+    expected = (series.known[rows] - known.mean(0)) / known.std(0)
+    np.testing.assert_allclose(found[:, count + 4 : count + 5], expected, atol=1e-5)
+    assert found.shape[1] == layout.covariate_count
+
+
+def test_only_known_covariates_are_seen_beyond_the_origin() -> None:
+    data = hourly()
+    layout, at = learnt(data), (np.array([0]), np.array([200]))
+    before, _ = Windows(data, layout).at(*at)
+    after, _ = Windows(changed(data, 0, 200, 1e6, ("target", "past")), layout, [200, 420]).at(*at)
+    for name, value in before.items():
+        if name not in ("target", "target_observed", "weight"):
+            assert torch.equal(value, after[name]), name
+    moved, _ = Windows(changed(data, 0, 200, 1e6, ("known",)), layout).at(*at)
+    assert not torch.equal(before["covariates"], moved["covariates"])
+
+
+def test_at_the_end_of_a_series_the_target_is_missing() -> None:
+    data = hourly()
+    batch, _ = Windows(data, learnt(data)).at(np.array([0]), np.array([300]))
+    assert batch["target_observed"].sum() == 0
+    assert batch["values"].abs().sum() > 0
+
+
+def test_a_horizon_longer_than_the_season_uses_the_last_seasons_before_the_origin() -> None:
+    data = hourly()
+    layout = learnt(data, horizon=40)
+    batch, scale = Windows(data, layout).at(np.array([1]), np.array([300]))
+    target = data.series[1].target
+    for h in (0, 23, 24, 39):
+        row = 300 + h - 24 * (h // 24 + 1)
+        assert row < 300
+        value = scale.invert(batch["seasonal"][:, h, 0])[0].item()
+        expected = target[row]
+        assert (batch["seasonal_observed"][0, h, 0] == 0) == np.isnan(expected)
+        assert np.isnan(expected) or value == pytest.approx(expected, rel=1e-4)
+
+
+def test_rows_before_are_all_that_a_window_looks_at() -> None:
+    data = hourly((1200,))
+    layout = learnt(data)
+    rows = rows_before(CONTEXT, HORIZON, data.seasons)
+    assert rows == 504
+    origin = 1100
+    one, _ = Windows(data, layout, [1]).at(np.array([0]), np.array([origin]))
+    series = data.series[0]
+    cut = origin - rows
+    short = replace(
+        series,
+        start=data.times(series, cut, 1)[0],
+        target=series.target[cut:],
+        past=series.past[cut:],
+        known=series.known[cut:],
+    )
+    other, _ = Windows(data.with_series([short]), layout, [1]).at(np.array([0]), np.array([rows]))
+    for name, value in one.items():
+        if name != "weight":
+            assert torch.equal(value, other[name]), name
+
+
+def test_a_window_does_not_depend_on_its_batch() -> None:
+    data = hourly()
+    windows = Windows(data, learnt(data))
+    series, rows = np.array([0, 1, 1]), np.array([100, 60, 390])
+    together, _ = windows.at(series, rows)
+    for i in range(3):
+        alone, _ = windows.at(series[i : i + 1], rows[i : i + 1])
+        for name, value in together.items():
+            assert torch.equal(value[i], alone[name][0]), name
+
+
+def test_months_and_a_series_without_season() -> None:
+    times = {"MS": "2001-01-01", "YS": "1950-01-01"}
+    for frequency, start in times.items():
+        values = 50 + np.arange(60.0)
+        data = SeriesSet(
+            [Series("a", np.datetime64(start, "ns"), values, np.zeros((60, 0)), np.zeros((60, 0)))], frequency
+        )
+        layout = Layout.learn(data, [(12, 60)], 12, 6)
+        batch, _ = Windows(data, layout).at(np.array([0, 0]), np.array([20, 50]))
+        assert all(torch.isfinite(v).all() for v in batch.values())
+        assert batch["lags"].shape == (2, 18, len(data.seasons))
+        expected = calendar_features(pd.date_range(start, periods=60, freq=frequency).to_numpy()[8:26], layout.cycles)
+        np.testing.assert_allclose(batch["covariates"][0].numpy(), expected, atol=1e-6)
+
+
+def test_the_layout_survives_json_and_learns_nothing_from_validation() -> None:
+    data = hourly()
+    rows = [(CONTEXT, 200), (CONTEXT, 300)]
+    layout = Layout.learn(data, rows, CONTEXT, HORIZON)
+    assert Layout.from_json(json.loads(json.dumps(layout.to_json()))) == layout
+    for number, stop in enumerate((200, 300)):
+        data = changed(data, number, stop, -1e6, ("target", "past", "known"))
+    assert Layout.learn(data, rows, CONTEXT, HORIZON) == layout
+    assert layout.logarithm and layout.series == ("series 0", "series 1") and layout.static == (2, 1)
+
+
+def test_a_new_series_has_no_vector_of_its_own() -> None:
+    data = hourly()
+    layout = learnt(data)
+    stranger = data.with_series([replace(data.series[1], id="stranger"), data.series[0]])
+    batch, _ = Windows(stranger, layout).at(np.array([0, 1]), np.array([100, 100]))
+    assert batch["series"].tolist() == [0, 1]

@@ -1,0 +1,235 @@
+"""The forecaster: what its loss and its forecasts may depend on, and that it learns."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+from steploom.cells.cell import Cell
+from steploom.cells.registry import make_cell
+from steploom.data.scaling import Scale
+from steploom.data.series import SeriesSet
+from steploom.data.window_batches import DrawnWindows
+from steploom.data.windows import Layout, Windows
+from steploom.errors import OptionError
+from steploom.models.forecaster import HEADS, Forecaster
+from steploom.models.outputs import OUTPUTS
+from tests.data.forecast_series import changed, hourly
+
+CONTEXT, HORIZON = 30, 26  # longer than a day: the autoregressive head must feed its own values back as lags
+ORIGINS = np.array([0, 1, 1]), np.array([200, 60, 350])
+BOTH = pytest.mark.parametrize("head", HEADS)
+ALL = pytest.mark.parametrize("output", OUTPUTS)
+
+
+def forecaster(data: SeriesSet, head: str = "direct", output: str = "quantile", **options: object) -> Forecaster:
+    rows = [(CONTEXT, len(s)) for s in data]
+    layout = Layout.learn(data, rows, CONTEXT, HORIZON, logarithm=False if output == "negative_binomial" else None)
+    torch.manual_seed(0)
+    settings: dict[str, object] = {"members": 2, "dropout": 0.1, **options}
+    return Forecaster(partial(make_cell, "lstm", hidden_size=6), layout, head=head, output=output, **settings)  # type: ignore[arg-type]
+
+
+def series(output: str = "quantile") -> SeriesSet:
+    return hourly(counts=output == "negative_binomial")
+
+
+def windows(network: Forecaster, data: SeriesSet) -> tuple[dict[str, torch.Tensor], Scale]:
+    return Windows(data, network.layout, [300, 420]).at(*ORIGINS)
+
+
+@BOTH
+@ALL
+def test_loss_and_forecast_have_their_shapes_and_order(head: str, output: str) -> None:
+    data = series(output)
+    network = forecaster(data, head, output)
+    batch, scale = windows(network, data)
+    loss = network.loss(batch)
+    assert loss.total.shape == () and torch.isfinite(loss.total)
+    assert float(loss.weight) == batch["target_observed"].sum()
+    mean, quantiles = network.eval().predict(batch, scale)
+    assert mean.shape == (3, HORIZON) and quantiles.shape == (3, HORIZON, 9)
+    assert mean.dtype == quantiles.dtype == torch.float64
+    assert (quantiles.diff(dim=-1) >= 0).all()
+    assert torch.isfinite(mean).all() and torch.isfinite(quantiles).all()
+    spread = quantiles[..., 8] - quantiles[..., 0]
+    assert ((mean - quantiles[..., 4]).abs() <= spread + 1e-9).all()
+
+
+@BOTH
+@ALL
+def test_every_weight_learns(head: str, output: str) -> None:
+    data = series(output)
+    network = forecaster(data, head, output)
+    network.loss(windows(network, data)[0]).total.backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+@BOTH
+def test_what_comes_after_the_origin_does_not_change_the_forecast(head: str) -> None:
+    data = series()
+    network = forecaster(data, head).eval()
+    before = network.predict(*windows(network, data))
+    later = changed(changed(data, 0, 200, 1e4, ("target", "past")), 1, 350, np.nan, ("target", "past"))
+    after = network.predict(*windows(network, later))
+    for i in (0, 2):
+        assert torch.equal(before[0][i], after[0][i]) and torch.equal(before[1][i], after[1][i])
+    moved = network.predict(*windows(network, changed(data, 0, 199, 1e4)))
+    assert not torch.equal(before[1][0], moved[1][0])
+
+
+@BOTH
+@ALL
+def test_missing_values_reach_neither_loss_nor_gradient(head: str, output: str) -> None:
+    data = series(output)
+    network = forecaster(data, head, output, dropout=0.0, members=1).eval()
+    batch, _ = windows(network, data)
+    hidden = {name: value.clone() for name, value in batch.items()}
+    for name, flags in (("values", "observed"), ("target", "target_observed"), ("lags", "lags_observed")):
+        assert (batch[flags] == 0).any()
+        assert (batch[name][batch[flags] == 0] == 0).all(), "a missing value enters as 0"
+    empty = {name: value.clone() for name, value in batch.items()}
+    empty["target_observed"].zero_()
+    nothing = network.loss(empty)
+    assert nothing.total.item() == 0 and float(nothing.weight) == 0
+    if head == "direct":
+        hidden["target"][batch["target_observed"] == 0] = 1e30
+    losses = [network.loss(b) for b in (batch, hidden)]
+    gradients = [torch.autograd.grad(loss.total, list(network.parameters())) for loss in losses]
+    assert torch.equal(losses[0].total, losses[1].total)
+    for one, other in zip(*gradients, strict=True):
+        assert torch.isfinite(one).all() and torch.equal(one, other)
+
+
+@BOTH
+@ALL
+def test_a_forecast_does_not_depend_on_the_windows_beside_it(head: str, output: str) -> None:
+    data = series(output)
+    network = forecaster(data, head, output).eval()
+    source = Windows(data, network.layout)
+    _, together = network.predict(*source.at(*ORIGINS))
+    for i in range(3):
+        _, alone = network.predict(*source.at(ORIGINS[0][i : i + 1], ORIGINS[1][i : i + 1]))
+        torch.testing.assert_close(together[i], alone[0], rtol=1e-4, atol=1e-3)
+
+
+@BOTH
+@pytest.mark.parametrize("factor", [1e-3, 1e9])
+def test_a_series_in_another_unit_has_the_same_forecast_in_that_unit(head: str, factor: float) -> None:
+    from dataclasses import replace
+
+    data = series()
+    network = forecaster(data, head).eval()
+    other = data.with_series([replace(s, target=s.target * factor) for s in data])
+    mean, quantiles = network.predict(*windows(network, data))
+    other_mean, other_quantiles = network.predict(*windows(network, other))
+    torch.testing.assert_close(other_mean, mean * factor, rtol=1e-4, atol=0)
+    torch.testing.assert_close(other_quantiles, quantiles * factor, rtol=1e-4, atol=0)
+
+
+def test_known_covariates_statics_and_series_matter() -> None:
+    data = series()
+    network = forecaster(data).eval()
+    batch, scale = windows(network, data)
+    before = network.predict(batch, scale)[1]
+    for name in ("covariates", "static", "series"):
+        other = {**batch, name: batch[name].clone()}
+        if name == "covariates":
+            other[name][:, CONTEXT:, -2] += 1
+        else:
+            other[name][:] = 0 if name == "series" else 1 - other[name].clamp(max=1)
+        if name == "static":
+            other[name][:, 1] = 0
+        assert not torch.equal(network.predict(other, scale)[1], before), name
+
+
+def test_the_losses_of_two_processes_add_up_to_that_of_one() -> None:
+    data = series()
+    network = forecaster(data).eval()
+    rows = [(CONTEXT, len(s)) for s in data]
+    batches = DrawnWindows(Windows(data, network.layout), rows, 9, 3, 0)
+    whole = network.loss(batches.batch(0, 1))
+    shares = [network.loss(batches.batch(0, 1, rank, 2)) for rank in range(2)]
+    torch.testing.assert_close(sum(s.total for s in shares), whole.total)
+    assert sum(float(s.weight) for s in shares) == float(whole.weight)
+
+
+def test_an_empty_share_has_no_loss() -> None:
+    data = series()
+    network = forecaster(data)
+    batch = {name: value[:0] for name, value in windows(network, data)[0].items()}
+    loss = network.loss(batch)
+    assert loss.total.item() == 0 and float(loss.weight) == 0
+    loss.total.backward()
+
+
+@pytest.mark.parametrize("output", ["quantile", "gaussian"])
+def test_calibration_makes_the_intervals_cover(output: str) -> None:
+    """Noise of a known width around a level: an untrained network's intervals are far too wide or narrow."""
+    random = np.random.default_rng(0)
+    data = hourly((3000,), missing=0)
+    data.series[0].target[:] = 100 + 5 * random.normal(size=3000)
+    network = forecaster(data, output=output).eval()
+    source = Windows(data, network.layout)
+    numbers, rows = np.zeros(100, np.int64), np.arange(600, 2600, 20)
+    network.calibrate([source.at(numbers[:50], rows[:50]), source.at(numbers[50:], rows[50:])])
+    later = np.arange(2610, 2970, 24)
+    _, quantiles = network.predict(*source.at(numbers[: len(later)], later))
+    actual = torch.from_numpy(data.series[0].target[later[:, None] + np.arange(HORIZON)])
+    covered = ((actual >= quantiles[..., 0]) & (actual <= quantiles[..., 8])).double().mean()
+    assert covered == pytest.approx(0.8, abs=0.06)
+    factors = network.widening.clone()
+    network.calibrate([])
+    assert torch.equal(network.widening, torch.ones(2)) and not torch.equal(factors, network.widening)
+
+
+class Leaky(Cell):
+    """A cell of the user's own, with one state."""
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        self.states = {"level": hidden_size}
+        self.input = torch.nn.Linear(input_size, hidden_size)
+
+    def forward(self, x: torch.Tensor, level: torch.Tensor) -> tuple[torch.Tensor]:
+        return (0.9 * level + 0.1 * torch.tanh(self.input(x)),)
+
+
+@BOTH
+def test_any_cell(head: str) -> None:
+    data = series()
+    layout = forecaster(data).layout
+    network = Forecaster(lambda size: Leaky(size, 5), layout, head=head)
+    batch, scale = windows(network, data)
+    network.loss(batch).total.backward()
+    assert torch.isfinite(network.eval().predict(batch, scale)[1]).all()
+
+
+@BOTH
+def test_it_learns_a_season(head: str) -> None:
+    data = hourly((600,), missing=0.05)
+    network = forecaster(data, head, members=1, dropout=0.0)
+    rows = [(CONTEXT, 500)]
+    batches = DrawnWindows(Windows(data, network.layout, [500]), rows, 32, 60, 0)
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
+    for index in range(len(batches)):
+        loss = network.loss(batches.batch(0, index))
+        optimizer.zero_grad()
+        (loss.total / loss.weight).backward()
+        optimizer.step()
+    _, quantiles = network.eval().predict(*Windows(data, network.layout).at(np.array([0]), np.array([560])))
+    error = np.nanmean(np.abs(quantiles[0, :, 4].numpy() - data.series[0].target[560 : 560 + HORIZON]))
+    assert error < 25  # the season's mean absolute deviation is 64
+
+
+def test_options_that_do_not_fit() -> None:
+    data = series()
+    with pytest.raises(OptionError, match=r"--head.*direct"):
+        forecaster(data, head="direkt")
+    layout = forecaster(data).layout
+    assert layout.logarithm
+    with pytest.raises(OptionError, match="logarithm"):
+        Forecaster(lambda size: Leaky(size, 5), layout, output="negative_binomial")
