@@ -5,7 +5,8 @@ import itertools
 import pytest
 import torch
 
-from steploom.data.streams import IGNORED, LineBatches, StreamBatches
+from steploom.data.streams import LineBatches, StreamBatches
+from steploom.models.output_loss import IGNORED
 
 START = 99
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from steploom.data.streams import IGNORED
 from steploom.models.language_model import LanguageModel
+from steploom.models.output_loss import IGNORED
 
 
 def model(**options):

@@ -8,11 +8,9 @@ import torch
 from torch import Tensor
 
 from steploom.data.batches import share
+from steploom.models.output_loss import IGNORED
 
-__all__ = ["IGNORED", "LineBatches", "StreamBatches"]
-
-IGNORED = -100
-"""The target of a place that counts nowhere: padding."""
+__all__ = ["LineBatches", "StreamBatches"]
 
 
 class StreamBatches:

@@ -6,11 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from steploom.cells.registry import make_cell
-from steploom.data.streams import IGNORED
 from steploom.layers.dropout import SequenceDropout
 from steploom.layers.recurrent import Recurrent
 from steploom.models.network import Carry, Loss, Network
-from steploom.models.output_loss import linear_cross_entropy, linear_log_probs
+from steploom.models.output_loss import IGNORED, linear_cross_entropy, linear_log_probs
 
 __all__ = ["LanguageModel"]
 

@@ -8,7 +8,10 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-__all__ = ["linear_cross_entropy", "linear_log_probs"]
+__all__ = ["IGNORED", "linear_cross_entropy", "linear_log_probs"]
+
+IGNORED = -100
+"""The target of a place that counts nowhere: padding."""
 
 # Logits held at a time. A block this size stays in the caches of a CPU; all the logits of a batch (700 places of 10,000
 # words: 28 MB, and three copies of them) would go through the memory several times. Measured best of 2**19 to 2**23.

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from steploom.data.streams import IGNORED, LineBatches
+from steploom.data.streams import LineBatches
 from steploom.data.vocabulary import Vocabulary
 from steploom.errors import DataError
 from steploom.models.language_model import LanguageModel
+from steploom.models.output_loss import IGNORED
 from steploom.tasks.generate_text import Part
 from steploom.tasks.task import Evaluation
 
