@@ -51,7 +51,10 @@ class Evaluation:
 
     metrics: dict[str, float]
     baselines: dict[str, dict[str, float]] = field(default_factory=dict)
-    write: Callable[[Path], None] | None = None
+    write: Callable[..., None] | None = None
+
+    def __post_init__(self) -> None:
+        self.write = None if self.write is None else _of_any_path(self.write)
 
 
 @dataclass
@@ -65,8 +68,20 @@ class Prediction:
     """
 
     text: str
-    write: Callable[[Path], None]
+    write: Callable[..., None]
     value: Any = None
+
+    def __post_init__(self) -> None:
+        self.write = _of_any_path(self.write)
+
+
+def _of_any_path(write: Callable[[Path], None]) -> Callable[..., None]:
+    """`write` for a path that a user may give as text."""
+
+    def written(path: str | Path) -> None:
+        write(Path(path))
+
+    return written
 
 
 class Task(ABC):
