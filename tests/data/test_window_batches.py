@@ -13,7 +13,7 @@ ROWS = [(30, 250), (30, 400)]
 
 def windows() -> Windows:
     data = hourly()
-    return Windows(data, Layout.learn(data, ROWS, 30, 24), [250, 400])
+    return Windows(data, Layout.learn(data, ROWS, 30, 24))
 
 
 def test_a_batch_is_a_function_of_seed_epoch_and_index() -> None:

@@ -47,9 +47,12 @@ def test_values_are_the_rows_around_the_origin() -> None:
             for j, season in enumerate((24, 168)):
                 row = origin - CONTEXT + k - season
                 check("lags", "lags_observed", (i, k, j), target, row if row < origin else -1)
-        window = target[max(0, origin - 504) : origin]
-        assert unit[i] == pytest.approx(np.nanmean(np.abs(window)))
-        assert batch["weight"][i] == pytest.approx(unit[i] / np.nanmean(np.abs(target)), rel=1e-5)
+        assert unit[i] == pytest.approx(np.nanmean(np.abs(target)))
+        squeezed = np.log(target / unit[i] + 0.01)
+        assert spread[i] == pytest.approx(np.nanstd(squeezed))
+        assert location[i] == pytest.approx(np.nanmean(squeezed[max(0, origin - 168) : origin]))
+        level = (location[i] - np.nanmean(squeezed)) / spread[i]
+        assert batch["level"][i].item() == pytest.approx(level, abs=1e-5)
 
 
 def test_covariates_are_standardised_and_the_past_ones_end_at_the_origin() -> None:
@@ -78,9 +81,9 @@ def test_only_known_covariates_are_seen_beyond_the_origin() -> None:
     data = hourly()
     layout, at = learnt(data), (np.array([0]), np.array([200]))
     before, _ = Windows(data, layout).at(*at)
-    after, _ = Windows(changed(data, 0, 200, 1e6, ("target", "past")), layout, [200, 420]).at(*at)
+    after, _ = Windows(changed(data, 0, 200, 1e6, ("target", "past")), layout).at(*at)
     for name, value in before.items():
-        if name not in ("target", "target_observed", "weight"):
+        if name not in ("target", "target_observed"):
             assert torch.equal(value, after[name]), name
     moved, _ = Windows(changed(data, 0, 200, 1e6, ("known",)), layout).at(*at)
     assert not torch.equal(before["covariates"], moved["covariates"])
@@ -113,7 +116,7 @@ def test_rows_before_are_all_that_a_window_looks_at() -> None:
     rows = rows_before(CONTEXT, HORIZON, data.seasons)
     assert rows == 504
     origin = 1100
-    one, _ = Windows(data, layout, [1]).at(np.array([0]), np.array([origin]))
+    one, _ = Windows(data, layout).at(np.array([0]), np.array([origin]))
     series = data.series[0]
     cut = origin - rows
     short = replace(
@@ -123,10 +126,9 @@ def test_rows_before_are_all_that_a_window_looks_at() -> None:
         past=series.past[cut:],
         known=series.known[cut:],
     )
-    other, _ = Windows(data.with_series([short]), layout, [1]).at(np.array([0]), np.array([rows]))
+    other, _ = Windows(data.with_series([short]), layout).at(np.array([0]), np.array([rows]))
     for name, value in one.items():
-        if name != "weight":
-            assert torch.equal(value, other[name]), name
+        assert torch.equal(value, other[name]), name
 
 
 def test_a_window_does_not_depend_on_its_batch() -> None:
@@ -164,11 +166,14 @@ def test_the_layout_survives_json_and_learns_nothing_from_validation() -> None:
         data = changed(data, number, stop, -1e6, ("target", "past", "known"))
     assert Layout.learn(data, rows, CONTEXT, HORIZON) == layout
     assert layout.logarithm and layout.series == ("series 0", "series 1") and layout.static == (2, 1)
+    assert layout.vectors and not learnt(hourly((300,))).vectors
 
 
-def test_a_new_series_has_no_vector_of_its_own() -> None:
+def test_a_new_series_has_no_vector_and_is_scaled_by_its_window() -> None:
     data = hourly()
     layout = learnt(data)
     stranger = data.with_series([replace(data.series[1], id="stranger"), data.series[0]])
-    batch, _ = Windows(stranger, layout).at(np.array([0, 1]), np.array([100, 100]))
+    batch, scale = Windows(stranger, layout).at(np.array([0, 1]), np.array([100, 100]))
     assert batch["series"].tolist() == [0, 1]
+    assert batch["level"][0] == 0 and batch["level"][1] != 0
+    assert scale.unit[0] == pytest.approx(np.nanmean(np.abs(data.series[1].target[:100])))

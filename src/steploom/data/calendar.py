@@ -44,11 +44,13 @@ def calendar_cycles(frequency: str, first: np.datetime64, last: np.datetime64) -
     """The cycles that data of a frequency from `first` to `last` can teach.
 
     A cycle must hold at least three steps and occur at least twice: from half a year of data a place in the year would
-    only tell old from new.
+    only tell old from new. The day of the month is left to data of days and longer steps, which often follow pay days
+    and closings; hours seldom do.
     """
     step = fixed_step(frequency) or _step_of_calendar(frequency)
     span = int(last.astype("datetime64[ns]").astype(np.int64) - first.astype("datetime64[ns]").astype(np.int64))
-    return tuple(name for name, c in CYCLES.items() if 3 * step <= c.length <= span / 2)
+    fits = [name for name, c in CYCLES.items() if 3 * step <= c.length <= span / 2]
+    return tuple(name for name in fits if name != "month" or step >= _DAY)
 
 
 def feature_count(cycles: Sequence[str]) -> int:

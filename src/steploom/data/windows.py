@@ -17,7 +17,7 @@ from torch import Tensor
 from steploom.data.calendar import calendar_cycles, calendar_features, feature_count
 from steploom.data.frequency import fixed_step
 from steploom.data.origins import Rows
-from steploom.data.scaling import Scale, suits_logarithm
+from steploom.data.scaling import Moments, Scale, suits_logarithm
 from steploom.data.series import FloatArray, SeriesSet
 
 __all__ = ["Layout", "Windows", "rows_before"]
@@ -41,7 +41,9 @@ class Layout:
         logarithm: whether targets are scaled with the logarithm.
         past, known: (mean, standard deviation) of each covariate in the training rows.
         static: number of categories of each static column.
-        series: names of the series that have a vector of their own in the network; empty: none have.
+        series: names of the training series.
+        moments: (unit, location, spread) of each of them in the training rows.
+        vectors: whether each has a vector of its own in the network.
     """
 
     context: int
@@ -53,6 +55,8 @@ class Layout:
     known: tuple[tuple[float, float], ...] = ()
     static: tuple[int, ...] = ()
     series: tuple[str, ...] = ()
+    moments: tuple[tuple[float, float, float], ...] = ()
+    vectors: bool = False
 
     @classmethod
     def learn(
@@ -78,6 +82,7 @@ class Layout:
         """
         stops = [stop for _, stop in rows]
         targets = [s.target[:stop] for s, stop in zip(data, stops, strict=True)]
+        takes = suits_logarithm(targets) if logarithm is None else logarithm
         first = min(s.start for s in data)
         last = max(data.times(s, stop - 1, 1)[0] for s, stop in zip(data, stops, strict=True))
         return cls(
@@ -85,17 +90,19 @@ class Layout:
             horizon,
             data.seasons,
             calendar_cycles(data.frequency, first, last) if calendar else (),
-            suits_logarithm(targets) if logarithm is None else logarithm,
-            _moments([s.past[:stop] for s, stop in zip(data, stops, strict=True)], len(data.past)),
-            _moments([s.known[:stop] for s, stop in zip(data, stops, strict=True)], len(data.known)),
+            takes,
+            _mean_and_spread([s.past[:stop] for s, stop in zip(data, stops, strict=True)], len(data.past)),
+            _mean_and_spread([s.known[:stop] for s, stop in zip(data, stops, strict=True)], len(data.known)),
             tuple(len(c) for c in data.categories),
-            tuple(s.id for s in data) if vectors and len(data) > 1 else (),
+            tuple(s.id for s in data),
+            tuple(_moments_of(target, takes) for target in targets),
+            vectors and len(data) > 1,
         )
 
     @property
     def scale_rows(self) -> int:
-        """Rows before the origin whose mean and spread scale a window."""
-        return max(self.context, *(n for n in (3 * s for s in self.seasons) if n <= _LONGEST_SCALE), 0)
+        """Rows before the origin whose mean is a window's level: whole seasons, as far as they are not too long."""
+        return max([s for s in self.seasons if s <= _LONGEST_SCALE], default=self.context)
 
     @property
     def lag_count(self) -> int:
@@ -135,6 +142,8 @@ class Layout:
             known,
             tuple(values["static"]),
             tuple(values["series"]),
+            tuple((float(a), float(b), float(c)) for a, b, c in values["moments"]),
+            bool(values["vectors"]),
         )
 
 
@@ -150,10 +159,9 @@ class Windows:
     Args:
         data: the series, with the covariates and categories that `layout` describes.
         layout: what a window holds.
-        stops: for each series the rows that were learnt from: its mean there weighs the loss. None: all rows.
     """
 
-    def __init__(self, data: SeriesSet, layout: Layout, stops: list[int] | None = None) -> None:
+    def __init__(self, data: SeriesSet, layout: Layout) -> None:
         self.layout = layout
         lengths = np.array([len(s) for s in data], np.int64)
         known = np.array([len(s.known) if data.known else len(s) for s in data], np.int64)
@@ -164,12 +172,12 @@ class Windows:
         self._known = np.concatenate([_standard(s.known, layout.known) for s in data])
         self._static = np.array([s.static for s in data], np.int64).reshape(len(data), -1)
         numbers = {name: i + 1 for i, name in enumerate(layout.series)}
-        self._number = np.array([numbers.get(s.id, 0) for s in data], np.int64)
+        self._number = np.array([numbers.get(s.id, 0) for s in data], np.int64)  # 0: not known from training
         self._start = np.array([s.start for s in data], "datetime64[ns]")
         self._step = fixed_step(data.frequency)
         self._data = data
-        ends = [len(s) for s in data] if stops is None else stops
-        self._mean = np.array([_mean_size(s.target[:end]) for s, end in zip(data, ends, strict=True)])
+        known_moments = np.array([*layout.moments, (np.nan, np.nan, np.nan)])
+        self._moments = known_moments[self._number - 1]
 
     def at(self, series: Ints, rows: Ints) -> tuple[dict[str, Tensor], Scale]:
         """The windows of some origins.
@@ -189,13 +197,15 @@ class Windows:
             - levels, levels_observed (batch, level_count)
             - covariates (batch, T, covariate_count): past covariates are missing from the origin on
             - target, target_observed (batch, horizon): scaled target from the origin on
-            - weight (batch,): a window's unit by the mean size of its series, which weighs errors in units
+            - level (batch,): the window's location less that of its series in training, scaled; 0 for a new series
             - scale_unit, scale_location, scale_spread (batch,): see `Scale`
             - static (batch, columns) and series (batch,): codes; int64
         """
         layout, horizon = self.layout, self.layout.horizon
         origin = rows[:, None]
-        scale = Scale.of(*self._values(series, origin + np.arange(-layout.scale_rows, 0), origin), layout.logarithm)
+        moments = Moments(*self._moments[series].T)
+        before = self._values(series, origin + np.arange(-layout.scale_rows, 0), origin)
+        scale = Scale.of(*before, moments, layout.logarithm)
         row = origin + np.arange(-layout.context, horizon)
         ahead = row[:, layout.context :]
         batch: dict[str, npt.NDArray[Any]] = {}
@@ -212,7 +222,7 @@ class Windows:
         batch["levels"], batch["levels_observed"] = levels
         put("target", *self._values(series, ahead, origin + horizon))
         batch["covariates"] = self._covariates(series, row, origin)
-        batch["weight"] = scale.unit.numpy() / self._mean[series]
+        batch["level"] = np.nan_to_num((scale.location.numpy() - moments.location) / scale.spread.numpy())
         tensors = {name: torch.from_numpy(np.ascontiguousarray(v, np.float32)) for name, v in batch.items()}
         tensors["static"] = torch.from_numpy(self._static[series])
         tensors["series"] = torch.from_numpy(self._number[series])
@@ -281,7 +291,7 @@ def _begins(lengths: Ints) -> Ints:
     return begins
 
 
-def _moments(columns: list[FloatArray], count: int) -> tuple[tuple[float, float], ...]:
+def _mean_and_spread(columns: list[FloatArray], count: int) -> tuple[tuple[float, float], ...]:
     """Mean and standard deviation of each column over all series; (0, 1) without values, and 1 for a constant."""
     moments = []
     for j in range(count):
@@ -300,8 +310,6 @@ def _standard(values: FloatArray, moments: tuple[tuple[float, float], ...]) -> F
     return result
 
 
-def _mean_size(target: FloatArray) -> float:
-    """The mean absolute value; 1 where there is none or all are 0."""
-    values = np.abs(target[np.isfinite(target)])
-    mean = float(values.mean()) if len(values) else 0.0
-    return mean if mean > 0 else 1.0
+def _moments_of(target: FloatArray, logarithm: bool) -> tuple[float, float, float]:
+    one = Moments.of(target[None], np.isfinite(target)[None], logarithm)
+    return float(one.unit[0]), float(one.location[0]), float(one.spread[0])

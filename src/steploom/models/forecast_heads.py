@@ -43,7 +43,7 @@ class Head(nn.Module):
         super().__init__()
         self.layout, self.output = layout, output
         self.static = nn.ModuleList([nn.Embedding(count + 1, min(_VECTOR, count + 1)) for count in layout.static])
-        self.series = nn.Embedding(len(layout.series) + 1, _VECTOR) if layout.series else None
+        self.series = nn.Embedding(len(layout.series) + 1, _VECTOR) if layout.vectors else None
         self.fixed_size = sum(e.embedding_dim for e in self._embeddings()) + 2 * layout.level_count + 1
         self.row_size = 2 * layout.lag_count + layout.covariate_count
         self.drop = nn.Dropout(dropout)
@@ -61,7 +61,7 @@ class Head(nn.Module):
 
     def fixed(self, batch: Batch) -> Tensor:
         """(batch, fixed_size): what holds for a whole window."""
-        parts = [batch["levels"], batch["levels_observed"], batch["scale_spread"].log()[:, None]]
+        parts = [batch["levels"], batch["levels_observed"], batch["level"][:, None]]
         parts += [embed(batch["static"][:, i]) for i, embed in enumerate(self.static)]
         if self.series is not None:
             number = batch["series"]

@@ -76,14 +76,14 @@ class Forecaster(Network):
         In training it is the mean of the members' own losses. In evaluation mode that of the direct head's average.
         """
         scale = Scale.from_batch(batch, self.layout.logarithm)
-        observed, weight = batch["target_observed"], batch["weight"]
+        observed = batch["target_observed"]
         nothing = torch.zeros_like(observed)
         # Twice `where`, not a product: a missing value must reach neither loss nor gradient, even as 0 times infinity.
         target = torch.where(observed > 0, batch["target"], nothing)
         raws = [head.raw(batch) for head in self.heads]
         if not self.training and isinstance(self.heads[0], DirectHead):
             raws = [torch.stack(raws).mean(0)] if len(raws) > 1 else raws
-        losses = torch.stack([self.output.loss(raw, target, scale, weight) for raw in raws]).mean(0)
+        losses = torch.stack([self.output.loss(raw, target, scale) for raw in raws]).mean(0)
         total = torch.where(observed > 0, losses, nothing).sum()
         return Loss(total, observed.sum())
 

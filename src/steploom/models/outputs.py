@@ -40,14 +40,13 @@ class Output(ABC):
     size: int
 
     @abstractmethod
-    def loss(self, raw: Tensor, target: Tensor, scale: Scale, weight: Tensor) -> Tensor:
+    def loss(self, raw: Tensor, target: Tensor, scale: Scale) -> Tensor:
         """The loss of each value, (batch, steps).
 
         Args:
             raw: (batch, steps, size).
             target: (batch, steps), scaled; any finite value where missing.
             scale: of the windows.
-            weight: (batch,), the size of a window by that of its series.
         """
 
     @abstractmethod
@@ -62,7 +61,7 @@ class Output(ABC):
 
 
 class QuantileOutput(Output):
-    """The quantiles at `LEVELS`, trained by the pinball loss in the data's own unit (Koenker & Bassett 1978).
+    """The quantiles at `LEVELS`, trained by the pinball loss in units (Koenker & Bassett 1978).
 
     The network gives the median and the eight steps between neighbours, which softplus keeps positive: quantiles never
     cross. Between the levels they are interpolated; beyond them the last step goes on.
@@ -70,10 +69,10 @@ class QuantileOutput(Output):
 
     size = len(LEVELS)
 
-    def loss(self, raw: Tensor, target: Tensor, scale: Scale, weight: Tensor) -> Tensor:
+    def loss(self, raw: Tensor, target: Tensor, scale: Scale) -> Tensor:
         error = scale.relative(target)[..., None] - scale.relative(self.knots(raw))
         level = torch.tensor(LEVELS, dtype=raw.dtype, device=raw.device)
-        return torch.maximum(level * error, (level - 1) * error).mean(-1) * weight[:, None]
+        return torch.maximum(level * error, (level - 1) * error).mean(-1)
 
     def at(self, raw: Tensor, levels: Tensor, scale: Scale) -> Tensor:
         knots = self.knots(raw)
@@ -95,7 +94,7 @@ class GaussianOutput(Output):
 
     size = 2
 
-    def loss(self, raw: Tensor, target: Tensor, scale: Scale, weight: Tensor) -> Tensor:
+    def loss(self, raw: Tensor, target: Tensor, scale: Scale) -> Tensor:
         mean, deviation = raw[..., 0], _positive(raw[..., 1])
         return 0.5 * ((target - mean) / deviation) ** 2 + deviation.log() + 0.5 * math.log(2 * math.pi)
 
@@ -109,7 +108,7 @@ class StudentTOutput(Output):
 
     size = 3
 
-    def loss(self, raw: Tensor, target: Tensor, scale: Scale, weight: Tensor) -> Tensor:
+    def loss(self, raw: Tensor, target: Tensor, scale: Scale) -> Tensor:
         mean, spread, freedom = raw[..., 0], _positive(raw[..., 1]), 2 + _positive(raw[..., 2])
         z = (target - mean) / spread
         shape = torch.lgamma((freedom + 1) / 2) - torch.lgamma(freedom / 2) - 0.5 * (freedom * math.pi).log()
@@ -128,7 +127,7 @@ class NegativeBinomialOutput(Output):
 
     size = 2
 
-    def loss(self, raw: Tensor, target: Tensor, scale: Scale, weight: Tensor) -> Tensor:
+    def loss(self, raw: Tensor, target: Tensor, scale: Scale) -> Tensor:
         mean, excess = self._mean_and_excess(raw, scale)
         count = _counts(target, scale)
         return -_log_negative_binomial(count, mean, excess)
