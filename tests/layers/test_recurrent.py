@@ -102,7 +102,7 @@ def test_padding_is_zero_and_final_states_stand_before_it(engine):
 
 
 def test_final_memory_survives_a_thousand_steps_of_padding_to_the_last_bit():
-    """In the padding the gates of the aten engine are closed, not nearly closed."""
+    """In the padding the gates of the aten engine are shut, not nearly shut."""
     rnn = Recurrent(LSTMCell(3, 16), engine="aten")
     x = torch.randn(1001, 2, 3)
     _, (_, c) = rnn(x, lengths=torch.tensor([1, 1001]))

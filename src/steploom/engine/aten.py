@@ -66,8 +66,8 @@ def _run_segment(cell: Cell, x: Tensor, state: States, lengths: Tensor | None) -
 
     Padding comes behind the data, so it changes no output at a step that counts; only the final states must be taken
     from before it. A final h is the output at the last step. A final c is in no output, so the LSTM is made to stand
-    still in the padding: one more input feature, 1 in the padding and 0 elsewhere, closes the input and output gates
-    and opens the forget gate.
+    still in the padding: one more input feature, 1 in the padding and 0 elsewhere, closes the input gate and opens the
+    forget gate.
     """
     weights = _weights(cell)
     if lengths is None:
@@ -75,7 +75,7 @@ def _run_segment(cell: Cell, x: Tensor, state: States, lengths: Tensor | None) -
     padded = padding(lengths, len(x))
     if isinstance(cell, LSTMCell):
         x = torch.cat([x, padded.to(x.dtype)], -1)
-        stand_still = weights[0].new_tensor([-_SATURATED, _SATURATED, 0.0, -_SATURATED])
+        stand_still = weights[0].new_tensor([-_SATURATED, _SATURATED, 0.0, 0.0])
         column = stand_still.repeat_interleave(cell.hidden_size).unsqueeze(1)
         weights = [torch.cat([weights[0], column], 1), *weights[1:]]
     y, final = _kernel(cell, x, state, weights)
@@ -95,7 +95,7 @@ def _products(cell: Cell) -> tuple[nn.Linear, nn.Linear]:
 
 
 def _kernel(cell: Cell, x: Tensor, state: States, weights: list[Tensor]) -> tuple[Tensor, States]:
-    # The kernels keep what a gradient needs only when told that they train; without dropout this changes no value.
+    # cuDNN keeps what a gradient needs only when told that it trains; without dropout this changes no value.
     options = (len(weights) > 3, 1, 0.0, torch.is_grad_enabled(), False, False)
     entering = [part.unsqueeze(0) for part in state]
     if isinstance(cell, LSTMCell):
