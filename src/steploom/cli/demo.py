@@ -17,7 +17,9 @@ TEST_BEGINS = "2014-11-01"
 OPTIONS: dict[str, Any] = {
     "target": "pm2.5",
     "horizon": 24,
-    "epochs": 8,
+    "past_covariates": "DEWP,TEMP,PRES,Iws",
+    "hidden_size": 32,
+    "epochs": 6,
 }
 
 
@@ -34,29 +36,32 @@ OPTIONS: dict[str, Any] = {
 def command(directory: Path) -> None:
     """Forecast tomorrow's air quality in Beijing, in about a minute.
 
-    A network learns from ten months of hourly PM2.5 (fine dust), is scored on the two months after them beside the
-    naive forecast "as at the same hour of the week before", and forecasts the day after.
+    A network learns from ten months of hourly PM2.5 (fine dust). It is scored on the two months after them, beside the
+    naive forecasts "as yesterday at this hour" and "as a week ago at this hour". Then it forecasts the day after.
     """
     from steploom.cli.report import say, working
     from steploom.cli.tables import score_table, show
     from steploom.tasks.trained import train
     from steploom.training.directory import check_output
+    from steploom.training.options import flag
 
     model_directory = directory / "model"
     check_output(model_directory, force=True)
     past, later = write_sample(directory)
-    say(f"PM2.5 in Beijing, hourly: learning from {past}, to be scored on {later}.")
-    with working():
+    say("Hourly PM2.5 (fine dust) in Beijing: learning from January to October 2014 ...")
+    with working(notes=False):
         model = train("forecast", past, model_directory, test=later, force=True, **OPTIONS)
         picture, forecast = directory / "forecast.png", directory / "forecast.csv"
         model.plot(picture, later)
         model.predict(later).write(forecast)
     scores = model.report["test"]
-    show(score_table("24 hours ahead, November and December 2014", scores["metrics"], scores["baselines"]))
-    click.echo(f"\n{forecast} holds tomorrow, hour by hour, with intervals.")
-    click.echo(f"{picture} shows it.")
+    title = "Forecasts of 24 hours, one a day in November and December 2014"
+    show(score_table(title, scores["metrics"], scores["baselines"], target_unit="ug/m3"))
+    click.echo(f"\n{picture} shows the last days, and tomorrow with its intervals.")
+    click.echo(f"{forecast} holds tomorrow as numbers, {model_directory} the model.")
     click.echo("\nThe same by hand:")
-    click.echo(f"  steploom train forecast {past} -o my-model --test {later} --target pm2.5 --horizon 24")
+    options = " ".join(f"{flag(name)} {value}" for name, value in OPTIONS.items())
+    click.echo(f"  steploom train forecast {past} -o my-model --test {later} \\\n    {options}")
     click.echo(f"  steploom predict my-model {later}")
 
 

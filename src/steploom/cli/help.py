@@ -64,7 +64,7 @@ class TwoLengthCommand(click.Command):
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """The parameters, with --help-all beside --help where something is hidden."""
         params = super().get_params(ctx)
-        if any(isinstance(p, click.Option) and p.hidden for p in params):
+        if self.hides():
             params.append(
                 click.Option(
                     ["--help-all"],
@@ -77,11 +77,20 @@ class TwoLengthCommand(click.Command):
             )
         return params
 
+    def hides(self) -> bool:
+        """Whether --help-all shows more than --help."""
+        return any(isinstance(parameter, click.Option) and parameter.hidden for parameter in self.params)
+
+    def show_everything(self) -> None:
+        """From now on, help is the long one."""
+        for parameter in self.params:
+            if isinstance(parameter, click.Option):
+                parameter.hidden = False
+
 
 def _show_all(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
     if asked and not ctx.resilient_parsing:
-        for parameter in ctx.command.params:
-            if isinstance(parameter, click.Option):
-                parameter.hidden = False
+        if isinstance(ctx.command, TwoLengthCommand):
+            ctx.command.show_everything()
         click.echo(ctx.get_help())
         ctx.exit()

@@ -32,12 +32,14 @@ class ModelCommand(TwoLengthCommand):
         self._options_of = options_of
         self._own = list(self.params)
         self._task: type[Task] | None = None
+        self._everything = False
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
         """Finds DIR among `args`, and takes on the options of its task before they are read."""
         directory = self._directory(args)
+        self._everything = False
         self._task = _task_of(Path(directory)) if directory is not None else None
         more = click_options(self._options_of(self._task)) if self._task is not None else []
         self.params = [*self._own, *more]
@@ -49,13 +51,24 @@ class ModelCommand(TwoLengthCommand):
         given = {name: ctx.params.pop(name) for name in model.model_fields if name in ctx.params}
         return ctx.invoke(self.callback or (lambda **_: None), **ctx.params, options=resolve(model, given, {}, None))
 
+    def hides(self) -> bool:
+        """Whether --help-all shows more than --help: where no DIR was named, for any task."""
+        return super().hides() or (self._task is None and not self._everything)
+
+    def show_everything(self) -> None:
+        """From now on, help is the long one."""
+        super().show_everything()
+        self._everything = True
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the options; where no DIR was named, those of each task under its name."""
         super().format_options(ctx, formatter)
         if self._task is not None:
             return
         for name in TASKS:
-            made = click_options(self._options_of(task_class(name)))
+            made = [p for p in click_options(self._options_of(task_class(name))) if isinstance(p, click.Option)]
+            for option in made:
+                option.hidden = option.hidden and not self._everything
             records = [record for option in made if (record := option.get_help_record(ctx)) is not None]
             if records:
                 with formatter.section(f"Options for a model of the task {name}"):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from steploom.cli.help import TwoLengthCommand
 from steploom.cli.main import cli
 from steploom.cli.train import TrainCommands
 
@@ -38,9 +39,8 @@ def _pages() -> Iterator[tuple[str, str]]:
 
 def _page(command: click.Command, name: str, parent: click.Context) -> str:
     context = click.Context(command, info_name=name, parent=parent, terminal_width=100)
-    for parameter in command.params:
-        if isinstance(parameter, click.Option):
-            parameter.hidden = False
+    if isinstance(command, TwoLengthCommand):
+        command.show_everything()
     return command.get_help(context)
 
 

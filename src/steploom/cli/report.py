@@ -18,15 +18,18 @@ __all__ = ["print_json", "report_training", "say", "working"]
 
 
 @contextlib.contextmanager
-def working() -> Iterator[None]:
+def working(notes: bool = True) -> Iterator[None]:
     """While it works, what was noticed in the data goes to standard error, and so does what a library prints.
 
     Standard output is for results alone.
+
+    Args:
+        notes: whether what was noticed in the data is said at all.
     """
     log, handler = logging.getLogger("steploom"), logging.StreamHandler(sys.stderr)
     level = log.level
     log.addHandler(handler)
-    log.setLevel(logging.INFO)
+    log.setLevel(logging.INFO if notes else logging.WARNING)
     try:
         with contextlib.redirect_stdout(sys.stderr):
             yield

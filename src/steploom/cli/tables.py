@@ -2,53 +2,66 @@
 
 from __future__ import annotations
 
+import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import click
 from rich.console import Console
 from rich.table import Table
 
 __all__ = ["facts_table", "score_table", "show"]
 
+TARGET = "target"
+
+# Metric to its label, its unit and which way is better; a share of 1 is shown as a percentage.
 _LABELS = {
     "accuracy": ("accuracy", "%", "higher"),
     "bits_per_char": ("bits a character", "bits", "lower"),
     "bits_per_token": ("bits a token", "bits", "lower"),
-    "coverage_80": ("coverage of the 80 % interval", "%", "near 80"),
-    "mae": ("mean absolute error", "target's", "lower"),
-    "mase": ("error scaled by the seasonal naive", "", "lower"),
+    "coverage_80": ("coverage of 80 % interval", "%", "near 80"),
+    "mae": ("MAE", TARGET, "lower"),
+    "mase": ("MASE", "", "lower"),
     "nats_per_char": ("nats a character", "nats", "lower"),
     "nats_per_token": ("nats a token", "nats", "lower"),
     "perplexity": ("perplexity", "", "lower"),
-    "rmse": ("root mean squared error", "target's", "lower"),
+    "rmse": ("RMSE", TARGET, "lower"),
     "wql": ("weighted quantile loss", "", "lower"),
 }
 
 
 def show(table: Table) -> None:
-    """Prints `table` on standard output, in colour only on a terminal."""
-    Console(file=sys.stdout, highlight=False).print(table)
+    """Prints `table` on standard output, in colour only on a terminal, without blanks at the end of lines."""
+    console = Console(file=sys.stdout, highlight=False)
+    with console.capture() as printed:
+        console.print(table)
+    click.echo("\n".join(line.rstrip() for line in printed.get().splitlines()))
 
 
-def score_table(title: str, model: Mapping[str, float], baselines: Mapping[str, Mapping[str, float]]) -> Table:
+def score_table(
+    title: str,
+    model: Mapping[str, float],
+    baselines: Mapping[str, Mapping[str, float]],
+    target_unit: str = "as the data",
+) -> Table:
     """A line a metric: the model, each baseline, the unit, and which way is better.
 
     Args:
         title: what was scored.
         model: metric name to value.
         baselines: name of the naive method to its metrics, which may lack some.
+        target_unit: the unit of the metrics that have that of the data.
     """
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="bold")
-    table.add_column("metric")
+    table.add_column("metric", no_wrap=True)
     for name in ("model", *(name.replace("_", " ") for name in baselines)):
-        table.add_column(name, justify="right")
-    table.add_column("unit")
-    table.add_column("better")
+        table.add_column(name, justify="right", vertical="bottom")
+    table.add_column("unit", no_wrap=True)
+    table.add_column("better", no_wrap=True)
     for metric, value in model.items():
         label, unit, better = _LABELS.get(metric, (metric.replace("_", " "), "", ""))
-        cells = [_number(value, unit)]
-        cells += [_number(scores[metric], unit) if metric in scores else "" for scores in baselines.values()]
-        table.add_row(label, *cells, unit, better)
+        scores = [value, *(scored.get(metric) for scored in baselines.values())]
+        table.add_row(label, *_numbers(scores, unit), target_unit if unit is TARGET else unit, better)
     return table
 
 
@@ -62,10 +75,17 @@ def facts_table(facts: Mapping[str, object]) -> Table:
     return table
 
 
-def _number(value: float, unit: str) -> str:
-    if unit == "%":
-        return f"{100 * value:.1f}"
-    return f"{value:.4g}" if abs(value) < 1000 or abs(value) >= 1e6 else f"{value:,.0f}"
+def _numbers(values: Sequence[float | None], unit: str) -> list[str]:
+    """Numbers of one line with the same number of decimals, four digits for the largest; "" for None."""
+    shown = [None if value is None else 100 * value if unit == "%" else value for value in values]
+    largest = max((abs(value) for value in shown if value is not None and math.isfinite(value)), default=0.0)
+    if largest >= 1e7:
+        form = ".3e"
+    elif all(value is None or value == int(value) for value in shown if value is None or math.isfinite(value)):
+        form = ",.0f"
+    else:
+        form = f",.{1 if unit == '%' else min(4, max(0, 3 - math.floor(math.log10(largest))))}f"
+    return ["" if value is None else format(value, form) for value in shown]
 
 
 def _text(value: object) -> str:

@@ -1,0 +1,35 @@
+"""Tables on the terminal."""
+
+import pytest
+
+from steploom.cli.tables import facts_table, score_table, show
+
+
+def test_scores_are_aligned_and_have_their_units(capsys: pytest.CaptureFixture[str]) -> None:
+    model = {"mae": 59.52, "coverage_80": 0.778, "wql": 0.5016, "windows": 61.0, "rmse": 87.76}
+    show(score_table("scores", model, {"seasonal_naive_24": {"mae": 111.9, "coverage_80": 0.5, "rmse": 1234.0}}, "kW"))
+    title, head, *lines = capsys.readouterr().out.splitlines()
+    assert title == "scores"
+    assert [line.split() for line in lines] == [
+        ["MAE", "59.5", "111.9", "kW", "lower"],
+        ["coverage", "of", "80", "%", "interval", "77.8", "50.0", "%", "near", "80"],
+        ["weighted", "quantile", "loss", "0.5016", "lower"],
+        ["windows", "61"],
+        ["RMSE", "88", "1,234", "kW", "lower"],
+    ]
+    assert {line.rindex("lower") for line in lines if "lower" in line} == {head.index("better")}
+    assert lines[0].index("111.9") + 5 == head.index("seasonal naive 24") + len("seasonal naive 24")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(3.3e9, "3.300e+09"), (0.00123, "0.0012"), (float("nan"), "nan"), (0.0, "0"), (175.04, "175.0")]
+)
+def test_numbers_of_any_size(value: float, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    show(score_table("", {"mase": value}, {}))
+    assert capsys.readouterr().out.splitlines()[-1].split() == ["MASE", text, "lower"]
+
+
+def test_facts(capsys: pytest.CaptureFixture[str]) -> None:
+    show(facts_table({"parameters": 12345, "can_resume": True, "sizes": [1, 2], "options": {"lr": 0.001}}))
+    shown = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
+    assert shown == [["parameters", "12,345"], ["can", "resume  yes"], ["sizes", "1, 2"], ["options", "lr=0.001"]]
