@@ -46,9 +46,9 @@ def test_a_validation_file() -> None:
 @pytest.mark.parametrize(
     ("length", "frequency", "horizon", "expected"),
     [
-        (9999, "h", 24, 168),
-        (9999, "D", 7, 28),
-        (9999, "MS", 12, 48),
+        (9999, "h", 24, 72),
+        (9999, "D", 7, 21),
+        (9999, "MS", 12, 36),
         (60, "MS", 12, 24),
         (99999, "5min", 12, 288),
         (9, "h", 4, 4),

@@ -30,12 +30,15 @@ class Split:
 
 
 def default_context(data: SeriesSet, horizon: int) -> int:
-    """The rows a forecast looks back when the user does not say: at least two horizons and, up to 336 rows, four of the
-    shortest season and one of the longest; less where the longest series is too short for a window to learn from and
-    one to validate on, but never less than the horizon."""
+    """The rows a forecast looks back when the user does not say.
+
+    At least two horizons and, up to 336 rows, three of the shortest season or one: what lies further back enters as the
+    values a season ago. Less where the longest series is too short for a window to learn from and one to validate on,
+    but never less than the horizon.
+    """
     wanted = [2 * horizon]
     if data.seasons:
-        wanted += [n for n in (4 * data.seasons[0], *data.seasons) if n <= _LONGEST_DEFAULT]
+        wanted += [n for n in (data.seasons[0], 3 * data.seasons[0]) if n <= _LONGEST_DEFAULT]
     longest = max(len(series) for series in data)
     return max(horizon, min(max(wanted), longest - 3 * horizon))
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -13,11 +14,14 @@ from steploom.tasks.task import Evaluation, Prediction, Prepared, Task
 from steploom.training.options import Options, TrainOptions, option
 
 if TYPE_CHECKING:
+    from steploom.data.window_batches import DrawnWindows
     from steploom.data.windows import Layout
     from steploom.models.network import Network
     from steploom.tasks.forecast_past import Past
 
 __all__ = ["EvaluateOptions", "Forecast", "ForecastOptions", "PredictOptions"]
+
+words = logging.getLogger("steploom")
 
 
 class ForecastOptions(TrainOptions):
@@ -25,8 +29,8 @@ class ForecastOptions(TrainOptions):
 
     hidden_size: int = option(64, "size of the cell's first state", common=True, ge=1)
     dropout: float = option(0.2, "share of the values dropped between layers", common=True, ge=0, lt=1)
-    epochs: int = option(10, "passes of `batches_per_epoch` batches", common=True, ge=1)
-    batch_size: int = option(128, "windows a step", common=True, ge=1)
+    epochs: int = option(16, "epochs, each of `batches_per_epoch` batches", common=True, ge=1)
+    batch_size: int = option(64, "windows a step", common=True, ge=1)
     lr: float = option(3e-3, "learning rate", common=True, gt=0)
     optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = option("adamw", "optimiser", common=True)
     weight_decay: float = option(0.01, "L2 penalty (adamw: decoupled decay)", ge=0)
@@ -34,7 +38,8 @@ class ForecastOptions(TrainOptions):
         "cosine", "how the learning rate changes", common=True
     )
     warmup: int = option(30, "steps in which the learning rate rises from 0", ge=0)
-    average: float = option(0.98, "decay of a running mean of the weights, for example 0.999; 0: none", ge=0, lt=1)
+    patience: int = option(5, "stop after so many epochs without a better validation loss; 0: never", common=True, ge=0)
+    average: float = option(0.99, "decay of a running mean of the weights, for example 0.999; 0: none", ge=0, lt=1)
 
     target: tuple[str, ...] = option((), "column to forecast; several in a table of a column a series", common=True)
     horizon: int = option(..., "steps to forecast", common=True, ge=1)
@@ -50,6 +55,7 @@ class ForecastOptions(TrainOptions):
     logarithm: bool | None = option(None, "whether the target is scaled with a logarithm; else where it is positive")
     members: int = option(3, "networks trained side by side, whose quantiles are averaged", ge=1, le=100)
     batches_per_epoch: int = option(50, "batches of windows an epoch draws", ge=1)
+    refit: bool = option(True, "train anew on training and validation rows for as long as was best")
     frequency: str | None = option(None, "step of the data, such as 15min, h, D, MS; else found")
     valid_share: float = option(0.1, "share of each series' time, at its end, for validation", ge=0, le=0.5)
     head: Literal["direct", "autoregressive"] = option(
@@ -91,6 +97,7 @@ class Forecast(Task):
     EvaluateOptions: ClassVar[type[Options]] = EvaluateOptions
 
     options: ForecastOptions
+    _all_windows: Callable[[int], DrawnWindows] | None = None
 
     @classmethod
     def prepare(
@@ -101,11 +108,13 @@ class Forecast(Task):
         The artefact `series` holds how tables are read and the end of each series, `windows` what a window holds.
         """
         from steploom.tasks.forecast_data import read_training_data
-        from steploom.tasks.forecast_network import learn_layout, window_batches
+        from steploom.tasks.forecast_network import all_windows, learn_layout, window_batches
 
         found = read_training_data(options, train, valid, test)
         layout = learn_layout(options, found)
         task = cls(options, {"series": found.past.to_json(), "windows": layout.to_json()})
+        if options.refit and valid is None and found.valid is not None:
+            task._all_windows = all_windows(options, found, layout)
         train_batches, valid_batches = window_batches(options, found, layout)
         return Prepared(task, train_batches, valid_batches, found.valid, found.test)
 
@@ -135,6 +144,14 @@ class Forecast(Task):
 
         if self.options.calibrate and prepared.valid is not None:
             calibrate(network, prepared.valid)
+
+    def refit(self, network: Any, prepared: Prepared[Any], steps: int) -> None:
+        """Trains anew on the rows that were set aside too; not on those of a validation file."""
+        from steploom.tasks.forecast_network import train_anew
+
+        if self._all_windows is not None:
+            words.info(f"training anew on training and validation rows, {steps} steps")
+            train_anew(network, self.options, self._all_windows(steps))
 
     def evaluate(self, network: Any, data: object, options: Any) -> Evaluation:
         """Scores forecasts at rolling origins beside the seasonal naive methods.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from steploom.cells.registry import make_cell
 from steploom.data.scaling import Scale
@@ -13,13 +15,22 @@ from steploom.data.window_batches import DrawnWindows, OrderedWindows
 from steploom.data.windows import Layout, Windows
 from steploom.models.forecaster import Forecaster
 from steploom.tasks.forecast_backtest import ForecastFunction, Forecasts, Origins
+from steploom.training.refit import refit
 
 if TYPE_CHECKING:
     from steploom.data.batches import Batches
     from steploom.tasks.forecast import ForecastOptions
     from steploom.tasks.forecast_data import TrainingData
 
-__all__ = ["build_network", "calibrate", "forecast_with", "learn_layout", "window_batches"]
+__all__ = [
+    "all_windows",
+    "build_network",
+    "calibrate",
+    "forecast_with",
+    "learn_layout",
+    "train_anew",
+    "window_batches",
+]
 
 _WINDOWS_AT_ONCE = 512
 _VALIDATION_WINDOWS = 2048
@@ -44,11 +55,30 @@ def window_batches(
 ) -> tuple[DrawnWindows, OrderedWindows | None]:
     """Windows to train on, drawn at random, and windows to validate on, evenly spaced."""
     train = found.split.train
-    windows = Windows(found.data, layout, [stop for _, stop in train])
+    windows = Windows(found.data, layout)
     drawn = DrawnWindows(windows, train, options.batch_size, options.batches_per_epoch, options.seed)
     if found.valid is None:
         return drawn, None
     return drawn, OrderedWindows(windows, found.split.valid, _WINDOWS_AT_ONCE, _VALIDATION_WINDOWS)
+
+
+def all_windows(options: ForecastOptions, found: TrainingData, layout: Layout) -> Callable[[int], DrawnWindows]:
+    """Batches of windows of the training and the validation rows, for any number of steps."""
+    pairs = zip(found.split.train, found.split.valid, strict=True)
+    rows = [(first, max(stop, end)) for (first, stop), (_, end) in pairs]
+    windows = Windows(found.data, layout)
+    return lambda steps: DrawnWindows(windows, rows, options.batch_size, steps, options.seed)
+
+
+def train_anew(network: Forecaster, options: ForecastOptions, batches: DrawnWindows) -> None:
+    """Gives the network fresh weights and trains it; the width of its intervals stays."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(options.seed)
+        fresh = build_network(options, network.layout)
+    with torch.no_grad():
+        for parameter, first in zip(network.parameters(), fresh.parameters(), strict=True):
+            parameter.copy_(first)
+    refit(network, batches, options)
 
 
 def build_network(options: ForecastOptions, layout: Layout) -> Forecaster:

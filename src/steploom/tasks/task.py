@@ -132,6 +132,18 @@ class Task(ABC):
         """
         return
 
+    def refit(self, network: Any, prepared: Prepared[Any], steps: int) -> None:
+        """Called once after `finish` and after the validation part was scored: the last word on the weights.
+
+        It may train on the validation part as well, and must give the same weights each time it is called.
+
+        Args:
+            network: with the best weights.
+            prepared: what `prepare` returned.
+            steps: after how many the validation loss was best.
+        """
+        return
+
     @abstractmethod
     def evaluate(self, network: Any, data: object, options: Any) -> Evaluation:
         """Scores `network` (an instance of what `build` returns) on `data`.

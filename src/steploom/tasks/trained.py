@@ -290,19 +290,33 @@ def _train(
     if interrupted and not result.has_weights:
         raise KeyboardInterrupt(_how_to_go_on(path, result, task.options))
     task.finish(network, prepared)
+    report: dict[str, Any] = {"task": task.name, "data": [str(file) for file in parts["train"]]}
+
+    def score(part: str, source: object | None) -> None:
+        if source is not None:
+            scores = task.evaluate(network, source, task.EvaluateOptions.checked({}))
+            report[part] = {"metrics": scores.metrics, "baselines": scores.baselines}
+
+    if not interrupted:
+        # Before the validation part may be learnt from.
+        score("validation", prepared.valid_source)
+        if result.best_step and _has_time(result, task.options):
+            task.refit(network, prepared, result.best_step)
     manifest = _describe(task, network, result)
     _publish(path, task, network, manifest)
     if interrupted:
         raise KeyboardInterrupt(_how_to_go_on(path, result, task.options))
-    report: dict[str, Any] = {"task": task.name, "data": [str(file) for file in parts["train"]]}
-    for name, source in (("validation", prepared.valid_source), ("test", prepared.test_source)):
-        if source is not None:
-            scores = task.evaluate(network, source, task.EvaluateOptions.checked({}))
-            report[name] = {"metrics": scores.metrics, "baselines": scores.baselines}
+    score("test", prepared.test_source)
     report |= {"model": str(path), "epochs": result.epochs, "steps": result.steps, "stopped": result.stopped}
     report |= {"parameters": manifest["parameters"], "engine": manifest["engine"]}
     report["seconds"] = round(time.monotonic() - began, 2)
     return TrainedModel(task, network, path, manifest, report)
+
+
+def _has_time(result: FitResult, options: TrainOptions) -> bool:
+    """Whether the steps up to the best weights can be made once more within `max_minutes`."""
+    again = result.seconds * (result.best_step or 0) / max(1, result.steps)
+    return options.max_minutes is None or result.seconds + again <= 60 * options.max_minutes
 
 
 def _how_to_go_on(path: Path, result: FitResult, options: TrainOptions) -> str:

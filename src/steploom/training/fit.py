@@ -32,6 +32,7 @@ class FitResult:
         epochs: epochs finished.
         steps: optimiser steps.
         best_valid_loss: the loss of the weights that were kept, None without validation.
+        best_step: the optimiser steps behind these weights, None without validation.
         stopped: why it ended.
         seconds: training time, resumes included.
         has_weights: False where it was interrupted before the first validation; the network then holds the last
@@ -41,6 +42,7 @@ class FitResult:
     epochs: int
     steps: int
     best_valid_loss: float | None
+    best_step: int | None
     stopped: Literal["epochs", "time", "patience", "interrupted"]
     seconds: float
     has_weights: bool
@@ -100,7 +102,8 @@ def fit(
     record.curves(state.rows, shown)
     record.log(f"stopped: {state.stopped} after {state.step} steps, {state.seconds:.1f} seconds")
     stopped: Any = state.stopped
-    return FitResult(state.epoch, state.step, state.best_loss, stopped, state.seconds, best is not None)
+    best_step = state.best_step if state.best_loss is not None else None
+    return FitResult(state.epoch, state.step, state.best_loss, best_step, stopped, state.seconds, best is not None)
 
 
 def _run(

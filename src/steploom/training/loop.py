@@ -163,7 +163,9 @@ class Loop(pl.LightningModule):
         state.index += 1
         if self._average:
             with torch.no_grad():
-                torch._foreach_lerp_(self._average, list(self.network.parameters()), 1 - self.options.average)
+                # Early on the mean is over fewer steps, so that the first weights do not linger in it.
+                decay = min(self.options.average, state.step / (state.step + 9))
+                torch._foreach_lerp_(self._average, list(self.network.parameters()), 1 - decay)
         if self.bar.due():
             total, weight = self._sums.tolist()
             self.bar.step(state.step, self._seconds(), total / weight if weight else math.nan)

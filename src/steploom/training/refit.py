@@ -1,0 +1,42 @@
+"""Training anew on all rows, the validation ones too, for as long as these found best."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from steploom.data.batches import Batches
+from steploom.models.network import Network
+from steploom.training.optimizers import clip_gradients, make_optimizer
+from steploom.training.options import TrainOptions
+
+__all__ = ["refit"]
+
+
+def refit(network: Network, batches: Batches, options: TrainOptions) -> None:
+    """Trains `network` in place through one epoch of `batches`, in this process, and leaves it in evaluation mode.
+
+    The learning rate rises over `options.warmup` steps and falls to 0 along a cosine: no weights need be chosen.
+    The result depends on the network, the batches and the options alone; the caller's random state and threads stay.
+
+    Args:
+        network: with fresh weights.
+        batches: independent examples, which do not carry state.
+        options: optimiser, learning rate, clipping and seed.
+    """
+    optimizer = make_optimizer(network.parameters(), options)
+    count = len(batches)
+    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+        torch.manual_seed(options.seed)
+        network.train()
+        for step in range(count):
+            rising = min(1.0, (step + 1) / options.warmup) if options.warmup else 1.0
+            for group in optimizer.param_groups:
+                group["lr"] = options.lr * rising * 0.5 * (1 + math.cos(math.pi * step / count))
+            loss = network.loss(batches.batch(0, step), None)
+            optimizer.zero_grad()
+            (loss.total / max(1.0, float(loss.weight))).backward()  # type: ignore[no-untyped-call]
+            clip_gradients(network.parameters(), options.clip_value, options.clip_norm)
+            optimizer.step()
+    network.eval()
