@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from steploom.training.memory import keep_freed_memory
+
 if TYPE_CHECKING:
     from steploom.tasks.trained import TrainedModel
 
@@ -30,6 +32,7 @@ def working(notes: bool = True) -> Iterator[None]:
     level = log.level
     log.addHandler(handler)
     log.setLevel(logging.INFO if notes else logging.WARNING)
+    keep_freed_memory()
     try:
         with contextlib.redirect_stdout(sys.stderr):
             yield
