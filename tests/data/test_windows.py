@@ -114,7 +114,7 @@ def test_rows_before_are_all_that_a_window_looks_at() -> None:
     data = hourly((1200,))
     layout = learnt(data)
     rows = rows_before(CONTEXT, HORIZON, data.seasons)
-    assert rows == 504
+    assert rows == 504 == layout.scale_rows + 336
     origin = 1100
     one, _ = Windows(data, layout).at(np.array([0]), np.array([origin]))
     series = data.series[0]

@@ -116,8 +116,12 @@ class Layout:
 
     @property
     def level_count(self) -> int:
-        """Mean levels before the origin: of the last rows, and a shortest season now and one longest season ago."""
-        return 3
+        """Numbers that describe what came before the origin.
+
+        The mean of the last rows, of the last shortest season, and of that one longest season ago; and for each season
+        the mean size of the change from the one before, which tells how sure a forecast can be.
+        """
+        return 3 + len(self.seasons)
 
     @property
     def covariate_count(self) -> int:
@@ -150,7 +154,8 @@ class Layout:
 def rows_before(context: int, horizon: int, seasons: tuple[int, ...]) -> int:
     """Rows before the origin that a forecast looks at, where they exist."""
     same_place = [-(-horizon // season) * season + (_REPEATS - 1) * season for season in seasons]
-    return max([context + max(seasons, default=0), Layout(context, horizon, seasons).scale_rows, *same_place])
+    compared = Layout(context, horizon, seasons).scale_rows + max(seasons, default=0)
+    return max([context + max(seasons, default=0), compared, *same_place])
 
 
 class Windows:
@@ -254,6 +259,16 @@ class Windows:
             values, there = self._values(series, origin - shift + np.arange(-count, 0), origin)
             some = there.sum(1)
             levels.append(scale.apply(values, there).sum(1) / np.maximum(some, 1))
+            observed.append(some > 0)
+        recent = origin + np.arange(-self.layout.scale_rows, 0)
+        now, there = self._values(series, recent, origin)
+        now = scale.apply(now, there)
+        for season in seasons:
+            before, earlier = self._values(series, recent - season, origin)
+            both = there & earlier
+            change = np.abs(now - scale.apply(before, earlier)) * both
+            some = both.sum(1)
+            levels.append(change.sum(1) / np.maximum(some, 1))
             observed.append(some > 0)
         return np.stack(levels, 1), np.stack(observed, 1)
 

@@ -140,7 +140,7 @@ class Task(ABC):
         Args:
             network: with the best weights.
             prepared: what `prepare` returned.
-            steps: after how many the validation loss was best.
+            steps: that go as far as was best (`steploom.training.refit.steps_of_refit`).
         """
         return
 

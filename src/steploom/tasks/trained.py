@@ -278,6 +278,7 @@ def _train(
     longer: bool = False,
 ) -> TrainedModel:
     from steploom.training.fit import fit
+    from steploom.training.refit import steps_of_refit
 
     task, main = prepared.task, is_main_process()
     shown: dict[str, Any] = {"describe": task.describe, "progress": progress}
@@ -300,8 +301,9 @@ def _train(
     if not interrupted:
         # Before the validation part may be learnt from.
         score("validation", prepared.valid_source)
-        if result.best_step and _has_time(result, task.options):
-            task.refit(network, prepared, result.best_step)
+        steps = steps_of_refit(result, task.options, len(prepared.train))
+        if steps and _has_time(result, task.options, steps):
+            task.refit(network, prepared, steps)
     manifest = _describe(task, network, result)
     _publish(path, task, network, manifest)
     if interrupted:
@@ -313,9 +315,9 @@ def _train(
     return TrainedModel(task, network, path, manifest, report)
 
 
-def _has_time(result: FitResult, options: TrainOptions) -> bool:
-    """Whether the steps up to the best weights can be made once more within `max_minutes`."""
-    again = result.seconds * (result.best_step or 0) / max(1, result.steps)
+def _has_time(result: FitResult, options: TrainOptions, steps: int) -> bool:
+    """Whether so many steps can still be made within `max_minutes`."""
+    again = result.seconds * steps / max(1, result.steps)
     return options.max_minutes is None or result.seconds + again <= 60 * options.max_minutes
 
 

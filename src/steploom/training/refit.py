@@ -1,4 +1,4 @@
-"""Training anew on all rows, the validation ones too, for as long as these found best."""
+"""Training anew on all rows, the validation ones too, as far as these found best."""
 
 from __future__ import annotations
 
@@ -8,10 +8,30 @@ import torch
 
 from steploom.data.batches import Batches
 from steploom.models.network import Network
+from steploom.training.fit import FitResult
 from steploom.training.optimizers import clip_gradients, make_optimizer
 from steploom.training.options import TrainOptions
+from steploom.training.schedules import learning_rate
 
-__all__ = ["refit"]
+__all__ = ["refit", "steps_of_refit"]
+
+
+def steps_of_refit(result: FitResult, options: TrainOptions, epoch_steps: int) -> int:
+    """The steps in which `refit` goes as far as the training had gone when its weights were best.
+
+    How far training goes is the sum of its learning rates: of weights found early, at a high rate, half as many steps
+    along a falling rate would fall short. No more than the training made; 0 without validation.
+
+    Args:
+        result: of the training.
+        options: of the training.
+        epoch_steps: the training's steps in an epoch.
+    """
+    best = result.best_step or 0
+    if not best:
+        return 0
+    gone = sum(learning_rate(options, step, epoch_steps) for step in range(best)) / options.lr
+    return max(best, min(round(2 * gone) + options.warmup, result.steps))
 
 
 def refit(network: Network, batches: Batches, options: TrainOptions) -> None:

@@ -1,0 +1,87 @@
+"""The forecast task with its network, from a file to scores: small, so that it takes seconds."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import steploom
+from steploom.models.forecaster import Forecaster
+from steploom.tasks.forecast import Forecast, ForecastOptions
+
+QUICK = {"horizon": 12, "members": 1, "hidden_size": 8, "batches_per_epoch": 6, "epochs": 2, "progress": False}
+
+
+def table(folder: Path, count: int = 700) -> Path:
+    times = pd.date_range("2020-01-01", periods=count, freq="h")
+    hour = np.arange(count)
+    noise = np.random.default_rng(0).normal(size=count)
+    y = 100 + 50 * np.sin(2 * np.pi * hour / 24) + 5 * noise
+    y[50:60] = np.nan
+    pd.DataFrame({"ds": times, "y": y}).to_csv(folder / "y.csv", index=False)
+    return folder / "y.csv"
+
+
+def weights(model: object) -> dict[str, torch.Tensor]:
+    return {k: v for k, v in model.network.state_dict().items() if k != "widening"}  # type: ignore[attr-defined]
+
+
+def test_training_anew_learns_from_the_validation_rows_and_is_repeatable(tmp_path: Path) -> None:
+    file = table(tmp_path)
+    models = {
+        name: steploom.train("forecast", file, tmp_path / name, **QUICK, **options)
+        for name, options in {"one": {}, "two": {}, "without": {"refit": False}}.items()
+    }
+    one, two, without = (weights(m) for m in models.values())
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert not all(torch.equal(one[name], without[name]) for name in one)
+    # The validation part is scored before it is learnt from.
+    assert models["one"].report["validation"] == models["without"].report["validation"]
+    loaded = steploom.load(tmp_path / "one")
+    assert torch.equal(loaded.network.widening, models["one"].network.widening)
+    assert loaded.predict().text == models["one"].predict().text
+
+
+def test_a_validation_file_is_not_learnt_from(tmp_path: Path) -> None:
+    frame = pd.read_csv(table(tmp_path))
+    frame[:600].to_csv(tmp_path / "train.csv", index=False)
+    frame[600:].to_csv(tmp_path / "valid.csv", index=False)
+    files = {"data": tmp_path / "train.csv", "valid": tmp_path / "valid.csv"}
+    first = steploom.train("forecast", out=tmp_path / "a", **files, **QUICK)
+    second = steploom.train("forecast", out=tmp_path / "b", **files, **QUICK, refit=False)
+    one, two = weights(first), weights(second)
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_the_intervals_are_calibrated_on_request(tmp_path: Path) -> None:
+    file = table(tmp_path)
+    plain = steploom.train("forecast", file, tmp_path / "plain", **QUICK, calibrate=False)
+    fitted = steploom.train("forecast", file, tmp_path / "fitted", **QUICK)
+    assert torch.equal(plain.network.widening, torch.ones(2))
+    assert not torch.equal(fitted.network.widening, torch.ones(2))
+
+
+@pytest.mark.parametrize("head", ["direct", "autoregressive"])
+@pytest.mark.parametrize("output", ["gaussian", "negative_binomial"])
+def test_heads_and_outputs(tmp_path: Path, head: str, output: str) -> None:
+    frame = pd.read_csv(table(tmp_path, 400)).round()
+    frame.to_csv(tmp_path / "counts.csv", index=False)
+    options = {**QUICK, "epochs": 1, "batches_per_epoch": 2, "context": 24}
+    model = steploom.train("forecast", tmp_path / "counts.csv", tmp_path / "m", head=head, output=output, **options)
+    next_ones = steploom.load(tmp_path / "m").predict().value
+    assert len(next_ones) == 12 and np.isfinite(next_ones.select_dtypes("number")).all(axis=None)
+    assert model.report["validation"]["metrics"]["mae"] > 0
+
+
+def test_what_the_network_is_follows_from_options_and_artefacts(tmp_path: Path) -> None:
+    options = ForecastOptions.checked({"horizon": 12, "hidden_size": 8, "members": 2, "cell": "gru"})
+    task = Forecast.prepare(options, [table(tmp_path)]).task
+    again = Forecast(options, json.loads(json.dumps(task.artefacts, allow_nan=False)))
+    networks = [t.build() for t in (task, again)]
+    assert all(isinstance(n, Forecaster) for n in networks)
+    shapes = [{name: tuple(v.shape) for name, v in n.state_dict().items()} for n in networks]
+    assert shapes[0] == shapes[1]
+    assert networks[0].layout == networks[1].layout  # type: ignore[attr-defined]
