@@ -6,7 +6,7 @@ import json
 
 import click
 
-from steploom.cells.registry import CELLS, CellEntry, make_cell
+from steploom.cells.registry import CELLS, CellEntry
 from steploom.cli.help import HELP_SETTINGS
 from steploom.errors import CellError, nearest
 
@@ -25,19 +25,15 @@ def command(name: str | None, as_json: bool) -> None:
         raise CellError(f"there is no cell '{name}'.{nearest(name, CELLS)} `steploom cells` lists them.")
     shown = CELLS if name is None else {name: CELLS[name]}
     if as_json:
-        click.echo(json.dumps({key: _facts(key, entry) for key, entry in shown.items()}, ensure_ascii=False))
+        click.echo(json.dumps({key: _facts(entry) for key, entry in shown.items()}, ensure_ascii=False))
     elif name is None:
         _print_table()
     else:
         _print_equations(name, CELLS[name])
 
 
-def _states(name: str) -> dict[str, int]:
-    return make_cell(name, 1, 1).states
-
-
-def _facts(name: str, entry: CellEntry) -> dict[str, object]:
-    return {"summary": entry.summary, "states": list(_states(name)), "equations": list(entry.equations)}
+def _facts(entry: CellEntry) -> dict[str, object]:
+    return {"summary": entry.summary, "states": list(entry.states), "equations": list(entry.equations)}
 
 
 def _print_table() -> None:
@@ -47,7 +43,7 @@ def _print_table() -> None:
 
     table = Table("cell", "states", "what it is", box=None, pad_edge=False, header_style="bold")
     for name, entry in CELLS.items():
-        table.add_row(name, ", ".join(_states(name)), entry.summary)
+        table.add_row(name, ", ".join(entry.states), entry.summary)
     show(table)
     click.echo("\n`steploom cells NAME` shows the equations; `steploom train TASK --cell NAME` uses the cell.")
 
@@ -56,5 +52,5 @@ def _print_equations(name: str, entry: CellEntry) -> None:
     click.echo(f"{name}: {entry.summary}\n")
     for equation in entry.equations:
         click.echo(f"    {equation}")
-    click.echo(f"\nstates: {', '.join(_states(name))} (the first is the output)")
+    click.echo(f"\nstates: {', '.join(entry.states)} (the first is the output)")
     click.echo("σ is the logistic function, ⊙ the product of each pair of elements.")
