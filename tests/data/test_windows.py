@@ -114,7 +114,7 @@ def test_rows_before_are_all_that_a_window_looks_at() -> None:
     data = hourly((1200,))
     layout = learnt(data)
     rows = rows_before(CONTEXT, HORIZON, data.seasons)
-    assert rows == 504 == layout.scale_rows + 336
+    assert rows == 3 * 175 and layout.lags == (24, 168)
     origin = 1100
     one, _ = Windows(data, layout).at(np.array([0]), np.array([origin]))
     series = data.series[0]
@@ -177,3 +177,17 @@ def test_a_new_series_has_no_vector_and_is_scaled_by_its_window() -> None:
     assert batch["series"].tolist() == [0, 1]
     assert batch["level"][0] == 0 and batch["level"][1] != 0
     assert scale.unit[0] == pytest.approx(np.nanmean(np.abs(data.series[1].target[:100])))
+
+
+def test_seasons_are_those_of_the_data() -> None:
+    data = hourly((1200,), missing=0)
+    drifting = 100 + 50 * np.sin(2 * np.pi * np.arange(1200) / 23.5)
+    data.series[0].target[:] = drifting
+    layout = learnt(data)
+    assert layout.seasons == pytest.approx((23.5, 164.5), rel=0.003)
+    assert "day" not in layout.cycles and "week" not in layout.cycles
+    batch, scale = Windows(data, layout).at(np.array([0]), np.array([1100]))
+    target, seasonal = batch["target"][0].numpy(), batch["seasonal"][0].numpy()
+    assert (batch["seasonal_observed"] == 1).all()
+    assert np.abs(seasonal - target[:, None]).mean() < 0.2  # three weeks at lag 168 would be 10 rows off: 2.0
+    assert scale.spread > 0

@@ -6,6 +6,7 @@ index, so that thousands of series cost their own size and no more.
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -18,6 +19,7 @@ from steploom.data.calendar import calendar_cycles, calendar_features, feature_c
 from steploom.data.frequency import fixed_step
 from steploom.data.origins import Rows
 from steploom.data.scaling import Moments, Scale, suits_logarithm
+from steploom.data.seasonality import FARTHEST, measured_seasons
 from steploom.data.series import FloatArray, SeriesSet
 
 __all__ = ["Layout", "Windows", "rows_before"]
@@ -36,7 +38,7 @@ class Layout:
     Attributes:
         context: rows of the encoder.
         horizon: rows forecast.
-        seasons: season lengths in rows, the shortest first.
+        seasons: season lengths in rows as the training rows have them, the shortest first; need not be whole.
         cycles: cycles of the calendar.
         logarithm: whether targets are scaled with the logarithm.
         past, known: (mean, standard deviation) of each covariate in the training rows.
@@ -48,7 +50,7 @@ class Layout:
 
     context: int
     horizon: int
-    seasons: tuple[int, ...] = ()
+    seasons: tuple[float, ...] = ()
     cycles: tuple[str, ...] = ()
     logarithm: bool = False
     past: tuple[tuple[float, float], ...] = ()
@@ -76,7 +78,7 @@ class Layout:
             data: the series.
             rows: for each the rows [first, stop) that training forecasts; nothing from `stop` on is looked at.
             context, horizon: in rows.
-            calendar: whether the calendar's cycles are features.
+            calendar: whether the calendar's cycles are features. Those of a clock that the data do not follow are not.
             logarithm: whether targets are scaled with the logarithm; None where all are positive.
             vectors: whether each series gets a vector of its own; a single series needs none.
         """
@@ -85,11 +87,15 @@ class Layout:
         takes = suits_logarithm(targets) if logarithm is None else logarithm
         first = min(s.start for s in data)
         last = max(data.times(s, stop - 1, 1)[0] for s, stop in zip(data, stops, strict=True))
+        cycles = calendar_cycles(data.frequency, first, last) if calendar else ()
+        seasons = measured_seasons(targets, data.seasons)
+        if seasons != data.seasons:
+            cycles = tuple(name for name in cycles if name == "year")
         return cls(
             context,
             horizon,
-            data.seasons,
-            calendar_cycles(data.frequency, first, last) if calendar else (),
+            seasons,
+            cycles,
             takes,
             _mean_and_spread([s.past[:stop] for s, stop in zip(data, stops, strict=True)], len(data.past)),
             _mean_and_spread([s.known[:stop] for s, stop in zip(data, stops, strict=True)], len(data.known)),
@@ -100,9 +106,14 @@ class Layout:
         )
 
     @property
+    def lags(self) -> tuple[int, ...]:
+        """The season lengths in whole rows."""
+        return tuple(round(season) for season in self.seasons)
+
+    @property
     def scale_rows(self) -> int:
         """Rows before the origin whose mean is a window's level: whole seasons, as far as they are not too long."""
-        return max([s for s in self.seasons if s <= _LONGEST_SCALE], default=self.context)
+        return max([lag for lag in self.lags if lag <= _LONGEST_SCALE], default=self.context)
 
     @property
     def lag_count(self) -> int:
@@ -139,7 +150,7 @@ class Layout:
         return cls(
             int(values["context"]),
             int(values["horizon"]),
-            tuple(values["seasons"]),
+            tuple(float(season) for season in values["seasons"]),
             tuple(values["cycles"]),
             bool(values["logarithm"]),
             past,
@@ -152,10 +163,11 @@ class Layout:
 
 
 def rows_before(context: int, horizon: int, seasons: tuple[int, ...]) -> int:
-    """Rows before the origin that a forecast looks at, where they exist."""
-    same_place = [-(-horizon // season) * season + (_REPEATS - 1) * season for season in seasons]
-    compared = Layout(context, horizon, seasons).scale_rows + max(seasons, default=0)
-    return max([context + max(seasons, default=0), compared, *same_place])
+    """Rows before the origin that a forecast looks at, where they exist; `seasons` are the nominal ones."""
+    longest = [math.ceil(season * (1 + FARTHEST)) for season in seasons]
+    same_place = [-(-horizon // season) * season + (_REPEATS - 1) * season for season in longest]
+    compared = Layout(context, horizon, tuple(map(float, longest))).scale_rows + max(longest, default=0)
+    return max([context + max(longest, default=0), compared, *same_place])
 
 
 class Windows:
@@ -220,7 +232,7 @@ class Windows:
 
         put("values", *self._values(series, row[:, : layout.context], origin))
         batch["observed"] = batch.pop("values_observed")
-        lags = np.array(layout.seasons, np.int64)
+        lags = np.array(layout.lags, np.int64)
         put("lags", *self._values(series, row[:, :, None] - lags, origin[:, :, None]))
         put("seasonal", *self._values(series, self._same_place(ahead, rows), origin[:, :, None]))
         levels = self._levels(series, origin, scale)
@@ -244,14 +256,18 @@ class Windows:
     def _same_place(self, ahead: Ints, rows: Ints) -> Ints:
         """(batch, horizon, seasonal_count): the last rows before the origin a whole number of seasons before each."""
         h = ahead[0] - rows[0]
-        back = [season * (h // season + k) for season in self.layout.seasons for k in range(1, _REPEATS + 1)]
+        back = [
+            np.maximum(np.round(season * (h // season + k)).astype(np.int64), h + 1)
+            for season in self.layout.seasons
+            for k in range(1, _REPEATS + 1)
+        ]
         if not back:
             return np.zeros((*ahead.shape, 0), np.int64)
         result: Ints = ahead[:, :, None] - np.stack(back, -1)
         return result
 
     def _levels(self, series: Ints, origin: Ints, scale: Scale) -> tuple[FloatArray, Flags]:
-        seasons = self.layout.seasons
+        seasons = self.layout.lags
         short, long = (seasons[0], seasons[-1]) if seasons else (self.layout.horizon, self.layout.horizon)
         short = min(short, _LONGEST_SCALE)
         levels, observed = [], []

@@ -132,7 +132,7 @@ class AutoregressiveHead(Head):
         observed = torch.cat((batch["observed"], batch["target_observed"]), 1)
         lags, lags_observed = batch["lags"].clone(), batch["lags_observed"].clone()
         context = self.layout.context
-        for i, season in enumerate(self.layout.seasons):
+        for i, season in enumerate(self.layout.lags):
             if season < self.layout.horizon:
                 first = context + season
                 lags[:, first:, i] = values[:, context:-season]
@@ -166,7 +166,7 @@ class AutoregressiveHead(Head):
         drawn: list[Tensor] = []
         for step in range(horizon):
             lags, there = (many[n][:, context + step].clone() for n in ("lags", "lags_observed"))
-            for i, season in enumerate(self.layout.seasons):
+            for i, season in enumerate(self.layout.lags):
                 if step >= season:
                     lags[:, i], there[:, i] = drawn[step - season], 1.0
             covariates = many["covariates"][:, context + step, None]

@@ -29,8 +29,8 @@ class ForecastOptions(TrainOptions):
 
     hidden_size: int = option(64, "size of the cell's first state", common=True, ge=1)
     dropout: float = option(0.2, "share of the values dropped between layers", common=True, ge=0, lt=1)
-    epochs: int = option(16, "epochs, each of `batches_per_epoch` batches", common=True, ge=1)
-    batch_size: int = option(64, "windows a step", common=True, ge=1)
+    epochs: int = option(24, "epochs, each of `batches_per_epoch` batches", common=True, ge=1)
+    batch_size: int = option(128, "windows a step", common=True, ge=1)
     lr: float = option(3e-3, "learning rate", common=True, gt=0)
     optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = option("adamw", "optimiser", common=True)
     weight_decay: float = option(0.01, "L2 penalty (adamw: decoupled decay)", ge=0)
@@ -38,7 +38,7 @@ class ForecastOptions(TrainOptions):
         "cosine", "how the learning rate changes", common=True
     )
     warmup: int = option(30, "steps in which the learning rate rises from 0", ge=0)
-    patience: int = option(5, "stop after so many epochs without a better validation loss; 0: never", common=True, ge=0)
+    patience: int = option(8, "stop after so many epochs without a better validation loss; 0: never", common=True, ge=0)
     average: float = option(0.99, "decay of a running mean of the weights, for example 0.999; 0: none", ge=0, lt=1)
 
     target: tuple[str, ...] = option((), "column to forecast; several in a table of a column a series", common=True)
@@ -54,7 +54,7 @@ class ForecastOptions(TrainOptions):
     calendar: bool = option(True, "whether time of day, week and year are features")
     logarithm: bool | None = option(None, "whether the target is scaled with a logarithm; else where it is positive")
     members: int = option(3, "networks trained side by side, whose quantiles are averaged", ge=1, le=100)
-    batches_per_epoch: int = option(50, "batches of windows an epoch draws", ge=1)
+    batches_per_epoch: int = option(25, "batches of windows an epoch draws", ge=1)
     refit: bool = option(True, "train anew on training and validation rows for as long as was best")
     frequency: str | None = option(None, "step of the data, such as 15min, h, D, MS; else found")
     valid_share: float = option(0.1, "share of each series' time, at its end, for validation", ge=0, le=0.5)
