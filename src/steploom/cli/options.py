@@ -83,8 +83,9 @@ def _click_option(name: str, field: FieldInfo) -> click.Option:
     kind, text = _kind(field.annotation), field.description or ""
     shared: dict[str, Any] = {"default": None, "hidden": not extra.get("common", False)}
     if kind is bool:
-        declared = f"--no-{name.replace('_', '-')}" if field.default else flag(name)
-        return click.Option([declared, name], is_flag=True, flag_value=not field.default, help=text, **shared)
+        # Both forms, so that what a file of options says can be taken back here.
+        both = f"{flag(name)}/--no-{name.replace('_', '-')}"
+        return click.Option([both, name], help=text + _default_text(field), **shared)
     choices = [str(choice) for choice in get_args(kind)] if get_origin(kind) is Literal else []
     several = get_origin(kind) in (list, tuple) or kind in (list, tuple)
     if choices:
@@ -101,6 +102,8 @@ def _default_text(field: FieldInfo) -> str:
         return " (required)"
     if field.default is None or field.default in ("", (), []):
         return ""
+    if isinstance(field.default, bool):
+        return " [yes]" if field.default else " [no]"
     value = ",".join(map(str, field.default)) if isinstance(field.default, (list, tuple)) else field.default
     return f" [{value:g}]" if isinstance(value, float) else f" [{value}]"
 

@@ -76,7 +76,6 @@ def report_training(model: TrainedModel, as_json: bool) -> None:
     click.echo(f"{path} holds the model: {report['parameters']:,} parameters, {report['epochs']} epochs{why}.")
     click.echo(f"{path / 'curves.png'} shows how it was trained.")
     cell = f" --cell {model.task.options.cell}" if ":" in model.task.options.cell else ""
-    data = report["data"][0]
-    click.echo("\nNext:")
-    for command in (f"predict {path}", f"evaluate {path} {data}", f"plot {path}"):
-        click.echo(f"  steploom {command}{cell}")
+    click.echo("\nNext, with data that the training has not seen:")
+    for command in (f"predict {path}{cell}", f"evaluate {path} DATA{cell}", f"plot {path}{cell}"):
+        click.echo(f"  steploom {command}")
