@@ -323,6 +323,8 @@ STATE = (torch.zeros(1, 2, 4), torch.zeros(1, 2, 4))
         ({"x": torch.zeros(5, 2, 3).double()}, "x is torch.float64 but the weights are torch.float32"),
         ({"state": STATE[0]}, r"state must be a tuple .* \(h, c\), found Tensor"),
         ({"state": STATE[:1]}, "found a tuple of 1"),
+        ({"state": (STATE[0], None)}, r"state `c` must be a tensor, found NoneType"),
+        ({"state": (STATE[0], STATE[1].double())}, r"state `c` is torch.float64 on cpu, but x is torch.float32 on cpu"),
         ({"state": (STATE[0], torch.zeros(1, 2, 5))}, r"state `c` must be .* = \(1, 2, 4\), found \(1, 2, 5\)"),
         ({"lengths": torch.tensor([5])}, r"lengths must be integers \(batch,\) = \(2,\)"),
         ({"lengths": torch.tensor([5.0, 5.0])}, "lengths must be integers"),
@@ -335,3 +337,16 @@ STATE = (torch.zeros(1, 2, 4), torch.zeros(1, 2, 4))
 def test_wrong_call_names_the_argument(arguments, message):
     with pytest.raises(OptionError, match=message):
         Recurrent(LSTMCell(3, 4))(**{"x": torch.zeros(5, 2, 3), **arguments})
+
+
+def test_the_state_of_a_cell_without_weights_is_of_the_kind_of_x():
+    class Mean(Cell):
+        def __init__(self, input_size: int) -> None:
+            super().__init__()
+            self.states = {"m": input_size}
+
+        def forward(self, x, m):
+            return (0.9 * m + 0.1 * x,)
+
+    y, (m,) = Recurrent(Mean(3))(torch.ones(4, 2, 3, dtype=torch.float64))
+    assert y.dtype == m.dtype == torch.float64

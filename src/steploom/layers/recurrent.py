@@ -99,9 +99,12 @@ class Recurrent(nn.Module):
         """Number of features of an output step: that of the cell, twice where the layer is bidirectional."""
         return self.cell.hidden_size * self.stack.directions
 
-    def initial_state(self, batch: int) -> States:
-        """The states before the first step: for each state of the cell one (num_layers * directions, batch, size)."""
-        weight = next(self.parameters(), torch.empty(0))
+    def initial_state(self, batch: int, like: Tensor | None = None) -> States:
+        """The states before the first step: for each state of the cell one (num_layers * directions, batch, size).
+
+        They have the dtype and the device of the weights; those of `like` where the cell has none.
+        """
+        weight = next(self.parameters(), torch.empty(0) if like is None else like)
         parts = [cast(Cell, cell).initial_state(batch, dtype=weight.dtype, device=weight.device) for cell in self.cells]
         return tuple(torch.stack(states) for states in zip(*parts, strict=True))
 
@@ -141,9 +144,9 @@ class Recurrent(nn.Module):
             resets = resets.transpose(0, 1) if resets is not None and resets.dim() == 2 else resets
         time, batch, _ = x.shape
         if state is None:
-            state = self.initial_state(batch)
+            state = self.initial_state(batch, x)
         else:
-            self._check_state(state, batch)
+            self._check_state(state, x, batch)
         if lengths is not None:
             lengths = _checked_lengths(lengths, time, batch).to(x.device)
         if resets is not None:
@@ -162,7 +165,7 @@ class Recurrent(nn.Module):
         if x.dtype != weight.dtype and not torch.is_autocast_enabled(x.device.type):
             raise OptionError(f"x is {x.dtype} but the weights are {weight.dtype}. Convert one: x.to({weight.dtype}).")
 
-    def _check_state(self, state: object, batch: int) -> None:
+    def _check_state(self, state: object, x: Tensor, batch: int) -> None:
         names = ", ".join(self.cell.states)
         if not isinstance(state, tuple) or len(state) != len(self.cell.states):
             found = f"a tuple of {len(state)}" if isinstance(state, tuple) else type(state).__name__
@@ -170,6 +173,12 @@ class Recurrent(nn.Module):
                 f"state must be a tuple with one tensor for each state of the cell ({names}), found {found}."
             )
         for (name, size), part in zip(self.cell.states.items(), state, strict=True):
+            if not isinstance(part, Tensor):
+                raise OptionError(f"state `{name}` must be a tensor, found {type(part).__name__}.")
+            if (part.dtype, part.device) != (x.dtype, x.device) and not torch.is_autocast_enabled(x.device.type):
+                raise OptionError(
+                    f"state `{name}` is {part.dtype} on {part.device}, but x is {x.dtype} on {x.device}. Convert one."
+                )
             if part.shape != (expected := (len(self.cells), batch, size)):
                 raise OptionError(
                     f"state `{name}` must be (num_layers * directions, batch, size) = {expected}, "
