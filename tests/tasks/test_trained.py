@@ -112,6 +112,23 @@ def test_a_complete_training_can_only_go_on_for_longer(model, data, tmp_path):
     assert longer.predict().text == whole.predict().text
 
 
+def test_killed_before_the_longer_training_was_published(model, data, tmp_path, monkeypatch):
+    from toy import ToyTask
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ToyTask, "finish", stop)
+    with pytest.raises(KeyboardInterrupt, match="Go on with: steploom resume"):
+        resume(model, epochs=4)
+    monkeypatch.undo()
+    monkeypatch.setitem(TASKS, "toy", "toy:ToyTask")
+    assert json.loads((model / "model.json").read_text())["training"]["epochs"] == 2
+    longer = resume(model)
+    assert longer.report["epochs"] == 4
+    assert longer.predict().text == train("toy", data, tmp_path / "whole", epochs=4).predict().text
+
+
 def test_changed_or_missing_data_are_named(model, data):
     data.write_text("4\n")
     with pytest.raises(DataError, match=r"data\.txt: this file has changed since the training began"):

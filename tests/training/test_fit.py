@@ -132,6 +132,26 @@ def test_the_loss_of_a_step_weighs_each_term_alike(tmp_path):
         torch.testing.assert_close(ours.detach(), theirs.detach() - 0.5 * theirs.grad)
 
 
+@pytest.mark.parametrize("clip", [{"clip_norm": 0.01, "clip_value": 0}, {"clip_norm": 0, "clip_value": 1e-4}])
+def test_a_step_is_clipped(tmp_path, clip):
+    network, before = toy_network(), torch.cat([p.detach().flatten() for p in toy_network().parameters()])
+    run(tmp_path, network=network, train=ToyBatches(count=1), epochs=1, lr=1.0, optimizer="sgd", **clip)
+    change = torch.cat([p.detach().flatten() for p in network.parameters()]) - before
+    if clip["clip_norm"]:
+        assert float(change.norm()) == pytest.approx(0.01, rel=1e-3)
+    else:
+        assert float(change.abs().max()) == pytest.approx(1e-4, rel=1e-2)
+
+
+def test_the_rate_of_the_schedule_is_the_one_used(tmp_path):
+    """One step of gradient descent at half of the rate, by warm-up."""
+    full, half = toy_network(), toy_network()
+    run(tmp_path / "full", network=full, train=ToyBatches(count=1), epochs=1, lr=0.5, optimizer="sgd")
+    run(tmp_path / "half", network=half, train=ToyBatches(count=1), epochs=1, lr=1.0, optimizer="sgd", warmup=2)
+    for ours, theirs in zip(half.parameters(), full.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
 def test_carried_state_is_detached_and_reset_at_the_epoch(tmp_path):
     """Truncated BPTT by hand over two epochs of contiguous streams."""
     batches = ToyBatches(carries_state=True, count=3)

@@ -20,6 +20,7 @@ from steploom.tasks.trained import resume as steploom_resume
 from steploom.tasks.trained import train as steploom_train
 from steploom.training import state as state_module
 from steploom.training.fit import fit
+from steploom.training.lock import only_training_in
 from steploom.training.options import TrainOptions
 
 SCRIPT = Path(__file__).with_name("toy_run.py")
@@ -144,6 +145,13 @@ def test_a_damaged_checkpoint_is_an_error(tmp_path):
     (tmp_path / "last" / "checkpoint.pt").write_bytes(b"no checkpoint")
     with pytest.raises(ModelDirectoryError, match=r"checkpoint\.pt: damaged"):
         train(tmp_path, options, False, resume=True)
+
+
+def test_a_directory_in_training_is_left_alone(tmp_path):
+    (tmp_path / "last").mkdir()
+    with only_training_in(tmp_path / "last"), pytest.raises(ModelDirectoryError, match="another process is training"):
+        train(tmp_path, TrainOptions.checked({"epochs": 1}), False)
+    train(tmp_path, TrainOptions.checked({"epochs": 1}), False)
 
 
 def start(*words: str) -> subprocess.Popen:

@@ -278,7 +278,6 @@ def _train(
     longer: bool = False,
 ) -> TrainedModel:
     from steploom.training.fit import fit
-    from steploom.training.refit import steps_of_refit
 
     task, main = prepared.task, is_main_process()
     shown: dict[str, Any] = {"describe": task.describe, "progress": progress}
@@ -290,29 +289,43 @@ def _train(
     interrupted = result.stopped == "interrupted"
     if interrupted and not result.has_weights:
         raise KeyboardInterrupt(_how_to_go_on(path, result, task.options))
-    task.finish(network, prepared)
-    report: dict[str, Any] = {"task": task.name, "data": [str(file) for file in parts["train"]]}
+    try:
+        report = _finish(prepared, network, path, result)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(_how_to_go_on(path, result, task.options)) from None
+    if interrupted:
+        raise KeyboardInterrupt(_how_to_go_on(path, result, task.options))
+    manifest = _describe(task, network, result)
+    whole = {"task": task.name, "data": [str(file) for file in parts["train"]], **report}
+    whole |= {"model": str(path), "epochs": result.epochs, "steps": result.steps, "stopped": result.stopped}
+    whole |= {"parameters": manifest["parameters"], "engine": manifest["engine"]}
+    whole["seconds"] = round(time.monotonic() - began, 2)
+    return TrainedModel(task, network, path, manifest, whole)
+
+
+def _finish(prepared: Prepared[Any], network: Network, path: Path, result: FitResult) -> dict[str, Any]:
+    """Publishes the model and scores it; after an interruption only the first."""
+    from steploom.training.refit import steps_of_refit
+
+    task, report = prepared.task, {}
 
     def score(part: str, source: object | None) -> None:
         if source is not None:
             scores = task.evaluate(network, source, task.EvaluateOptions.checked({}))
             report[part] = {"metrics": scores.metrics, "baselines": scores.baselines}
 
+    interrupted = result.stopped == "interrupted"
+    task.finish(network, prepared)
     if not interrupted:
         # Before the validation part may be learnt from.
         score("validation", prepared.valid_source)
         steps = steps_of_refit(result, task.options, len(prepared.train))
         if steps and _has_time(result, task.options, steps):
             task.refit(network, prepared, steps)
-    manifest = _describe(task, network, result)
-    _publish(path, task, network, manifest)
-    if interrupted:
-        raise KeyboardInterrupt(_how_to_go_on(path, result, task.options))
-    score("test", prepared.test_source)
-    report |= {"model": str(path), "epochs": result.epochs, "steps": result.steps, "stopped": result.stopped}
-    report |= {"parameters": manifest["parameters"], "engine": manifest["engine"]}
-    report["seconds"] = round(time.monotonic() - began, 2)
-    return TrainedModel(task, network, path, manifest, report)
+    _publish(path, task, network, _describe(task, network, result))
+    if not interrupted:
+        score("test", prepared.test_source)
+    return report
 
 
 def _has_time(result: FitResult, options: TrainOptions, steps: int) -> bool:
@@ -405,6 +418,9 @@ def _refuse_complete(path: Path, options: TrainOptions, longer: bool) -> None:
     if kept is None or not (path / "model.json").exists():
         return
     state = kept[0]
+    if read(path).manifest.get("training", {}).get("steps") != state.step:
+        # The model is an earlier one: the process was killed before it could publish the last.
+        return
     state.plan_again(options, longer)
     why = {
         "epochs": f"{state.epoch} epochs are done. Train longer with --epochs {2 * state.epoch}",

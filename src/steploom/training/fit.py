@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +14,7 @@ from steploom.data.batches import Batches
 from steploom.errors import OptionError
 from steploom.models.network import Network
 from steploom.training.interruption import Interruption
+from steploom.training.lock import only_training_in
 from steploom.training.options import TrainOptions
 from steploom.training.processes import devices_and_nodes, is_main_process, restored_environment
 from steploom.training.progress import Progress
@@ -78,29 +79,29 @@ def fit(
 
     Raises:
         SteploomError: the loss is not finite any more, or the options do not fit this machine.
-        ModelDirectoryError: the checkpoint is damaged.
+        ModelDirectoryError: the checkpoint is damaged, or another process is training here.
     """
     folder = directory / "last"
     main = is_main_process()
-    if main:
-        folder.mkdir(exist_ok=True)
-    state, tensors = (read_checkpoint(folder) if resume else None) or (State(), {})
-    state.plan_again(options, longer)
-    record = Record(directory, enabled=main)
-    best = read_best(folder, state.best_file) if state.best_file else None
-    if tensors:
-        network.load_state_dict(tensors["network"])
-    record.metrics(state.rows)
-    if not state.stopped:
-        state, trained = _run(
-            network, train, valid, options, state, tensors, folder, record, describe, progress and main
-        )
-        best = trained or best
-    if best is not None:
-        network.load_state_dict(best)
-    shown = sorted({name[6:] for row in state.rows for name in row if name.startswith("valid_")} - {"loss"})
-    record.curves(state.rows, shown)
-    record.log(f"stopped: {state.stopped} after {state.step} steps, {state.seconds:.1f} seconds")
+    with ExitStack() as held:
+        if main:
+            folder.mkdir(exist_ok=True)
+            held.enter_context(only_training_in(folder))
+        state, tensors = (read_checkpoint(folder) if resume else None) or (State(), {})
+        state.plan_again(options, longer)
+        record = Record(directory, enabled=main)
+        best = read_best(folder, state.best_file) if state.best_file else None
+        if tensors:
+            network.load_state_dict(tensors["network"])
+        record.metrics(state.rows)
+        if not state.stopped:
+            show = progress and main
+            state, trained = _run(network, train, valid, options, state, tensors, folder, record, describe, show)
+            best = trained or best
+        if best is not None:
+            network.load_state_dict(best)
+        record.curves(state.rows)
+        record.log(f"stopped: {state.stopped} after {state.step} steps, {state.seconds:.1f} seconds")
     stopped: Any = state.stopped
     best_step = state.best_step if state.best_loss is not None else None
     return FitResult(state.epoch, state.step, state.best_loss, best_step, stopped, state.seconds, best is not None)

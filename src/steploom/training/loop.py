@@ -332,6 +332,8 @@ class Loop(pl.LightningModule):
         row |= {"lr": self.trainer.optimizers[0].param_groups[0]["lr"], "seconds": round(self._seconds(), 2)}
         state.rows.append(row)
         self.record.metrics(state.rows)
+        self.record.curves_now_and_then(state.rows)
+        self.bar.step(state.step, self._seconds(), train_loss)
         words = [
             f"{name} {value:.6g}" if isinstance(value, float) else f"{name} {value}" for name, value in row.items()
         ]

@@ -11,12 +11,15 @@ from steploom.training.atomic import write_atomically
 
 __all__ = ["Record"]
 
+_CURVES_EVERY_SECONDS = 60.0
+
 
 class Record:
     """Writes the records of a training into its directory; writes nothing where `enabled` is False."""
 
     def __init__(self, directory: Path, enabled: bool = True) -> None:
         self._directory, self._enabled = directory, enabled
+        self._drawn = time.monotonic()
 
     def log(self, line: str) -> None:
         """Adds a line with the time to train.log."""
@@ -30,10 +33,18 @@ class Record:
             lines = "".join(json.dumps(row) + "\n" for row in rows)
             write_atomically(self._directory / "metrics.jsonl", lines.encode())
 
-    def curves(self, rows: list[dict[str, Any]], metrics: list[str]) -> None:
-        """Draws the losses (and `metrics`, one panel each) over the epochs into curves.png."""
+    def curves_now_and_then(self, rows: list[dict[str, Any]]) -> None:
+        """Draws the curves while training runs, seldom enough to cost nothing."""
+        if time.monotonic() - self._drawn >= _CURVES_EVERY_SECONDS:
+            self.curves(rows)
+
+    def curves(self, rows: list[dict[str, Any]]) -> None:
+        """Draws the losses, and the first two metrics that were validated, over the epochs into curves.png."""
         if not (self._enabled and rows):
             return
+        self._drawn = time.monotonic()
+        shown = {name.removeprefix("valid_"): None for row in rows for name in row if name.startswith("valid_")}
+        metrics = [name for name in shown if name != "loss"]
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
