@@ -12,8 +12,8 @@ def test_scores_are_aligned_and_have_their_units(capsys: pytest.CaptureFixture[s
     assert title == "scores"
     assert [line.split() for line in lines] == [
         ["MAE", "59.5", "111.9", "kW", "lower"],
-        ["coverage", "of", "80", "%", "interval", "77.8", "50.0", "%", "near", "80"],
-        ["weighted", "quantile", "loss", "0.5016", "lower"],
+        ["80", "%", "coverage", "77.8", "50.0", "%", "near", "80"],
+        ["quantile", "loss", "0.5016", "lower"],
         ["windows", "61"],
         ["RMSE", "88", "1,234", "kW", "lower"],
     ]

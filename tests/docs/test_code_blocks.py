@@ -71,7 +71,9 @@ def run_blocks(page: str, found: list[Block], folder: Path) -> None:
                 capture_output=True,
                 text=True,
             )
-            assert done.returncode == 0, f"{page}, line {block.line}:\n{block.code}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+            assert done.returncode == 0, (
+                f"{page}, line {block.line}:\n{block.code}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+            )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

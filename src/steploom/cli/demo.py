@@ -58,7 +58,8 @@ def command(directory: Path) -> None:
     title = "Forecasts of 24 hours, one a day in November and December 2014"
     show(score_table(title, scores["metrics"], scores["baselines"], target_unit="ug/m3"))
     click.echo(f"\n{picture} shows the last days, and tomorrow with its intervals.")
-    click.echo(f"{forecast} holds tomorrow as numbers, {model_directory} the model.")
+    click.echo(f"{forecast} holds tomorrow as numbers.")
+    click.echo(f"{model_directory} holds the model.")
     click.echo("\nThe same by hand:")
     options = " ".join(f"{flag(name)} {value}" for name, value in OPTIONS.items())
     click.echo(f"  steploom train forecast {past} -o my-model --test {later} \\\n    {options}")

@@ -19,14 +19,14 @@ _LABELS = {
     "accuracy": ("accuracy", "%", "higher"),
     "bits_per_char": ("bits a character", "bits", "lower"),
     "bits_per_token": ("bits a token", "bits", "lower"),
-    "coverage_80": ("coverage of 80 % interval", "%", "near 80"),
+    "coverage_80": ("80 % coverage", "%", "near 80"),
     "mae": ("MAE", TARGET, "lower"),
     "mase": ("MASE", "", "lower"),
     "nats_per_char": ("nats a character", "nats", "lower"),
     "nats_per_token": ("nats a token", "nats", "lower"),
     "perplexity": ("perplexity", "", "lower"),
     "rmse": ("RMSE", TARGET, "lower"),
-    "wql": ("weighted quantile loss", "", "lower"),
+    "wql": ("quantile loss", "", "lower"),
 }
 
 
@@ -42,7 +42,7 @@ def score_table(
     title: str,
     model: Mapping[str, float],
     baselines: Mapping[str, Mapping[str, float]],
-    target_unit: str = "as the data",
+    target_unit: str = "data's",
 ) -> Table:
     """A line a metric: the model, each baseline, the unit, and which way is better.
 
@@ -55,7 +55,7 @@ def score_table(
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="bold")
     table.add_column("metric", no_wrap=True)
     for name in ("model", *(name.replace("_", " ") for name in baselines)):
-        table.add_column(name, justify="right", vertical="bottom")
+        table.add_column(name, justify="right", no_wrap=True)
     table.add_column("unit", no_wrap=True)
     table.add_column("better", no_wrap=True)
     for metric, value in model.items():

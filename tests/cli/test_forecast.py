@@ -1,0 +1,104 @@
+"""A forecaster through the command line: train, predict, evaluate, info, plot."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from steploom.cli.main import cli
+from tests.cli.conftest import Refused, Run
+from tests.docs.files import write_files
+
+OPTIONS = ["--horizon", "12", "--context", "48", "--epochs", "1", "--hidden-size", "8", "--batch-size", "16"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the model in `model`, what it was trained on, and what `train` printed in stdout.json."""
+    folder = tmp_path_factory.mktemp("forecast")
+    write_files(folder)
+    head, *rows = (folder / "power.csv").read_text().splitlines(keepends=True)
+    (folder / "past.csv").write_text(head + "".join(rows[:-240]))
+    (folder / "later.csv").write_text(head + "".join(rows[-240:]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        train = ["train", "forecast", "past.csv", "-o", "model", "--test", "later.csv", "--json", *OPTIONS]
+        result = CliRunner().invoke(cli, train)
+    assert result.exit_code == 0, result.stderr
+    (folder / "stdout.json").write_text(result.stdout)
+    return folder
+
+
+@pytest.fixture
+def model(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the trained model, in the current directory."""
+    shutil.copytree(trained, tmp_path / "work")
+    monkeypatch.chdir(tmp_path / "work")
+    return Path("model")
+
+
+def test_train_prints_one_json_object(trained: Path) -> None:
+    (line,) = (trained / "stdout.json").read_text().splitlines()
+    printed = json.loads(line)
+    assert (printed["task"], printed["model"], printed["data"]) == ("forecast", "model", ["past.csv"])
+    for part in ("validation", "test"):
+        assert set(printed[part]["metrics"]) >= {"mae", "rmse", "mase", "wql", "coverage_80"}
+        assert "seasonal_naive_24" in printed[part]["baselines"]
+
+
+def test_predict_goes_on_from_the_training_data_or_from_a_file(model: Path, run: Run) -> None:
+    head, first, *_ = run("predict", model).stdout.splitlines()
+    assert head == "unique_id,time,mean,q0.1,q0.2,q0.3,q0.4,q0.5,q0.6,q0.7,q0.8,q0.9"
+    assert first.startswith("load,2024-02-20 00:00:00,")
+    later = run("predict", model, "later.csv", "-o", "next.csv")
+    assert (later.exit_code, later.stdout) == (0, "")
+    rows = Path("next.csv").read_text().splitlines()
+    assert len(rows) == 13
+    assert rows[1].startswith("load,2024-03-01 00:00:00,")
+
+
+def test_evaluate_prints_one_json_object_and_writes_what_it_scored(model: Path, run: Run) -> None:
+    result = run("evaluate", model, "later.csv", "--origin-every", 24, "--json", "-o", "scored.csv")
+    assert result.exit_code == 0, result.stderr
+    (line,) = result.stdout.splitlines()
+    printed = json.loads(line)
+    assert printed["metrics"]["mae"] > 0
+    assert printed["baselines"]["seasonal_naive_24"]["mae"] > 0
+    head, *rows = Path("scored.csv").read_text().splitlines()
+    assert head == "unique_id,origin,time,mean,q0.1,q0.2,q0.3,q0.4,q0.5,q0.6,q0.7,q0.8,q0.9"
+    assert len(rows) == 10 * 12
+
+
+def test_evaluate_prints_a_table(model: Path, run: Run) -> None:
+    lines = run("evaluate", model, "later.csv").stdout.splitlines()
+    assert lines[0] == "model on later.csv"
+    assert any(line.startswith("MAE ") for line in lines)
+    assert all(len(line) <= 80 for line in lines)
+
+
+def test_info_and_plot(model: Path, run: Run) -> None:
+    printed = json.loads(run("info", model, "--json").stdout)
+    assert printed["task"] == "forecast"
+    assert printed["options"]["horizon"] == 12
+    assert run("plot", model, "later.csv", "-o", "later.png").exit_code == 0
+    assert Path("later.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", "the file is empty"),
+        ("time,load\n", "no row"),
+        ("time,laod\n2024-03-01,5\n", "'load'"),
+        ("time,load\n2024-03-01 00:00,x\n", "row 2, column 'load'"),
+        ("time,load\n2024-03-01 00:00,1\n2024-03-01 00:00,2\n", "stands twice"),
+    ],
+)
+@pytest.mark.parametrize("command", ["predict", "evaluate", "plot"])
+def test_bad_data_for_a_trained_model(model: Path, refused: Refused, command: str, content: str, words: str) -> None:
+    Path("bad.csv").write_text(content)
+    before = sorted(Path().rglob("*"))
+    assert words in refused(command, model, "bad.csv")
+    assert sorted(Path().rglob("*")) == before
