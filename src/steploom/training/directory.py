@@ -31,7 +31,7 @@ __all__ = [
 FORMAT = 1
 RUN = "run.json"
 _MANIFEST, _CONFIG, _WEIGHTS = "model.json", "config.yaml", "weights.safetensors"
-_RECORDS = ("metrics.jsonl", "curves.png", "train.log")
+_RECORDS = ("metrics.jsonl", "curves.png", "train.log", "plot.png")
 _LARGEST_TEXT = 256 * 2**20
 
 
@@ -218,7 +218,7 @@ def read(path: Path) -> StoredModel:
 
 def _verify(path: Path, name: str, facts: Any) -> None:
     file = path / name
-    if Path(name).name != name or name in ("", ".", "..") or "\\" in name or ":" in name:
+    if not _is_plain(name):
         raise ModelDirectoryError(
             f"{path / _MANIFEST}: it names a file outside the directory: {name!r}. Do not use this model"
         )
@@ -234,6 +234,10 @@ def _verify(path: Path, name: str, facts: Any) -> None:
         raise ModelDirectoryError(
             f"{file}: damaged, its content is not what was saved (sha256). Copy the directory again"
         )
+
+
+def _is_plain(name: str) -> bool:
+    return Path(name).name == name and name not in ("", ".", "..") and "\\" not in name and ":" not in name
 
 
 def file_digest(path: Path) -> str:
@@ -282,7 +286,7 @@ def _remove_model(path: Path) -> None:
     if (path / _MANIFEST).exists():
         listed = _read_json(path / _MANIFEST).get("files")
         (path / _MANIFEST).unlink()
-    names = [name for name in listed if Path(name).name == name] if isinstance(listed, dict) else []
+    names = [name for name in listed if _is_plain(name)] if isinstance(listed, dict) else []
     for name in (*names, _CONFIG, _WEIGHTS, *_RECORDS):
         (path / name).unlink(missing_ok=True)
         (path / f".{name}.part").unlink(missing_ok=True)
