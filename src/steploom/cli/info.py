@@ -22,14 +22,14 @@ def command(directory: Path, as_json: bool) -> None:
     """
     from steploom.cli.report import print_json
     from steploom.cli.tables import facts_table, show
-    from steploom.tasks.registry import task_class
+    from steploom.tasks.trained import stored_task
     from steploom.training.directory import read
 
     stored = read(directory)
-    kind = task_class(stored.task)
-    options = kind.TrainOptions.checked(stored.options, where=str(directory / "config.yaml"))
+    task = stored_task(stored)
+    options = task.options
     facts: dict[str, Any] = {name: value for name, value in stored.manifest.items() if name != "files"}
-    facts["data"] = kind(options, stored.artefacts).facts()
+    facts["data"] = task.facts()
     facts["files"] = {path.name: path.stat().st_size for path in sorted(directory.iterdir()) if path.is_file()}
     facts["can_resume"] = (directory / "last").is_dir()
     facts["options"] = options.model_dump(mode="json")
@@ -37,7 +37,7 @@ def command(directory: Path, as_json: bool) -> None:
         print_json({"model": str(directory), **facts})
         return
     changed = {name: value for name, value in facts.pop("options").items() if name in options.model_fields_set}
-    defaults = {name: field.default for name, field in kind.TrainOptions.model_fields.items()}
+    defaults = {name: field.default for name, field in type(options).model_fields.items()}
     facts["options"] = {name: value for name, value in changed.items() if value != defaults[name]}
     facts["files"] = {name: _bytes(size) for name, size in facts["files"].items()}
     show(facts_table(facts))

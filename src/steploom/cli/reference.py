@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from steploom.cli.help import TwoLengthCommand
+from steploom.cli.help import HELP_SETTINGS, TwoLengthCommand
 from steploom.cli.main import cli
 from steploom.cli.train import TrainCommands
 
@@ -26,7 +26,9 @@ def command_line_reference() -> str:
 
 
 def _pages() -> Iterator[tuple[str, str]]:
-    top = click.Context(cli, info_name="steploom", max_content_width=100, terminal_width=100)
+    top = click.Context(
+        cli, info_name="steploom", terminal_width=100, help_option_names=HELP_SETTINGS["help_option_names"]
+    )
     yield "steploom", cli.get_help(top)
     for name in cli.list_commands(top):
         command = cli.find(name)
