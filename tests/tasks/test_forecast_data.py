@@ -125,7 +125,7 @@ def test_counts(tmp_path: Path, value: float, shown: str) -> None:
 def test_too_short(tmp_path: Path) -> None:
     path = hourly(tmp_path, 100)
     with pytest.raises(
-        DataError, match=r"series 'y' has 100 rows .* a context of 90 and a horizon of 24 need at least 114"
+        DataError, match=r"train.csv: series 'y' has 100 rows .* a context of 90 and a horizon of 24 need at least 114"
     ):
         read_training_data(options(context=90), [path], None, None)
     assert read_training_data(options(), [path], None, None).context == 28

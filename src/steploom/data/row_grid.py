@@ -62,11 +62,10 @@ def frequency_of_rows(tables: TableGroup, times: Times, codes: Ints, order: Ints
     try:
         return find_frequency(times, codes)
     except FrequencyProblem as problem:
-        raise tables.error(
-            problem.what,
-            None if problem.row is None else int(order[problem.row]),
-            hint="Give the rows one step, or name it with --frequency: rows off its grid are then taken as missing",
-        ) from None
+        if problem.row is None:
+            raise tables.error(problem.what, None, hint="Give more rows") from None
+        hint = "Give the rows one step, or name it with --frequency: rows off its grid are then taken as missing"
+        raise tables.error(problem.what, int(order[problem.row]), hint=hint) from None
 
 
 def lay_out(

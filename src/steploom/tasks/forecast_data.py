@@ -71,10 +71,13 @@ def read_training_data(
         _say(read_series([valid], table.learnt, need_values=False))
     check_counts(whole, options.output)
     context = options.context or default_context(table.data, options.horizon)
-    if valid is None:
-        split = split_by_time(whole.data, context, options.horizon, options.valid_share)
-    else:
-        split = split_at(whole.data, whole.begins, context, options.horizon)
+    try:
+        if valid is None:
+            split = split_by_time(whole.data, context, options.horizon, options.valid_share)
+        else:
+            split = split_at(whole.data, whole.begins, context, options.horizon)
+    except DataError as error:
+        raise DataError(str(error), file=", ".join(str(file) for file in train)) from None
     tested = None
     if test is not None:
         tested = read_series([*train, *([valid] if valid else []), test], table.learnt)
