@@ -43,7 +43,7 @@ def test_every_origin_is_drawn_and_no_other() -> None:
     drawn = DrawnWindows(Windows(data, Layout.learn(data, rows, 30, 24)), rows, 64, 5, 0)
     assert drawn.count == 7
     seen = []
-    drawn._windows.at = lambda series, origins: (seen.append((series, origins)) or {}, None)  # type: ignore
+    drawn.windows.at = lambda series, origins: (seen.append((series, origins)) or {}, None)  # type: ignore
     for index in range(5):
         drawn.batch(0, index)
     assert {int(n) for s, _ in seen for n in s} == {0}
@@ -54,7 +54,7 @@ def test_ordered_windows_are_spread_evenly() -> None:
     ordered = OrderedWindows(windows(), [(250, 300), (400, 420)], 10, 1000)
     assert ordered.rows.tolist() == list(range(250, 277))
     assert ordered.series.tolist() == [0] * 27
-    assert len(ordered) == 3
+    assert len(ordered) == 3 and ordered.rows_covered == 50
     few = OrderedWindows(windows(), ROWS, 10, 5)
     assert len(few.rows) == 5
     assert (few.series[0], few.rows[0], few.series[-1], few.rows[-1]) == (0, 30, 1, 376)

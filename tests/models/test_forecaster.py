@@ -176,15 +176,17 @@ def test_calibration_makes_the_intervals_cover(output: str) -> None:
     network = forecaster(data, output=output).eval()
     source = Windows(data, network.layout)
     numbers, rows = np.zeros(100, np.int64), np.arange(600, 2600, 20)
-    network.calibrate([source.at(numbers[:50], rows[:50]), source.at(numbers[50:], rows[50:])])
+    network.calibrate([source.at(numbers[:50], rows[:50]), source.at(numbers[50:], rows[50:])], 77)
     later = np.arange(2610, 2970, 24)
     _, quantiles = network.predict(*source.at(numbers[: len(later)], later))
     actual = torch.from_numpy(data.series[0].target[later[:, None] + np.arange(HORIZON)])
     covered = ((actual >= quantiles[..., 0]) & (actual <= quantiles[..., 8])).double().mean()
     assert covered == pytest.approx(0.8, abs=0.06)
     factors = network.widening.clone()
-    network.calibrate([])
-    assert torch.equal(network.widening, torch.ones(2)) and not torch.equal(factors, network.widening)
+    network.calibrate([source.at(numbers, rows)], 0.0)
+    assert network.widening == 1, "nothing is learnt from no days"
+    network.calibrate([], 0)
+    assert network.widening == 1 and not torch.equal(factors, network.widening)
 
 
 class Leaky(Cell):

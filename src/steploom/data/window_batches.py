@@ -24,6 +24,10 @@ class DrawnWindows:
         batches: batches an epoch.
         seed: of the draw.
 
+    Attributes:
+        windows: the series.
+        count: how many windows there are.
+
     Raises:
         ValueError: not one window fits.
     """
@@ -31,7 +35,7 @@ class DrawnWindows:
     carries_state = False
 
     def __init__(self, windows: Windows, rows: Rows, batch_size: int, batches: int, seed: int) -> None:
-        self._windows, self._batch_size, self._batches, self._seed = windows, batch_size, batches, seed
+        self.windows, self._batch_size, self._batches, self._seed = windows, batch_size, batches, seed
         self._first, counts = _origins(rows, windows.layout.horizon)
         self._end = np.cumsum(counts)
         self.count = int(self._end[-1]) if len(counts) else 0
@@ -45,7 +49,7 @@ class DrawnWindows:
         """Batch `index` of `epoch`: a function of these and the seed alone; a rank gets rows rank::world."""
         random = np.random.default_rng((self._seed, epoch, index))
         drawn = random.integers(self.count, size=self._batch_size)[rank::world]
-        return self._windows.at(*_origin(drawn, self._first, self._end))[0]
+        return self.windows.at(*_origin(drawn, self._first, self._end))[0]
 
 
 class OrderedWindows:
@@ -58,7 +62,9 @@ class OrderedWindows:
         most: no more windows than this; they are spread evenly.
 
     Attributes:
+        windows: the series.
         series, rows: (windows,) the number of each window's series, and its first row forecast.
+        rows_covered: how many rows the windows forecast, each counted once.
     """
 
     carries_state = False
@@ -68,6 +74,8 @@ class OrderedWindows:
         first, counts = _origins(rows, windows.layout.horizon)
         end = np.cumsum(counts)
         count = int(end[-1]) if len(counts) else 0
+        horizon = windows.layout.horizon
+        self.rows_covered = int((counts + horizon - 1)[counts > 0].sum())
         chosen = np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.int64))
         self.series, self.rows = _origin(chosen, first, end)
 

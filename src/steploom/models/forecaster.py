@@ -22,7 +22,7 @@ HEADS: dict[str, type[Head]] = {"direct": DirectHead, "autoregressive": Autoregr
 
 _PATHS = 200
 _MEAN_LEVELS = 20
-_PSEUDO_ORIGINS = 10.0
+_PSEUDO_DAYS = 3.0
 
 
 class Forecaster(Network):
@@ -63,7 +63,7 @@ class Forecaster(Network):
         self.members = nn.ModuleList(
             [HEADS[head](make_cell, layout, self.output, num_layers, dropout, engine) for _ in range(members)]
         )
-        self.register_buffer("widening", torch.ones(2))
+        self.register_buffer("widening", torch.ones(()))
 
     @property
     def heads(self) -> list[Head]:
@@ -100,31 +100,28 @@ class Forecaster(Network):
         quantiles, grid = self._widened(self._quantiles(batch, scale))
         return scale.invert(grid).mean(-1), scale.invert(quantiles)
 
-    def calibrate(self, windows: Iterable[tuple[dict[str, Tensor], Scale]]) -> None:
-        """Sets how much the quantiles below and above the median are spread, so that the 80 % interval covers.
+    def calibrate(self, windows: Iterable[tuple[dict[str, Tensor], Scale]], days: float) -> None:
+        """Sets how far the quantiles are spread around the median, so that the 80 % interval covers.
 
-        The factors are quantiles of the relative distances of what was measured (split conformal prediction, Lei et
-        al. 2018, with the forecast's own spread as the scale: Romano et al. 2019). They are pulled towards 1 where the
-        windows are few, since hours of one day are not independent.
+        The factor is a quantile of how far what was measured lay outside, in the forecast's own spread (conformalised
+        quantile regression, Romano et al. 2019). It is pulled towards 1 where there is little to learn it from.
 
         Args:
             windows: that training did not see, with their targets.
+            days: how many horizons of rows the windows cover: windows that overlap tell little more than one.
         """
         self.widening.fill_(1.0)
-        below, above, count = [], [], 0
+        found = []
         for batch, scale in windows:
             quantiles = self._quantiles(batch, scale)[0]
-            there = batch["target_observed"] > 0
-            error = (batch["target"] - quantiles[..., 4])[there]
-            below.append(-error / (quantiles[..., 4] - quantiles[..., 0])[there].clamp(min=1e-6))
-            above.append(error / (quantiles[..., 8] - quantiles[..., 4])[there].clamp(min=1e-6))
-            count += int(there.sum())
-        if not count:
-            return
-        for i, ratios in enumerate((below, above)):
-            factor = torch.quantile(_at_most(torch.cat(ratios).float()), 0.9).clamp(0.3, 3.0)
-            origins = count / self.layout.horizon
-            self.widening[i] = factor ** (origins / (origins + _PSEUDO_ORIGINS))
+            error = batch["target"] - quantiles[..., 4]
+            below = -error / (quantiles[..., 4] - quantiles[..., 0]).clamp(min=1e-6)
+            above = error / (quantiles[..., 8] - quantiles[..., 4]).clamp(min=1e-6)
+            found.append(torch.maximum(below, above)[batch["target_observed"] > 0])
+        outside = torch.cat(found).float() if found else torch.empty(0)
+        if len(outside):
+            factor = torch.quantile(_at_most(outside), 0.8).clamp(0.3, 3.0)
+            self.widening.fill_(float(factor) ** (days / (days + _PSEUDO_DAYS)))
 
     @torch.no_grad()
     def _quantiles(self, batch: dict[str, Tensor], scale: Scale) -> tuple[Tensor, Tensor]:
@@ -146,9 +143,7 @@ class Forecaster(Network):
 
     def _widened(self, quantiles: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         median = quantiles[0][..., 4:5]
-        below, above = self.widening
-        spread = [q - median for q in quantiles]
-        first, second = (median + torch.where(s < 0, s * below, s * above) for s in spread)
+        first, second = (median + (q - median) * self.widening for q in quantiles)
         return first, second
 
 

@@ -27,8 +27,9 @@ words = logging.getLogger("steploom")
 class ForecastOptions(TrainOptions):
     """The options of `steploom train forecast`."""
 
+    cell: str = option("gru", "cell: a name from `steploom cells`, or package.module:Class", common=True)
     hidden_size: int = option(64, "size of the cell's first state", common=True, ge=1)
-    dropout: float = option(0.2, "share of the values dropped between layers", common=True, ge=0, lt=1)
+    dropout: float = option(0.2, "share of the values dropped after each recurrent layer", common=True, ge=0, lt=1)
     epochs: int = option(24, "epochs, each of `batches_per_epoch` batches", common=True, ge=1)
     batch_size: int = option(128, "windows a step", common=True, ge=1)
     lr: float = option(3e-3, "learning rate", common=True, gt=0)
@@ -113,9 +114,9 @@ class Forecast(Task):
         found = read_training_data(options, train, valid, test)
         layout = learn_layout(options, found)
         task = cls(options, {"series": found.past.to_json(), "windows": layout.to_json()})
-        if options.refit and valid is None and found.valid is not None:
-            task._all_windows = all_windows(options, found, layout)
         train_batches, valid_batches = window_batches(options, found, layout)
+        if options.refit and valid is None and found.valid is not None:
+            task._all_windows = all_windows(options, found, train_batches)
         return Prepared(task, train_batches, valid_batches, found.valid, found.test)
 
     @property

@@ -62,12 +62,11 @@ def window_batches(
     return drawn, OrderedWindows(windows, found.split.valid, _WINDOWS_AT_ONCE, _VALIDATION_WINDOWS)
 
 
-def all_windows(options: ForecastOptions, found: TrainingData, layout: Layout) -> Callable[[int], DrawnWindows]:
+def all_windows(options: ForecastOptions, found: TrainingData, train: DrawnWindows) -> Callable[[int], DrawnWindows]:
     """Batches of windows of the training and the validation rows, for any number of steps."""
     pairs = zip(found.split.train, found.split.valid, strict=True)
     rows = [(first, max(stop, end)) for (first, stop), (_, end) in pairs]
-    windows = Windows(found.data, layout)
-    return lambda steps: DrawnWindows(windows, rows, options.batch_size, steps, options.seed)
+    return lambda steps: DrawnWindows(train.windows, rows, options.batch_size, steps, options.seed)
 
 
 def train_anew(network: Forecaster, options: ForecastOptions, batches: DrawnWindows) -> None:
@@ -97,9 +96,9 @@ def build_network(options: ForecastOptions, layout: Layout) -> Forecaster:
 
 def calibrate(network: Forecaster, valid: Batches) -> None:
     """Widens or narrows the intervals so that they cover what they say on the validation windows."""
-
-    batches = (valid.batch(0, index) for index in range(len(valid)))
-    network.calibrate((batch, Scale.from_batch(batch, network.layout.logarithm)) for batch in batches)
+    batches = [valid.batch(0, index) for index in range(len(valid))]
+    days = valid.rows_covered / network.layout.horizon if isinstance(valid, OrderedWindows) else len(batches)
+    network.calibrate(((batch, Scale.from_batch(batch, network.layout.logarithm)) for batch in batches), days)
 
 
 def forecast_with(network: Any, layout: Layout) -> ForecastFunction:
