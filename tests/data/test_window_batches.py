@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from steploom.data.window_batches import DrawnWindows, OrderedWindows
-from steploom.data.windows import Layout, Windows
+from steploom.data.window_layout import Layout
+from steploom.data.windows import Windows
 from tests.data.forecast_series import hourly
 
 ROWS = [(30, 250), (30, 400)]

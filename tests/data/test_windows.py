@@ -10,7 +10,8 @@ import torch
 
 from steploom.data.calendar import calendar_features
 from steploom.data.series import Series, SeriesSet
-from steploom.data.windows import Layout, Windows, rows_before
+from steploom.data.window_layout import Layout, rows_before
+from steploom.data.windows import Windows
 from tests.data.forecast_series import changed, hourly
 
 CONTEXT, HORIZON = 30, 24

@@ -11,7 +11,8 @@ from steploom.cells.registry import make_cell
 from steploom.data.scaling import Scale
 from steploom.data.series import SeriesSet
 from steploom.data.window_batches import DrawnWindows
-from steploom.data.windows import Layout, Windows
+from steploom.data.window_layout import Layout
+from steploom.data.windows import Windows
 from steploom.errors import OptionError
 from steploom.models.forecaster import HEADS, Forecaster
 from steploom.models.outputs import OUTPUTS
@@ -199,6 +200,16 @@ class Leaky(Cell):
 
     def forward(self, x: torch.Tensor, level: torch.Tensor) -> tuple[torch.Tensor]:
         return (0.9 * level + 0.1 * torch.tanh(self.input(x)),)
+
+
+@BOTH
+def test_widened_counts_stay_counts(head: str) -> None:
+    data = series("negative_binomial")
+    network = forecaster(data, head, "negative_binomial").eval()
+    network.widening.fill_(3.0)
+    _, quantiles = network.predict(*windows(network, data))
+    assert (quantiles >= 0).all()
+    assert torch.equal(quantiles, quantiles.round())
 
 
 @BOTH

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from steploom.data.series import SeriesSet
-from steploom.data.windows import Layout, rows_before
+from steploom.data.window_layout import Layout, rows_before
 from steploom.models.seasonal_naive import seasonal_naive
 from steploom.tasks.forecast_backtest import Forecasts, Origins
 

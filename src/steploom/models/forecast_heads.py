@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from steploom.cells.cell import Cell
 from steploom.data.scaling import Scale
-from steploom.data.windows import Layout
+from steploom.data.window_layout import Layout
 from steploom.layers.recurrent import Recurrent
 from steploom.models.outputs import Output
 

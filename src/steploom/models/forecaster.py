@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from steploom.data.scaling import Scale
-from steploom.data.windows import Layout
+from steploom.data.window_layout import Layout
 from steploom.errors import OptionError, nearest
 from steploom.models.forecast_heads import AutoregressiveHead, DirectHead, Head, MakeCell
 from steploom.models.network import Carry, Loss, Network
@@ -98,7 +98,8 @@ class Forecaster(Network):
             mean (batch, horizon) and quantiles (batch, horizon, 9) at 0.1 to 0.9, rising; float64.
         """
         quantiles, grid = self._widened(self._quantiles(batch, scale))
-        return scale.invert(grid).mean(-1), scale.invert(quantiles)
+        possible = self.output.possible
+        return possible(scale.invert(grid)).mean(-1), possible(scale.invert(quantiles))
 
     def calibrate(self, windows: Iterable[tuple[dict[str, Tensor], Scale]], days: float) -> None:
         """Sets how far the quantiles are spread around the median, so that the 80 % interval covers.
@@ -132,6 +133,8 @@ class Forecaster(Network):
             generator = torch.Generator().manual_seed(0)
             share = -(-_PATHS // len(self.heads))
             uniform = torch.rand(share * len(self.heads), self.layout.horizon, generator=generator).to(levels)
+            # At level 0 a normal distribution would have the value minus infinity.
+            uniform = uniform.clamp(1e-6, 1 - 1e-6)
             paths = [
                 cast(AutoregressiveHead, head).sample(batch, part, scale)
                 for head, part in zip(self.heads, uniform.view(-1, share, uniform.shape[1]), strict=True)

@@ -59,6 +59,10 @@ class Output(ABC):
             scale: of the windows.
         """
 
+    def possible(self, values: Tensor) -> Tensor:
+        """The nearest values, in the data's unit, that can be: all of them, unless an output knows better."""
+        return values
+
 
 class QuantileOutput(Output):
     """The quantiles at `LEVELS`, trained by the pinball loss in units (Koenker & Bassett 1978).
@@ -149,6 +153,10 @@ class NegativeBinomialOutput(Output):
         count = first.gather(-1, cell) + (inside.clamp(0, 1) * (width.gather(-1, cell) - 1)).round()
         unit, location, spread = (_like(p, mean)[..., None] for p in (scale.unit, scale.location, scale.spread))
         return (count / unit - location) / spread
+
+    def possible(self, values: Tensor) -> Tensor:
+        """Whole numbers of at least 0: widened intervals and averaged members leave them."""
+        return values.clamp(min=0).round()
 
     def _mean_and_excess(self, raw: Tensor, scale: Scale) -> tuple[Tensor, Tensor]:
         return _positive(raw[..., 0]) * _like(scale.unit, raw[..., 0]), _positive(raw[..., 1])

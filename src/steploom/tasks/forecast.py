@@ -15,7 +15,7 @@ from steploom.training.options import Options, TrainOptions, option
 
 if TYPE_CHECKING:
     from steploom.data.window_batches import DrawnWindows
-    from steploom.data.windows import Layout
+    from steploom.data.window_layout import Layout
     from steploom.models.network import Network
     from steploom.tasks.forecast_past import Past
 
@@ -122,7 +122,7 @@ class Forecast(Task):
     @property
     def layout(self) -> Layout:
         """What a window of the series holds."""
-        from steploom.data.windows import Layout
+        from steploom.data.window_layout import Layout
 
         return Layout.from_json(self.artefacts["windows"])
 

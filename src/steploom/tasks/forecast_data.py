@@ -17,7 +17,7 @@ from steploom.data.origins import Split, default_context, split_at, split_by_tim
 from steploom.data.series import SeriesSet
 from steploom.data.tables import SeriesTable, read_series
 from steploom.data.timestamps import parse_times
-from steploom.data.windows import rows_before
+from steploom.data.window_layout import rows_before
 from steploom.errors import DataError, OptionError
 from steploom.tasks.forecast_past import Past, Source
 from steploom.tasks.forecast_yardstick import Yardstick

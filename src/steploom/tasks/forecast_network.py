@@ -12,7 +12,8 @@ from steploom.cells.registry import make_cell
 from steploom.data.scaling import Scale
 from steploom.data.series import SeriesSet
 from steploom.data.window_batches import DrawnWindows, OrderedWindows
-from steploom.data.windows import Layout, Windows
+from steploom.data.window_layout import Layout
+from steploom.data.windows import Windows
 from steploom.models.forecaster import Forecaster
 from steploom.tasks.forecast_backtest import ForecastFunction, Forecasts, Origins
 from steploom.training.refit import refit

@@ -19,7 +19,7 @@ from steploom.tasks.forecast_past import Past
 if TYPE_CHECKING:
     import pandas as pd
 
-    from steploom.data.windows import Layout
+    from steploom.data.window_layout import Layout
 
 __all__ = ["ToPlot", "forecasts_to_plot", "predict_next"]
 
