@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from steploom.errors import DataError, ModelDirectoryError, OptionError
 from steploom.tasks.registry import task_class
+from steploom.tasks.run import publish_model, run_training
 from steploom.tasks.task import Evaluation, Prediction, Prepared, Task
 from steploom.training.directory import (
     FORMAT,
@@ -17,20 +18,18 @@ from steploom.training.directory import (
     check_output,
     create,
     discard,
-    file_digest,
-    publish,
     read,
     read_run,
     rewrite_run,
 )
 from steploom.training.processes import is_main_process, others_end_silently
+from steploom.training.sources import fingerprint, unchanged
 
 if TYPE_CHECKING:
     from steploom.models.network import Network
-    from steploom.training.fit import FitResult
     from steploom.training.options import TrainOptions
 
-__all__ = ["TrainedModel", "load", "resume", "train"]
+__all__ = ["TrainedModel", "load", "resume", "stored_task", "train"]
 
 File = str | Path
 
@@ -87,12 +86,12 @@ class TrainedModel:
         """
         path = Path(path)
         if path.resolve() == self.path.resolve():
-            _publish(path, self.task, self.network, self.manifest)
+            publish_model(path, self.task, self.network, self.manifest)
             return path
         check_output(path, force)
         if path.exists():
             discard(path)
-        _publish(path, self.task, self.network, self.manifest)
+        publish_model(path, self.task, self.network, self.manifest)
         for record in ("metrics.jsonl", "curves.png", "train.log"):
             if (self.path / record).exists():
                 shutil.copyfile(self.path / record, path / record)
@@ -146,14 +145,15 @@ def train(
     network = _first_weights(prepared.task, checked.seed)
     if main:
         run = {"format": FORMAT, "steploom": _version(), "task": task, "options": checked.model_dump(mode="json")}
-        run["files"] = {part: [_fingerprint(file) for file in chosen] for part, chosen in parts.items()}
+        run["files"] = {part: [fingerprint(file) for file in chosen] for part, chosen in parts.items()}
         create(out, run, checked.model_dump(mode="json"))
     try:
-        return _train(prepared, network, out, parts, began, resuming=False, progress=progress)
+        ended = run_training(prepared, network, out, parts, began, resuming=False, progress=progress)
     except BaseException:
         if main and not (out / "last" / "checkpoint.pt").exists():
             discard(out)
         raise
+    return TrainedModel(prepared.task, network, out, *ended)
 
 
 @others_end_silently()
@@ -189,14 +189,15 @@ def resume(
     given = {name: value for name, value in new.items() if value is not None}
     options = kind.TrainOptions.checked({**run["options"], **given})
     _trust_cell(path, options.cell, cell)
-    parts = {part: [_unchanged(entry) for entry in entries] for part, entries in run["files"].items()}
+    parts = {part: [unchanged(entry) for entry in entries] for part, entries in run["files"].items()}
     longer = epochs is not None
     _refuse_complete(path, options, longer)
     prepared = _prepare(kind, options, parts)
     network = _first_weights(prepared.task, options.seed)
     if is_main_process() and given:
         rewrite_run(path, {**run, "options": options.model_dump(mode="json")}, options.model_dump(mode="json"))
-    return _train(prepared, network, path, parts, began, resuming=True, longer=longer, progress=progress)
+    ended = run_training(prepared, network, path, parts, began, resuming=True, longer=longer, progress=progress)
+    return TrainedModel(prepared.task, network, path, *ended)
 
 
 def load(path: File, cell: str | None = None) -> TrainedModel:
@@ -214,7 +215,8 @@ def load(path: File, cell: str | None = None) -> TrainedModel:
             model's.
     """
     stored = read(Path(path))
-    task = _stored_task(stored, cell)
+    task = stored_task(stored)
+    _trust_cell(stored.path, task.options.cell, cell)
     from steploom.training.weights import network_with_weights
 
     network = network_with_weights(task.build, stored.weights)
@@ -222,15 +224,18 @@ def load(path: File, cell: str | None = None) -> TrainedModel:
     return TrainedModel(task, network, stored.path, dict(stored.manifest), {})
 
 
-def _stored_task(stored: StoredModel, cell: str | None) -> Task:
+def stored_task(stored: StoredModel) -> Task:
+    """The task of a stored model, from its options and artefacts. Imports no cell of the user's own.
+
+    Raises:
+        ModelDirectoryError: they do not fit together.
+    """
     try:
         kind = task_class(stored.task)
         options = kind.TrainOptions.checked(stored.options, where=str(stored.path / "config.yaml"))
+        return kind(options, stored.artefacts)
     except OptionError as error:
         raise ModelDirectoryError(f"{stored.path}: {error}") from error
-    _trust_cell(stored.path, options.cell, cell)
-    try:
-        return kind(options, stored.artefacts)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelDirectoryError(
             f"{stored.path}: its JSON files do not fit the task {stored.task}: {error!r}"
@@ -267,148 +272,10 @@ def _first_weights(task: Task, seed: int) -> Network:
         return task.build()
 
 
-def _train(
-    prepared: Prepared[Any],
-    network: Network,
-    path: Path,
-    parts: dict[str, list[Path]],
-    began: float,
-    resuming: bool,
-    progress: bool,
-    longer: bool = False,
-) -> TrainedModel:
-    from steploom.training.fit import fit
-
-    task, main = prepared.task, is_main_process()
-    shown: dict[str, Any] = {"describe": task.describe, "progress": progress}
-    plan: dict[str, Any] = {"resume": resuming, "longer": longer}
-    result = fit(network, prepared.train, prepared.valid, task.options, path, **shown, **plan)
-    if not main:
-        raise SystemExit(0)
-    network.eval()
-    interrupted = result.stopped == "interrupted"
-    if interrupted and not result.has_weights:
-        raise KeyboardInterrupt(_how_to_go_on(path, result, task.options))
-    try:
-        report = _finish(prepared, network, path, result)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(_how_to_go_on(path, result, task.options)) from None
-    if interrupted:
-        raise KeyboardInterrupt(_how_to_go_on(path, result, task.options))
-    manifest = _describe(task, network, result)
-    whole = {"task": task.name, "data": [str(file) for file in parts["train"]], **report}
-    whole |= {"model": str(path), "epochs": result.epochs, "steps": result.steps, "stopped": result.stopped}
-    whole |= {"parameters": manifest["parameters"], "engine": manifest["engine"]}
-    whole["seconds"] = round(time.monotonic() - began, 2)
-    return TrainedModel(task, network, path, manifest, whole)
-
-
-def _finish(prepared: Prepared[Any], network: Network, path: Path, result: FitResult) -> dict[str, Any]:
-    """Publishes the model and scores it; after an interruption only the first."""
-    from steploom.training.refit import steps_of_refit
-
-    task, report = prepared.task, {}
-
-    def score(part: str, source: object | None) -> None:
-        if source is not None:
-            scores = task.evaluate(network, source, task.EvaluateOptions.checked({}))
-            report[part] = {"metrics": scores.metrics, "baselines": scores.baselines}
-
-    interrupted = result.stopped == "interrupted"
-    task.finish(network, prepared)
-    if not interrupted:
-        # Before the validation part may be learnt from.
-        score("validation", prepared.valid_source)
-        steps = steps_of_refit(result, task.options, len(prepared.train))
-        if steps and _has_time(result, task.options, steps):
-            task.refit(network, prepared, steps)
-    _publish(path, task, network, _describe(task, network, result))
-    if not interrupted:
-        score("test", prepared.test_source)
-    return report
-
-
-def _has_time(result: FitResult, options: TrainOptions, steps: int) -> bool:
-    """Whether so many steps can still be made within `max_minutes`."""
-    again = result.seconds * steps / max(1, result.steps)
-    return options.max_minutes is None or result.seconds + again <= 60 * options.max_minutes
-
-
-def _how_to_go_on(path: Path, result: FitResult, options: TrainOptions) -> str:
-    kept = f"{path} holds the best weights so far and" if result.has_weights else f"{path}"
-    cell = f" --cell {options.cell}" if ":" in options.cell else ""
-    return (
-        f"stopped after {result.epochs} of {options.epochs} epochs (step {result.steps}). "
-        f"{kept} keeps the state of the training. Go on with: steploom resume {path}{cell}"
-    )
-
-
-def _describe(task: Task, network: Network, result: FitResult) -> dict[str, Any]:
-    options = task.options
-    return {
-        "task": task.name,
-        "architecture": {
-            "network": type(network).__name__,
-            "cell": options.cell,
-            "hidden_size": options.hidden_size,
-            "num_layers": options.num_layers,
-        },
-        "parameters": sum(p.numel() for p in network.parameters()),
-        "engine": _engine(network) or options.engine,
-        "training": {
-            "epochs": result.epochs,
-            "steps": result.steps,
-            "stopped": result.stopped,
-            "best_valid_loss": result.best_valid_loss,
-            "seconds": round(result.seconds, 2),
-        },
-    }
-
-
-def _engine(network: Network) -> str:
-    """The engines that the recurrent layers of `network` choose, "" without such layers."""
-    from steploom.cells.cell import Cell
-    from steploom.layers.recurrent import Recurrent
-
-    engines = set()
-    for layer in network.modules():
-        if isinstance(layer, Recurrent):
-            engines |= {layer.stack.choose(cell)[0] for cell in layer.cells if isinstance(cell, Cell)}
-    return ", ".join(sorted(engines))
-
-
-def _publish(path: Path, task: Task, network: Network, manifest: dict[str, Any]) -> None:
-    publish(path, manifest, task.options.model_dump(mode="json"), task.artefacts, network.state_dict())
-
-
 def _version() -> str:
     from importlib.metadata import version
 
     return version("steploom")
-
-
-def _fingerprint(file: Path) -> dict[str, Any]:
-    return {
-        "path": str(file),
-        "absolute": str(file.resolve()),
-        "bytes": file.stat().st_size,
-        "sha256": file_digest(file),
-    }
-
-
-def _unchanged(entry: dict[str, Any]) -> Path:
-    found = next((p for p in (Path(entry["absolute"]), Path(entry["path"])) if p.is_file()), None)
-    if found is None:
-        raise DataError(
-            "this file, which the training reads, is gone", file=entry["path"], hint="Put it back, or train anew"
-        )
-    if found.stat().st_size != entry["bytes"] or file_digest(found) != entry["sha256"]:
-        raise DataError(
-            "this file has changed since the training began, so that it cannot go on exactly",
-            file=entry["path"],
-            hint="Put the old file back, or train anew",
-        )
-    return found
 
 
 def _refuse_complete(path: Path, options: TrainOptions, longer: bool) -> None:

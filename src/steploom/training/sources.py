@@ -1,0 +1,41 @@
+"""The files that a training reads: remembered, so that going on with other data is noticed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from steploom.errors import DataError
+from steploom.training.directory import file_digest
+
+__all__ = ["fingerprint", "unchanged"]
+
+
+def fingerprint(file: Path) -> dict[str, Any]:
+    """Where a file stands, its size and its sha256, for last/run.json."""
+    return {
+        "path": str(file),
+        "absolute": str(file.resolve()),
+        "bytes": file.stat().st_size,
+        "sha256": file_digest(file),
+    }
+
+
+def unchanged(entry: dict[str, Any]) -> Path:
+    """The file that `fingerprint` described.
+
+    Raises:
+        DataError: it is gone, or has changed.
+    """
+    found = next((p for p in (Path(entry["absolute"]), Path(entry["path"])) if p.is_file()), None)
+    if found is None:
+        raise DataError(
+            "this file, which the training reads, is gone", file=entry["path"], hint="Put it back, or train anew"
+        )
+    if found.stat().st_size != entry["bytes"] or file_digest(found) != entry["sha256"]:
+        raise DataError(
+            "this file has changed since the training began, so that it cannot go on exactly",
+            file=entry["path"],
+            hint="Put the old file back, or train anew",
+        )
+    return found
