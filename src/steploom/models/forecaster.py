@@ -22,7 +22,7 @@ HEADS: dict[str, type[Head]] = {"direct": DirectHead, "autoregressive": Autoregr
 
 _PATHS = 200
 _MEAN_LEVELS = 20
-_PSEUDO_DAYS = 3.0
+_PSEUDO_DAYS = 1.0
 
 
 class Forecaster(Network):
