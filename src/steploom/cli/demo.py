@@ -19,7 +19,9 @@ OPTIONS: dict[str, Any] = {
     "horizon": 24,
     "past_covariates": "DEWP,TEMP,PRES,Iws",
     "hidden_size": 32,
-    "epochs": 6,
+    "batch_size": 64,
+    "members": 1,
+    "epochs": 10,
 }
 
 
