@@ -1,5 +1,6 @@
 """Reading text files as users have them."""
 
+import csv
 import gzip
 
 import pytest
@@ -91,3 +92,11 @@ def test_ragged_rows_are_named(tmp_path):
 def test_a_header_alone_is_refused(tmp_path):
     with pytest.raises(DataError, match="there is a header and no row below it"):
         read_lines(write(tmp_path, "a.tsv", "author\ttext\n"), "text")
+
+
+def test_a_cell_may_be_long(tmp_path):
+    limit = csv.field_size_limit()
+    path = tmp_path / "long.csv"
+    path.write_text("text,n\n" + "a" * 200_000 + ",1\n", encoding="utf-8")
+    assert len(read_lines(path, "text")[0]) == 200_000
+    assert csv.field_size_limit() == limit

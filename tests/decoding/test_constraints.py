@@ -65,3 +65,8 @@ def test_what_is_allowed_is_normalised_and_the_logits_stay():
     assert torch.equal(logits, P.log())
     later = allowed_log_probs(logits, torch.zeros(2, 1, dtype=torch.long), 2, settings)
     assert (later[:, 0] > -torch.inf).all()
+
+
+def test_a_tiny_temperature_leaves_the_likeliest():
+    scores = torch.tensor([[0.0, 3.0, -torch.inf], [-800.0, -900.0, -800.5]])
+    assert narrow(scores, temperature=1e-320).tolist() == [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]

@@ -72,7 +72,7 @@ def read_lines(path: Path, column: str | None = None) -> list[str]:
 def _column(path: Path, text: str, column: str) -> list[str]:
     suffix = next((s for s in reversed(path.suffixes) if s != ".gz"), "")
     separator = _SUFFIXES.get(suffix, "\t")
-    rows = _csv_rows(text) if separator == "," else _tab_rows(text)
+    rows = _csv_rows(text, path) if separator == "," else _tab_rows(text)
     first = rows[0][1]
     if column.isdecimal():
         place = int(column) - 1
@@ -104,13 +104,20 @@ def _tab_rows(text: str) -> list[tuple[int, list[str]]]:
     return [(i + 1, line.split("\t")) for i, line in enumerate(text.split("\n")) if line.strip()]
 
 
-def _csv_rows(text: str) -> list[tuple[int, list[str]]]:
+def _csv_rows(text: str, path: Path) -> list[tuple[int, list[str]]]:
     reader, rows, line = csv.reader(io.StringIO(text, newline="")), [], 1
-    for row in reader:
-        if row:
-            # A line end inside a quoted cell would end the line of text.
-            rows.append((line, [cell.replace("\n", " ") for cell in row]))
-        line = reader.line_num + 1
+    # The module's limit of a cell, 131,072 characters, holds for the whole process: it is put back.
+    limit = csv.field_size_limit(max(len(text), 1))
+    try:
+        for row in reader:
+            if row:
+                # A line end inside a quoted cell would end the line of text.
+                rows.append((line, [cell.replace("\n", " ") for cell in row]))
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(f"this is no CSV ({error})", file=path, row=line) from None
+    finally:
+        csv.field_size_limit(limit)
     return rows
 
 

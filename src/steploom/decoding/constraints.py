@@ -58,7 +58,8 @@ def narrow(log_probs: Tensor, temperature: float = 1.0, top_k: int = 0, top_p: f
         top_k: tokens that stay; 0: all. Tokens that tie with the last one stay too.
         top_p: mass that stays, in (0, 1]; the token that crosses it stays.
     """
-    scaled = log_probs / temperature
+    # From the largest on: a tiny temperature must not turn all of a row into minus infinity.
+    scaled = (log_probs - log_probs.amax(-1, keepdim=True)) / max(temperature, 1e-6)
     if 0 < top_k < scaled.shape[-1]:
         least = scaled.topk(top_k, -1).values[:, -1:]
         scaled = scaled.masked_fill(scaled < least, -torch.inf)
