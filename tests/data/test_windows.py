@@ -180,11 +180,12 @@ def test_a_new_series_has_no_vector_and_is_scaled_by_its_window() -> None:
     assert scale.unit[0] == pytest.approx(np.nanmean(np.abs(data.series[1].target[:100])))
 
 
-def test_seasons_are_those_of_the_data() -> None:
+def test_measured_seasons_are_those_of_the_data() -> None:
     data = hourly((1200,), missing=0)
     drifting = 100 + 50 * np.sin(2 * np.pi * np.arange(1200) / 23.5)
     data.series[0].target[:] = drifting
-    layout = learnt(data)
+    assert learnt(data).lags == (24, 168)
+    layout = learnt(data, measured=True)
     assert layout.seasons == pytest.approx((23.5, 164.5), rel=0.003)
     assert "day" not in layout.cycles and "week" not in layout.cycles
     batch, scale = Windows(data, layout).at(np.array([0]), np.array([1100]))

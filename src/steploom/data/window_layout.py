@@ -30,7 +30,7 @@ class Layout:
     Attributes:
         context: rows of the encoder.
         horizon: rows forecast.
-        seasons: season lengths in rows as the training rows have them, the shortest first; need not be whole.
+        seasons: season lengths in rows, the shortest first; measured ones need not be whole.
         cycles: cycles of the calendar.
         logarithm: whether targets are scaled with the logarithm.
         past, known: (mean, standard deviation) of each covariate in the training rows.
@@ -63,6 +63,7 @@ class Layout:
         calendar: bool = True,
         logarithm: bool | None = None,
         vectors: bool = True,
+        measured: bool = False,
     ) -> Self:
         """The layout for training series.
 
@@ -73,6 +74,7 @@ class Layout:
             calendar: whether the calendar's cycles are features. Those of a clock that the data do not follow are not.
             logarithm: whether targets are scaled with the logarithm; None where all are positive.
             vectors: whether each series gets a vector of its own; a single series needs none.
+            measured: whether season lengths are measured in the training rows; else they follow from the frequency.
         """
         stops = [stop for _, stop in rows]
         targets = [s.target[:stop] for s, stop in zip(data, stops, strict=True)]
@@ -80,7 +82,9 @@ class Layout:
         first = min(s.start for s in data)
         last = max(data.times(s, stop - 1, 1)[0] for s, stop in zip(data, stops, strict=True))
         cycles = calendar_cycles(data.frequency, first, last) if calendar else ()
-        seasons = measured_seasons(targets, data.seasons)
+        seasons = tuple(map(float, data.seasons))
+        if measured:
+            seasons = measured_seasons(targets, data.seasons)
         if seasons != data.seasons:
             cycles = tuple(name for name in cycles if name == "year")
         return cls(

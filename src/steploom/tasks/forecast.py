@@ -53,6 +53,7 @@ class ForecastOptions(TrainOptions):
     known_covariates: tuple[str, ...] = option((), "columns known ahead, over the horizon", common=True)
     static: tuple[str, ...] = option((), "columns of categories, constant in each series")
     calendar: bool = option(True, "whether time of day, week and year are features")
+    measure_seasons: bool = option(False, "measure season lengths in the data, for clocks that drift")
     logarithm: bool | None = option(None, "whether the target is scaled with a logarithm; else where it is positive")
     members: int = option(3, "networks trained side by side, whose quantiles are averaged", ge=1, le=100)
     batches_per_epoch: int = option(25, "batches of windows an epoch draws", ge=1)

@@ -14,6 +14,7 @@ from steploom.data.series import SeriesSet
 from steploom.data.window_batches import DrawnWindows, OrderedWindows
 from steploom.data.window_layout import Layout
 from steploom.data.windows import Windows
+from steploom.errors import DataError
 from steploom.models.forecaster import Forecaster
 from steploom.tasks.forecast_backtest import ForecastFunction, Forecasts, Origins
 from steploom.training.refit import refit
@@ -48,6 +49,7 @@ def learn_layout(options: ForecastOptions, found: TrainingData) -> Layout:
         options.horizon,
         calendar=options.calendar,
         logarithm=logarithm,
+        measured=options.measure_seasons,
     )
 
 
@@ -113,6 +115,13 @@ def forecast_with(network: Any, layout: Layout) -> ForecastFunction:
             part = slice(first, first + _WINDOWS_AT_ONCE)
             found = network.predict(*windows.at(origins.series[part], origins.rows[part]))
             mean[part], quantiles[part] = (values.numpy() for values in found)
+        lost = ~np.isfinite(quantiles).all((1, 2)) | ~np.isfinite(mean).all(1)
+        if lost.any():
+            series = data.series[int(origins.series[int(lost.argmax())])].id
+            raise DataError(
+                f"the forecast of series '{series}' is not a finite number: the model has seen no values like its own",
+                hint="Give the values in a larger unit, train longer, or take another --output",
+            )
         return Forecasts(mean, quantiles)
 
     return forecast
