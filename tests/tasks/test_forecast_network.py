@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import steploom
+from steploom.errors import DataError
 from steploom.models.forecaster import Forecaster
 from steploom.tasks.forecast import Forecast, ForecastOptions
 
@@ -85,3 +86,11 @@ def test_what_the_network_is_follows_from_options_and_artefacts(tmp_path: Path) 
     shapes = [{name: tuple(v.shape) for name, v in n.state_dict().items()} for n in networks]
     assert shapes[0] == shapes[1]
     assert networks[0].layout == networks[1].layout  # type: ignore[attr-defined]
+
+
+def test_a_forecast_that_is_no_number_is_refused(tmp_path: Path) -> None:
+    model = steploom.train("forecast", table(tmp_path), tmp_path / "m", **QUICK)
+    with torch.no_grad():
+        next(model.network.parameters()).fill_(torch.nan)
+    with pytest.raises(DataError, match=r"the forecast of series 'y' is not a finite number"):
+        model.predict()

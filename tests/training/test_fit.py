@@ -179,3 +179,12 @@ def test_the_mean_of_the_weights_is_what_is_validated_and_kept(tmp_path):
     assert validation_loss(network, valid) == pytest.approx(result.best_valid_loss, rel=1e-6)
     assert not torch.equal(next(network.parameters()), next(last.parameters()))
     assert plain.steps == result.steps
+
+
+def test_the_mean_of_the_weights_is_kept_without_validation_too(tmp_path):
+    options = {"epochs": 2, "lr": 0.3, "optimizer": "sgd", "average": 0.9}
+    _, network = run(tmp_path / "mean", None, **options)
+    kept = torch.load(tmp_path / "mean" / "last" / "checkpoint.pt", weights_only=True)
+    for ours, mean in zip(network.parameters(), kept["average"], strict=True):
+        assert torch.equal(ours, mean)
+    assert not torch.equal(next(network.parameters()), next(iter(kept["network"].values())))

@@ -220,7 +220,9 @@ class Loop(pl.LightningModule):
         state = self.state
         state.stopped = self._stop
         if self.valid_batches is None and not self.leaving:
+            self._swap()
             self._keep_best()
+            self._swap()
             self._row(None)
         if state.index >= len(self.train_batches):
             state.epoch, state.index = state.epoch + 1, 0
