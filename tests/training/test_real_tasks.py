@@ -32,7 +32,7 @@ def command(task: str, folder: Path, out: str, *more: str) -> list[str]:
 
 
 def run(words: list[str], start: list[str] = STEPLOOM) -> None:
-    done = subprocess.run([*start, *words], capture_output=True, text=True, env=environment(), timeout=500)
+    done = subprocess.run([*start, *words], capture_output=True, text=True, env=environment(), timeout=2000)
     assert done.returncode == 0, done.stderr
 
 
