@@ -8,7 +8,6 @@ import torch
 
 from steploom.cells.cell import Cell
 from steploom.cells.registry import make_cell
-from steploom.data.scaling import Scale
 from steploom.data.series import SeriesSet
 from steploom.data.window_batches import DrawnWindows
 from steploom.data.window_layout import Layout
@@ -16,6 +15,7 @@ from steploom.data.windows import Windows
 from steploom.errors import OptionError
 from steploom.models.forecaster import HEADS, Forecaster
 from steploom.models.outputs import OUTPUTS
+from steploom.models.scaling import Scale
 from tests.data.forecast_series import changed, hourly
 
 CONTEXT, HORIZON = 30, 26  # longer than a day: the autoregressive head must feed its own values back as lags

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from steploom.data.scaling import Scale
 from steploom.errors import OptionError
 from steploom.models.outputs import LEVELS, OUTPUTS, QuantileOutput, make_output
+from steploom.models.scaling import Scale
 
 stats = pytest.importorskip("scipy.stats", reason="SciPy is the reference for the distributions")
 

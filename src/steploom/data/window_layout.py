@@ -10,9 +10,9 @@ import numpy as np
 
 from steploom.data.calendar import calendar_cycles, feature_count
 from steploom.data.origins import Rows
-from steploom.data.scaling import Moments, suits_logarithm
 from steploom.data.seasonality import FARTHEST, measured_seasons
 from steploom.data.series import FloatArray, SeriesSet
+from steploom.models.scaling import Moments, suits_logarithm
 
 __all__ = ["LONGEST_SCALE", "REPEATS", "Layout", "rows_before"]
 

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from steploom.data.calendar import calendar_features
 from steploom.data.frequency import fixed_step
-from steploom.data.scaling import Moments, Scale
 from steploom.data.series import FloatArray, SeriesSet
 from steploom.data.window_layout import LONGEST_SCALE, REPEATS, Layout
+from steploom.models.scaling import Moments, Scale
 
 __all__ = ["Windows"]
 

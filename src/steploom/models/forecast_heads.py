@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from steploom.cells.cell import Cell
-from steploom.data.scaling import Scale
-from steploom.data.window_layout import Layout
 from steploom.layers.recurrent import Recurrent
 from steploom.models.outputs import Output
+from steploom.models.scaling import Scale
+from steploom.models.window import WindowLayout
 
 __all__ = ["AutoregressiveHead", "DirectHead", "Head", "MakeCell"]
 
@@ -38,7 +38,7 @@ class Head(nn.Module):
     """
 
     def __init__(
-        self, make_cell: MakeCell, layout: Layout, output: Output, num_layers: int, dropout: float, engine: str
+        self, make_cell: MakeCell, layout: WindowLayout, output: Output, num_layers: int, dropout: float, engine: str
     ) -> None:
         super().__init__()
         self.layout, self.output = layout, output

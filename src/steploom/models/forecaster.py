@@ -8,12 +8,12 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from steploom.data.scaling import Scale
-from steploom.data.window_layout import Layout
 from steploom.errors import OptionError, nearest
 from steploom.models.forecast_heads import AutoregressiveHead, DirectHead, Head, MakeCell
 from steploom.models.network import Carry, Loss, Network
 from steploom.models.outputs import LEVELS, make_output
+from steploom.models.scaling import Scale
+from steploom.models.window import WindowLayout
 
 __all__ = ["HEADS", "Forecaster"]
 
@@ -45,7 +45,7 @@ class Forecaster(Network):
     def __init__(
         self,
         make_cell: MakeCell,
-        layout: Layout,
+        layout: WindowLayout,
         *,
         head: str = "direct",
         output: str = "quantile",

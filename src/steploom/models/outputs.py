@@ -1,7 +1,7 @@
 """What a forecaster says about one value: quantiles, or the parameters of a distribution.
 
 An output reads `size` numbers a value from the network. `at` gives quantiles at any levels, so that drawing a sample
-is asking for the quantile at a uniform random level. Values are scaled ones (see `steploom.data.scaling`).
+is asking for the quantile at a uniform random level. Values are scaled ones (see `steploom.models.scaling`).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from steploom.data.scaling import Scale
 from steploom.errors import OptionError, nearest
+from steploom.models.scaling import Scale
 
 __all__ = [
     "LEVELS",

@@ -9,13 +9,14 @@ import numpy as np
 import torch
 
 from steploom.cells.registry import make_cell
-from steploom.data.scaling import Scale
 from steploom.data.series import SeriesSet
 from steploom.data.window_batches import DrawnWindows, OrderedWindows
 from steploom.data.window_layout import Layout
 from steploom.data.windows import Windows
 from steploom.errors import DataError
 from steploom.models.forecaster import Forecaster
+from steploom.models.scaling import Scale
+from steploom.models.window import WindowLayout
 from steploom.tasks.forecast_backtest import ForecastFunction, Forecasts, Origins
 from steploom.training.refit import refit
 
@@ -83,7 +84,7 @@ def train_anew(network: Forecaster, options: ForecastOptions, batches: DrawnWind
     refit(network, batches, options)
 
 
-def build_network(options: ForecastOptions, layout: Layout) -> Forecaster:
+def build_network(options: ForecastOptions, layout: WindowLayout) -> Forecaster:
     """A network with fresh weights."""
     return Forecaster(
         lambda size: make_cell(options.cell, size, options.hidden_size),

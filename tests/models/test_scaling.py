@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from steploom.data.scaling import Moments, Scale, suits_logarithm
+from steploom.models.scaling import Moments, Scale, suits_logarithm
 
 BOTH = pytest.mark.parametrize("logarithm", [False, True])
 

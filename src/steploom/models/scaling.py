@@ -18,10 +18,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from steploom.data.series import FloatArray
-
 __all__ = ["OFFSET", "Moments", "Scale", "suits_logarithm"]
 
+FloatArray = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
 OFFSET = 0.01
