@@ -40,7 +40,7 @@ def _pages() -> Iterator[tuple[str, str]]:
 
 
 def _page(command: click.Command, name: str, parent: click.Context) -> str:
-    context = click.Context(command, info_name=name, parent=parent, terminal_width=100)
+    context = command.make_context(name, [], parent=parent, terminal_width=100, resilient_parsing=True)
     if isinstance(command, TwoLengthCommand):
         command.show_everything()
     return command.get_help(context)
