@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+# The tests are small: a second thread gains nothing, and on a busy machine the two wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
