@@ -17,10 +17,10 @@ def step():
     a = torch.ones(2_000_000)
     return (a * 2 + a).sum()
 
-for _ in range(10):
+for _ in range(20):
     step()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(20):
+for _ in range(100):
     step()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
@@ -35,4 +35,4 @@ def faults(mode: str) -> int:
 
 
 def test_a_step_takes_the_memory_of_the_step_before() -> None:
-    assert faults("keep") < 0.1 * max(faults("leave"), 1000)
+    assert faults("keep") < 0.5 * faults("leave")
