@@ -14,13 +14,13 @@ if sys.argv[1] == "keep" and not keep_freed_memory():
     raise SystemExit(3)
 
 def step():
-    a = torch.ones(2_000_000)
+    a = torch.ones(12_000_000)
     return (a * 2 + a).sum()
 
 for _ in range(20):
     step()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(100):
+for _ in range(30):
     step()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
