@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from steploom.errors import OptionError
 from steploom.models.outputs import LEVELS, OUTPUTS, QuantileOutput, make_output
 from steploom.models.scaling import Scale
-
-stats = pytest.importorskip("scipy.stats", reason="SciPy is the reference for the distributions")
 
 
 def scales(batch: int, unit: float = 20.0, logarithm: bool = False) -> Scale:
