@@ -1,5 +1,6 @@
 """Files become tables, or one clear message."""
 
+import csv
 import gzip
 from pathlib import Path
 
@@ -55,6 +56,17 @@ def test_lines_are_counted_in_the_file(tmp_path: Path) -> None:
     assert caught.value.row == 5
 
 
+def test_rows_behind_a_long_cell_are_found(tmp_path: Path) -> None:
+    limit = csv.field_size_limit()
+    table = read_table(written(tmp_path, "note,y\n" + "a" * 200_000 + ",1\nb,x\n"))
+    with pytest.raises(DataError, match=r"row 3, column 'y': expected a number, found 'x'"):
+        table.numbers("y")
+    with pytest.raises(DataError, match=r"row 3: expected 2 cells as in the header, found 3"):
+        read_table(written(tmp_path, "note,y\n" + "a" * 200_000 + ",1\nb,2,3\n"))
+    assert read_table(written(tmp_path, "n" * 200_000 + ",y\nb,2\n")).names[1] == "y"
+    assert csv.field_size_limit() == limit
+
+
 @pytest.mark.parametrize("text", ["", "NA", "NaN", "nan", "null", "NULL", "N/A", "None", "#N/A", " NA "])
 def test_missing_values(tmp_path: Path, text: str) -> None:
     assert np.isnan(read_table(written(tmp_path, f"t,y\n1,{text}\n2,3\n")).numbers("y")).tolist() == [True, False]
@@ -75,7 +87,7 @@ def test_a_text_that_means_missing_elsewhere_stays_text(tmp_path: Path) -> None:
         (b"ds,y,y\n1,2,3\n", "row 1: the column name 'y' stands twice in the header. Rename one"),
         (b"ds,y\n1,caf\xe9\n", "row 2: byte 0xe9 is not UTF-8 (Latin-1, perhaps). Save the file as UTF-8"),
         ("ds,y\n1,2\n".encode("utf-16"), "the text is UTF-16; expected UTF-8"),
-        (b"ds,y\0\n1,2\n", "this is no text file"),
+        (b"ds,y\0\n1,2\n", "row 1: this is no text (it holds a zero byte)"),
         (b"PK\x03\x04...", "this is a zip archive or an Excel workbook"),
         (b"\x1f\x8b\x08broken", "the gzip file is damaged or cut off"),
         (gzip.compress(b"ds,y\n" + b"1,2\n" * 1000)[:-20], "the gzip file is damaged or cut off"),

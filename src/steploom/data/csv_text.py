@@ -1,80 +1,67 @@
-"""The text of a CSV file: its encoding, its separator and the lines its rows stand on."""
+"""The text of a CSV file: its separator, its header and the lines its rows stand on."""
 
 from __future__ import annotations
 
 import csv
 import io
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from steploom.errors import DataError
 
-__all__ = ["FORMATS", "as_utf8", "find_separator", "header", "numbered_rows"]
+__all__ = ["find_separator", "header", "numbered_rows"]
 
 _SEPARATORS = (",", ";", "\t", "|")
-_KINDS = {
-    b"PK\x03\x04": "a zip archive or an Excel workbook",
-    b"\x89PNG": "a picture",
-    b"%PDF": "a PDF",
-    b"\x80\x04": "a pickle",
-}
-FORMATS = "Expected CSV (UTF-8, also gzipped) or Parquet"
 
 
-def as_utf8(path: Path, raw: bytes) -> bytes:
-    """The text without a byte order mark.
-
-    Raises:
-        DataError: the bytes are no text in UTF-8; the message names the row.
-    """
-    for magic, kind in _KINDS.items():
-        if raw.startswith(magic):
-            raise DataError(f"this is {kind}", file=path, hint=FORMATS)
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise DataError("the text is UTF-16; expected UTF-8", file=path, hint="Save it again as 'CSV UTF-8'")
-    if b"\0" in raw:
-        raise DataError("this is no text file (it holds zero bytes)", file=path, hint=FORMATS)
-    raw = raw.removeprefix(b"\xef\xbb\xbf")
-    try:
-        raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"byte 0x{raw[error.start]:02x} is not UTF-8 (Latin-1, perhaps)",
-            file=path,
-            row=raw.count(b"\n", 0, error.start) + 1,
-            hint="Save the file as UTF-8, for example with: iconv -f latin1 -t utf-8",
-        ) from None
-    return raw
-
-
-def find_separator(text: bytes) -> str:
+def find_separator(path: Path, text: bytes) -> str:
     """The separator that splits every one of the first lines into the same number of cells; comma where none does."""
     rows = text[:65_536].split(b"\n")
     sample = b"\n".join(rows[:100] if len(rows) > 100 or len(text) <= 65_536 else rows[:-1])
     counts = {}
     for separator in _SEPARATORS:
-        sizes = [len(row) for _, row in numbered_rows(sample, separator)]
+        sizes = [len(row) for _, row in numbered_rows(path, sample, separator)]
         if sizes and sizes[0] > 1:
             counts[separator] = (len(set(sizes)) == 1, sizes[0])
     return max(counts, key=lambda s: counts[s]) if counts else ","
 
 
-def header(text: bytes, separator: str) -> list[str]:
-    """The names in the first row; an empty one becomes "column" and its number. Empty where csv cannot read it."""
-    _, names = next(numbered_rows(text, separator), (1, []))
+def header(path: Path, text: bytes, separator: str) -> list[str]:
+    """The names in the first row; an empty one becomes "column" and its number."""
+    _, names = next(numbered_rows(path, text, separator), (1, []))
     return [name.strip() or f"column {i + 1}" for i, name in enumerate(names)]
 
 
-def numbered_rows(text: bytes, separator: str) -> Iterator[tuple[int, list[str]]]:
-    """The line number, counted from 1, and the cells of each row that is not blank."""
-    # An undecodable tail can only come from a sample cut inside a character.
-    stream = io.StringIO(text.decode("utf-8", "ignore"), newline="")
-    reader = csv.reader(stream, delimiter=separator)
-    line = 1
+def numbered_rows(path: Path, text: bytes | str, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """The line number, counted from 1, and the cells of each row that is not blank.
+
+    Raises:
+        DataError: a row cannot be read as CSV.
+    """
+    if isinstance(text, bytes):
+        # An undecodable tail can only come from a sample cut inside a character.
+        text = text.decode("utf-8", "ignore")
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    while True:
+        line = reader.line_num + 1
+        try:
+            with _cells_up_to(len(text)):
+                row = next(reader, None)
+        except csv.Error as error:
+            raise DataError(f"this is no CSV ({error})", file=path, row=line) from None
+        if row is None:
+            return
+        if row:
+            yield line, row
+
+
+@contextmanager
+def _cells_up_to(characters: int) -> Iterator[None]:
+    """Lifts csv's limit of a cell, 131,072 characters, which holds for the whole process, while one row is read."""
+    limit = csv.field_size_limit()
+    csv.field_size_limit(max(characters, limit))
     try:
-        for row in reader:
-            if row:
-                yield line, row
-            line = reader.line_num + 1
-    except csv.Error:
-        return
+        yield
+    finally:
+        csv.field_size_limit(limit)

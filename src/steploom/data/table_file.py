@@ -5,10 +5,8 @@ Cells of a CSV file stay text until a column's meaning is known, so that a serie
 
 from __future__ import annotations
 
-import gzip
 import io
 import re
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,11 +17,13 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
-from steploom.data.csv_text import FORMATS, as_utf8, find_separator, header, numbered_rows
+from steploom.data.csv_text import find_separator, header, numbered_rows
+from steploom.data.file_bytes import read_bytes, utf8_of
 from steploom.errors import DataError, nearest
 
 __all__ = ["MISSING", "Table", "read_table", "shown"]
 
+FORMATS = "Expected CSV (UTF-8, also gzipped) or Parquet"
 _MISSING_WORDS = "NA N/A n/a na NaN nan NAN -nan null NULL Null None none #N/A <NA>"
 MISSING = ("", *_MISSING_WORDS.split())
 """Texts that mean "not measured" in a column of numbers."""
@@ -57,7 +57,7 @@ class Table:
         """The line number in the file, counted from 1, of data row `index`, counted from 0 (Parquet: the row)."""
         if self.text is None:
             return index + 1
-        rows = numbered_rows(self.text, self.separator)
+        rows = numbered_rows(self.path, self.text, self.separator)
         next(rows)
         return next(line for i, (line, _) in enumerate(rows) if i == index)
 
@@ -139,7 +139,7 @@ def read_table(path: Path) -> Table:
     Raises:
         DataError: it is missing, a folder, empty, without rows, not UTF-8, ragged, or no table at all.
     """
-    raw = _read_bytes(path)
+    raw = read_bytes(path, FORMATS)
     table = _parquet(path) if raw[:4] == b"PAR1" else _csv(path, raw)
     names = table.names
     twice = sorted({n for n in names if names.count(n) > 1})
@@ -150,26 +150,6 @@ def read_table(path: Path) -> Table:
     return table
 
 
-def _read_bytes(path: Path) -> bytes:
-    if path.is_dir():
-        raise DataError("this is a folder; expected a file", file=path, hint=f"Name a file in it. {FORMATS}")
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        near = nearest(path.name, [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else [])
-        raise DataError("there is no such file", file=path, hint=near.strip() or None) from None
-    except OSError as error:
-        raise DataError(f"the file cannot be read ({error.strerror})", file=path) from None
-    if raw[:2] == b"\x1f\x8b":
-        try:
-            raw = gzip.decompress(raw)
-        except (OSError, EOFError, zlib.error):
-            raise DataError("the gzip file is damaged or cut off", file=path) from None
-    if not raw.strip():
-        raise DataError("the file is empty", file=path, hint=FORMATS)
-    return raw
-
-
 def _parquet(path: Path) -> Table:
     try:
         return Table(path, pa.parquet.read_table(path))
@@ -178,11 +158,11 @@ def _parquet(path: Path) -> Table:
 
 
 def _csv(path: Path, raw: bytes) -> Table:
-    text = as_utf8(path, raw)
+    text = utf8_of(path, raw, FORMATS)
     if b"\n " in text or text.startswith(b" "):
         text = re.sub(rb"(?m)^ +(?=\r?$)", b"", text)
-    separator = find_separator(text)
-    names = header(text, separator)
+    separator = find_separator(path, text)
+    names = header(path, text, separator)
     if not names:
         raise DataError("the header cannot be read", file=path, row=1, hint=FORMATS)
     parse = pa.csv.ParseOptions(delimiter=separator, newlines_in_values=b'"' in text)
@@ -195,7 +175,7 @@ def _csv(path: Path, raw: bytes) -> Table:
             io.BytesIO(text.lstrip(b"\r\n")), read_options=read, parse_options=parse, convert_options=convert
         )
     except pa.ArrowInvalid as error:
-        for line, row in numbered_rows(text, separator):
+        for line, row in numbered_rows(path, text, separator):
             if len(row) != len(names):
                 raise DataError(
                     f"expected {len(names)} cells as in the header, found {len(row)}", file=path, row=line

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from steploom.data.csv_text import numbered_rows
+from steploom.data.file_bytes import read_bytes, utf8_of
 from steploom.errors import DataError, OptionError, nearest
 
 __all__ = ["read_lines", "read_text"]
@@ -25,26 +23,8 @@ def read_text(path: Path) -> str:
     Raises:
         DataError: the file is missing, a folder, empty, or not UTF-8; the message names the row.
     """
-    raw = _read_bytes(path)
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise DataError("the text is UTF-16; expected UTF-8", file=path, hint="Save it again as UTF-8")
-    raw = raw.removeprefix(b"\xef\xbb\xbf")
-    if b"\0" in raw:
-        row = raw.count(b"\n", 0, raw.index(b"\0")) + 1
-        raise DataError("this is no text (it holds a zero byte)", file=path, row=row, hint=_FORMATS)
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"byte 0x{raw[error.start]:02x} is not UTF-8 (Latin-1, perhaps)",
-            file=path,
-            row=raw.count(b"\n", 0, error.start) + 1,
-            hint="Save the file as UTF-8, for example with: iconv -f latin1 -t utf-8",
-        ) from None
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    if not text.strip():
-        raise DataError("the file is empty", file=path, hint=_FORMATS)
-    return text
+    text = utf8_of(path, read_bytes(path, _FORMATS), _FORMATS).decode("utf-8")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_lines(path: Path, column: str | None = None) -> list[str]:
@@ -105,41 +85,9 @@ def _tab_rows(text: str) -> list[tuple[int, list[str]]]:
 
 
 def _csv_rows(text: str, path: Path) -> list[tuple[int, list[str]]]:
-    reader, rows, line = csv.reader(io.StringIO(text, newline="")), [], 1
-    # The module's limit of a cell, 131,072 characters, holds for the whole process: it is put back.
-    limit = csv.field_size_limit(max(len(text), 1))
-    try:
-        for row in reader:
-            if row:
-                # A line end inside a quoted cell would end the line of text.
-                rows.append((line, [cell.replace("\n", " ") for cell in row]))
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise DataError(f"this is no CSV ({error})", file=path, row=line) from None
-    finally:
-        csv.field_size_limit(limit)
-    return rows
+    # A line end inside a quoted cell would end the line of text.
+    return [(line, [cell.replace("\n", " ") for cell in row]) for line, row in numbered_rows(path, text, ",")]
 
 
 def _shown(names: Sequence[str]) -> str:
     return ", ".join(f"'{name[:20]}'" for name in names[:8])
-
-
-def _read_bytes(path: Path) -> bytes:
-    if path.is_dir():
-        raise DataError("this is a folder; expected a file", file=path, hint=f"Name a file in it. {_FORMATS}")
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        near = nearest(path.name, [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else [])
-        raise DataError("there is no such file", file=path, hint=near.strip() or None) from None
-    except OSError as error:
-        raise DataError(f"the file cannot be read ({error.strerror})", file=path) from None
-    if raw[:2] == b"\x1f\x8b":
-        try:
-            raw = gzip.decompress(raw)
-        except (OSError, EOFError, zlib.error):
-            raise DataError("the gzip file is damaged or cut off", file=path) from None
-    if not raw.strip():
-        raise DataError("the file is empty", file=path, hint=_FORMATS)
-    return raw
