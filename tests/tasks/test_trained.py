@@ -1,6 +1,8 @@
 """`train`, `load` and `resume`, on a task small enough to see through."""
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -167,3 +169,96 @@ def test_a_failure_before_anything_was_kept_leaves_no_directory(tmp_path, data):
     with pytest.raises(SteploomError, match="not a finite number"):
         train("toy", data, tmp_path / "model", optimizer="sgd", lr=1e30)
     assert not (tmp_path / "model").exists()
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from steploom.training.lock import only_training_in
+with only_training_in(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def held(model):
+    """Another process trains in the model's directory."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(model / "last")], stdout=subprocess.PIPE, text=True, env=os.environ
+    )
+    assert process.stdout is not None and process.stdout.readline() == "held\n"
+    yield model
+    process.kill()
+    process.communicate()
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def test_nothing_is_touched_where_another_process_trains(held, data, tmp_path):
+    before, other = content(held), load(held)
+    (tmp_path / "plain").mkdir()
+    for action in (
+        lambda: train("toy", data, held, epochs=1, force=True),
+        lambda: resume(held, epochs=5),
+        lambda: train("toy", data, tmp_path / "plain", epochs=1).save(held, force=True),
+    ):
+        with pytest.raises(ModelDirectoryError, match="another process is training in this directory"):
+            action()
+        assert content(held) == before
+    other.save(tmp_path / "copy")
+
+
+def test_a_model_that_came_up_meanwhile_is_not_replaced_unasked(tmp_path, data, monkeypatch):
+    from toy import ToyTask
+
+    prepare = ToyTask.prepare.__func__
+
+    def slow(cls, *args):
+        monkeypatch.undo()
+        monkeypatch.setitem(TASKS, "toy", "toy:ToyTask")
+        train("toy", data, tmp_path / "model", epochs=1)
+        return prepare(cls, *args)
+
+    monkeypatch.setattr(ToyTask, "prepare", classmethod(slow))
+    with pytest.raises(ModelDirectoryError, match="there is a model in this directory already"):
+        train("toy", data, tmp_path / "model", epochs=2)
+    assert load(tmp_path / "model").manifest["training"]["epochs"] == 1
+
+
+DAMAGES = {
+    "no files": {"files": None},
+    "files of another kind": {"files": ["data.txt"]},
+    "no training files": {"files": {"train": [], "valid": [], "test": []}},
+    "no part test": {"files": {"train": [{"path": "a", "absolute": "/a", "bytes": 1, "sha256": ""}], "valid": []}},
+    "files without facts": {"files": {"train": ["data.txt"], "valid": [], "test": []}},
+    "facts of another kind": {
+        "files": {"train": [{"path": 1, "absolute": [], "bytes": "2", "sha256": None}], "valid": [], "test": []}
+    },
+    "no task": {"task": None},
+    "options of another kind": {"options": [1]},
+    "an option of another kind": {"options": {"epochs": {"a": 1}}},
+    "an unknown option": {"options": {"epoch": 1}},
+    "a format of another kind": {"format": "1"},
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_a_damaged_run_is_one_message(model, name):
+    file = model / "last" / "run.json"
+    run = json.loads(file.read_text()) | DAMAGES[name]
+    file.write_text(json.dumps({key: value for key, value in run.items() if value is not None}))
+    with pytest.raises(ModelDirectoryError, match=r"run\.json"):
+        resume(model, epochs=3)
+
+
+@pytest.mark.parametrize("lost", ["network", "optimizer", "precision", "average", "carry"])
+def test_a_checkpoint_that_lacks_something_is_one_message(model, lost):
+    file = model / "last" / "checkpoint.pt"
+    kept = torch.load(file, weights_only=True)
+    del kept[lost]
+    torch.save(kept, file)
+    with pytest.raises(ModelDirectoryError, match=r"checkpoint\.pt"):
+        resume(model, epochs=3)

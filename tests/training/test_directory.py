@@ -8,9 +8,12 @@ import pytest
 import torch
 
 from steploom.errors import ModelDirectoryError
-from steploom.training.directory import check_output, create, discard, publish, read, read_run
+from steploom.training.directory import publish, read
+from steploom.training.output import check_output, create, discard, read_run
 
-RUN = {"format": 1, "steploom": "0.1.0", "task": "toy", "options": {}, "files": {}}
+DATA = {"path": "a.txt", "absolute": "/a.txt", "bytes": 2, "sha256": "0"}
+FILES = {"train": [DATA], "valid": [], "test": []}
+RUN = {"format": 1, "steploom": "0.1.0", "task": "toy", "options": {}, "files": FILES}
 
 
 @pytest.fixture

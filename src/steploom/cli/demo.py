@@ -44,8 +44,8 @@ def command(directory: Path) -> None:
     from steploom.cli.report import say, working
     from steploom.cli.tables import score_table, show
     from steploom.tasks.trained import train
-    from steploom.training.directory import check_output
     from steploom.training.options import flag
+    from steploom.training.output import check_output
 
     model_directory = directory / "model"
     check_output(model_directory, force=True)

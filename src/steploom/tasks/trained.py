@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,16 +13,9 @@ from steploom.errors import DataError, ModelDirectoryError, OptionError
 from steploom.tasks.registry import task_class
 from steploom.tasks.run import publish_model, run_training
 from steploom.tasks.task import Evaluation, Prediction, Prepared, Task
-from steploom.training.directory import (
-    FORMAT,
-    StoredModel,
-    check_output,
-    create,
-    discard,
-    read,
-    read_run,
-    rewrite_run,
-)
+from steploom.training.directory import FORMAT, RUN, StoredModel, read
+from steploom.training.lock import only_training_in
+from steploom.training.output import check_output, create, discard, read_run, rewrite_run
 from steploom.training.processes import is_main_process, others_end_silently
 from steploom.training.sources import fingerprint, unchanged
 
@@ -90,7 +84,8 @@ class TrainedModel:
             return path
         check_output(path, force)
         if path.exists():
-            discard(path)
+            with only_training_in(path / "last"):
+                discard(path)
         publish_model(path, self.task, self.network, self.manifest)
         for record in ("metrics.jsonl", "curves.png", "train.log"):
             if (self.path / record).exists():
@@ -143,16 +138,19 @@ def train(
     parts = {"train": files, "valid": [Path(valid)] if valid else [], "test": [Path(test)] if test else []}
     prepared = _prepare(kind, checked, parts)
     network = _first_weights(prepared.task, checked.seed)
-    if main:
-        run = {"format": FORMAT, "steploom": _version(), "task": task, "options": checked.model_dump(mode="json")}
-        run["files"] = {part: [fingerprint(file) for file in chosen] for part, chosen in parts.items()}
-        create(out, run, checked.model_dump(mode="json"))
-    try:
-        ended = run_training(prepared, network, out, parts, began, resuming=False, progress=progress)
-    except BaseException:
-        if main and not (out / "last" / "checkpoint.pt").exists():
-            discard(out)
-        raise
+    with only_training_in(out / "last") if main else nullcontext():
+        if main:
+            # Reading the data may have taken minutes, in which another training may have come to its end here.
+            check_output(out, force)
+            run = {"format": FORMAT, "steploom": _version(), "task": task, "options": checked.model_dump(mode="json")}
+            run["files"] = {part: [fingerprint(file) for file in chosen] for part, chosen in parts.items()}
+            create(out, run, checked.model_dump(mode="json"))
+        try:
+            ended = run_training(prepared, network, out, parts, began, resuming=False, progress=progress)
+        except BaseException:
+            if main and not (out / "last" / "checkpoint.pt").exists():
+                discard(out)
+            raise
     return TrainedModel(prepared.task, network, out, *ended)
 
 
@@ -184,19 +182,23 @@ def resume(
     began = time.monotonic()
     path = Path(path)
     run = read_run(path)
-    kind = task_class(run["task"])
-    new = {"epochs": epochs, "max_minutes": max_minutes}
-    given = {name: value for name, value in new.items() if value is not None}
-    options = kind.TrainOptions.checked({**run["options"], **given})
-    _trust_cell(path, options.cell, cell)
-    parts = {part: [unchanged(entry) for entry in entries] for part, entries in run["files"].items()}
-    longer = epochs is not None
-    _refuse_complete(path, options, longer)
-    prepared = _prepare(kind, options, parts)
-    network = _first_weights(prepared.task, options.seed)
-    if is_main_process() and given:
-        rewrite_run(path, {**run, "options": options.model_dump(mode="json")}, options.model_dump(mode="json"))
-    ended = run_training(prepared, network, path, parts, began, resuming=True, longer=longer, progress=progress)
+    file = path / "last" / RUN
+    main = is_main_process()
+    with only_training_in(path / "last") if main else nullcontext():
+        kind, options = _options_of_run(file, run)
+        new = {"epochs": epochs, "max_minutes": max_minutes}
+        given = {name: value for name, value in new.items() if value is not None}
+        if given:
+            options = kind.TrainOptions.checked({**options.model_dump(), **given})
+        _trust_cell(path, options.cell, cell)
+        parts = {part: [unchanged(entry) for entry in run["files"][part]] for part in ("train", "valid", "test")}
+        longer = epochs is not None
+        _refuse_complete(path, options, longer)
+        prepared = _prepare(kind, options, parts)
+        network = _first_weights(prepared.task, options.seed)
+        if main and given:
+            rewrite_run(path, {**run, "options": options.model_dump(mode="json")}, options.model_dump(mode="json"))
+        ended = run_training(prepared, network, path, parts, began, resuming=True, longer=longer, progress=progress)
     return TrainedModel(prepared.task, network, path, *ended)
 
 
@@ -240,6 +242,14 @@ def stored_task(stored: StoredModel) -> Task:
         raise ModelDirectoryError(
             f"{stored.path}: its JSON files do not fit the task {stored.task}: {error!r}"
         ) from error
+
+
+def _options_of_run(file: Path, run: dict[str, Any]) -> tuple[type[Task], TrainOptions]:
+    try:
+        kind = task_class(run["task"])
+        return kind, kind.TrainOptions.checked(run["options"], where=str(file))
+    except OptionError as error:
+        raise ModelDirectoryError(f"{error if str(file) in str(error) else f'{file}: {error}'}") from error
 
 
 def _trust_cell(path: Path, wanted: str, named: str | None) -> None:

@@ -85,7 +85,6 @@ def fit(
     main = is_main_process()
     with ExitStack() as held:
         if main:
-            folder.mkdir(exist_ok=True)
             held.enter_context(only_training_in(folder))
         state, tensors = (read_checkpoint(folder) if resume else None) or (State(), {})
         state.plan_again(options, longer)

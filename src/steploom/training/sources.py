@@ -8,7 +8,9 @@ from typing import Any
 from steploom.errors import DataError
 from steploom.training.directory import file_digest
 
-__all__ = ["fingerprint", "unchanged"]
+__all__ = ["fingerprint", "is_fingerprint", "unchanged"]
+
+_FACTS = {"path": str, "absolute": str, "bytes": int, "sha256": str}
 
 
 def fingerprint(file: Path) -> dict[str, Any]:
@@ -19,6 +21,11 @@ def fingerprint(file: Path) -> dict[str, Any]:
         "bytes": file.stat().st_size,
         "sha256": file_digest(file),
     }
+
+
+def is_fingerprint(entry: object) -> bool:
+    """Whether `entry`, read from a file, is what `fingerprint` gives."""
+    return isinstance(entry, dict) and all(isinstance(entry.get(name), kind) for name, kind in _FACTS.items())
 
 
 def unchanged(entry: dict[str, Any]) -> Path:

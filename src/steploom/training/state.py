@@ -17,9 +17,11 @@ from steploom.errors import ModelDirectoryError
 from steploom.training.atomic import write_atomically
 from steploom.training.options import TrainOptions
 
-__all__ = ["CHECKPOINT", "State", "read_best", "read_checkpoint", "write_best", "write_checkpoint"]
+__all__ = ["CHECKPOINT", "TENSORS", "State", "read_best", "read_checkpoint", "write_best", "write_checkpoint"]
 
 CHECKPOINT = "checkpoint.pt"
+TENSORS = {"network", "optimizer", "precision", "average", "carry"}
+"""What a checkpoint holds beside the state."""
 
 
 @dataclass
@@ -105,6 +107,10 @@ def read_checkpoint(folder: Path) -> tuple[State, dict[str, Any]] | None:
     values = content.pop("state", None)
     if not isinstance(values, dict) or set(values) != {f.name for f in fields(State)}:
         raise ModelDirectoryError(f"{path}: this checkpoint was written by another version of Steploom; train anew")
+    if not content.keys() >= TENSORS:
+        raise ModelDirectoryError(
+            f"{path}: damaged, it lacks {', '.join(sorted(TENSORS - content.keys()))}; train anew"
+        )
     return State(**values), content
 
 
