@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import click
+import pytest
 
 from steploom.cli.options import click_options, resolve
+from steploom.errors import OptionError
 from steploom.tasks.registry import task_class
 
 
@@ -17,6 +19,12 @@ def test_both_forms_of_a_yes_or_no() -> None:
     assert parsed("--refit")["refit"] is True
     assert parsed("--no-refit")["refit"] is False
     assert parsed()["refit"] is None
+
+
+def test_a_name_with_a_comma_is_quoted() -> None:
+    assert parsed("--target", '"load, MW",temp', "--target", "b")["target"] == ("load, MW", "temp", "b")
+    with pytest.raises(OptionError, match=r"^--target: expected names separated by commas"):
+        parsed("--target", '"load, MW')
 
 
 def test_what_is_typed_takes_back_what_the_file_says() -> None:

@@ -119,7 +119,16 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
         ("1e999", "expected a finite number, found infinity"),
         ("1_000", "expected a number, found '1_000'"),
         ("abc", "expected a number, found 'abc'"),
-        ('"3,5"', "Write a decimal point"),
+        ('"3,5"', "found '3,5'. Write a decimal point, and nothing between thousands"),
+        ("1.100.000", "found '1.100.000'. Write a decimal point, and nothing between thousands"),
+        ('"1,100,000.5"', "Write a decimal point, and nothing between thousands"),
+        ("1 100", "Write a decimal point, and nothing between thousands"),
+        ("1'100.5", "Write a decimal point, and nothing between thousands"),
+        ("True", "found 'True'. Write 1 for true and 0 for false"),
+        ("no", "found 'no'. Write 1 for true and 0 for false"),
+        ("5 %", "found '5 %'. Write the number alone, without its unit"),
+        ("$5.50", "Write the number alone, without its unit"),
+        ("-", "Leave the cell empty where the value is unknown"),
         ("x" * 99, "found '" + "x" * 37 + "...'"),
     ],
 )
@@ -135,6 +144,14 @@ def test_wrong_column_name_says_the_nearest(tmp_path: Path) -> None:
         DataError, match=r"no column 'pm25' \(--target\); the columns are ds, pm2.5. Did you mean 'pm2.5'"
     ):
         read_table(written(tmp_path, "ds,pm2.5\n1,2\n")).require("pm25", "--target")
+
+
+def test_a_name_with_a_comma_is_to_be_quoted(tmp_path: Path) -> None:
+    table = read_table(written(tmp_path, 'ds,"load, MW"\n1,2\n'))
+    with pytest.raises(DataError) as caught:
+        table.require("load", "--target")
+    assert 'the columns are ds, "load, MW". Put a name with a comma in quotation marks: --target' in str(caught.value)
+    assert str(caught.value).endswith("""--target '"load, MW"'""")
 
 
 def test_parquet(tmp_path: Path) -> None:

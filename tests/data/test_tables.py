@@ -138,6 +138,17 @@ def test_several_files_and_where_the_last_begins(tmp_path: Path) -> None:
         read_series([tmp_path / "b.csv", tmp_path / "a.csv"], Columns())
 
 
+def test_files_with_and_without_a_zone_are_not_mixed(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(lines("ds,y", [f"{t},1" for t in hours(30)]))
+    (tmp_path / "b.csv").write_text(lines("ds,y", [f"{t}Z,2" for t in hours(30, "2020-01-02 08:00")]))
+    message = r"b.csv, row 2, column 'ds': this time has a zone, and those of .*a.csv have none. Write all times with"
+    with pytest.raises(DataError, match=message):
+        read_series([tmp_path / "a.csv", tmp_path / "b.csv"], Columns())
+    learnt = read_series([tmp_path / "b.csv"], Columns()).learnt
+    with pytest.raises(DataError, match=r"a.csv, .*: this time has no zone, and those of the training data have one"):
+        read_series([tmp_path / "a.csv"], Learnt.from_json(learnt.to_json()))
+
+
 def test_columns_that_are_found(tmp_path: Path) -> None:
     parts = pd.date_range("2020-01-01", periods=30, freq="h")
     raw = pd.DataFrame(
@@ -167,7 +178,18 @@ BAD = [
     ("ds,y\n2020-01-01,1\n2020-01-02,oops\n", {}, "row 3, column 'y': expected a number, found 'oops'"),
     ("ds,y\n2020-01-01,1\n2020-01-02,inf\n", {}, "row 3, column 'y': expected a finite number, found infinity"),
     ("ds,y\n2020-01-01,1\nlater,2\n", {}, "row 3, column 'ds': expected a date and time, found 'later'"),
-    ("ds,y\n2020-01-01,1\n", {}, "the step between rows cannot be found: every series has only one row"),
+    ("ds,y\n2020-01-01,1\n", {}, "the step between rows cannot be found: the table has one row. Give more rows"),
+    ("s,ds,y\na,2020-01-01,1\nb,2020-01-02,1\n", {"series": "s"},
+     "the step between rows cannot be found: every series has only one row. Give more rows, or name another column "
+     "with --series: each of the 2 rows has a name of its own in 's'"),
+    ("ds,y\n2020-01-01,1\n2020-01-02,2\n", {"targets": ("ds",)},
+     "column 'ds': this column holds the times, so it cannot be used as --target"),
+    ("ds,y\n2020-01-01,1\n2020-01-02,2\n", {"targets": ("y",), "past": ("ds",)},
+     "column 'ds': this column holds the times, so it cannot be used as --past-covariates. Leave it out: the network "
+     "sees the calendar anyway"),
+    ("ds,y\n2020-01-15,1\n2020-02-15,2\n2020-03-15,2\n2020-04-15,2\n", {},
+     "row 2: rows are months apart, but neither on the first nor on the last day of a month. Write the first day of "
+     "each month instead"),
     ("ds,y\n2020-01-01,1\n2020-01-02,2\n",
      {"targets": ("z",)}, "there is no column 'z' (--target); the columns are ds, y"),
     ("ds,y\n2020-01-01,1\n2020-01-02,2\n", {"time": ("dz",)}, "there is no column 'dz' (--time)"),
@@ -217,6 +239,9 @@ def test_a_frequency_that_is_given(tmp_path: Path) -> None:
     assert len(read_series([path], Columns(), "h").data.series[0]) == 29
     with pytest.raises(DataError, match=r"row 3: 13 of 15 rows lie off the grid of D"):
         read_series([path], Columns(), "D")
+    path.write_text(lines("ds,y", [f"2020-{month:02}-15,1" for month in range(1, 13)]))
+    with pytest.raises(DataError, match=r"12 of 12 rows lie off the grid of MS, .*first day of each month instead"):
+        read_series([path], Columns(), "MS")
 
 
 @pytest.mark.parametrize("frequency", ["15min", "h", "D", "W-SUN", "MS", "QE-DEC"])

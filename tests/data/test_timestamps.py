@@ -114,3 +114,43 @@ def test_typed_columns_and_zones(tmp_path: Path) -> None:
     assert read_times(table, ["ds"])[0] == np.datetime64("2020-05-31T22")
     assert read_times(table, ["d"])[0] == np.datetime64("2020-06-01")
     assert looks_like_times(table, "ds") and not looks_like_times(table, "y")
+
+
+def test_times_with_and_without_a_zone_are_not_mixed(tmp_path: Path) -> None:
+    stamps = "2020-01-01 00:00,1\n2020-01-01 01:00,2\n2020-01-01T02:00Z,3\n2020-01-01 03:00+01:00,4\n"
+    with pytest.raises(DataError) as caught:
+        read_times(table_of(tmp_path, "ds,y\n" + stamps), ["ds"])
+    assert "row 4, column 'ds': this time has a zone, '2020-01-01T02:00Z', and the one in row 2 has none" in str(
+        caught.value
+    )
+    with pytest.raises(DataError) as caught:
+        read_times(table_of(tmp_path, "ds,y\n2020-01-01T02:00+00:00,3\n2020/01/02,4\n"), ["ds"])
+    assert "row 3, column 'ds': this time has no zone, '2020/01/02', and the one in row 2 has one" in str(caught.value)
+    assert "Write all times with a zone, or all without" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1500-01-01", "expected a year from 1678 to 2261, found '1500-01-01'"),
+        ("01/13/2262 10:00", "expected a year from 1678 to 2261, found '01/13/2262 10:00'"),
+        ("30000101", "expected a year from 1678 to 2261, found '30000101'"),
+        ("1/13/14", "expected a date and time, found '1/13/14'. Write the year with four digits: 2014-12-31"),
+        ("31.12.14 23:00", "found '31.12.14 23:00'. Write the year with four digits: 2014-12-31"),
+        ("2014-01-02 24:00", "found '2014-01-02 24:00'. Write midnight as 00:00 of the day that begins"),
+        ("Jan 3 2014", "found 'Jan 3 2014'. Write times as 2014-12-31 or 2014-12-31 23:00:00"),
+        ("2014-02-30", "expected a date and time, found '2014-02-30'. There is no such day or time"),
+        ("2014-13-01", "expected a date and time, found '2014-13-01'. There is no such day or time"),
+    ],
+)
+def test_why_a_time_cannot_be_read(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(DataError) as caught:
+        read_times(table_of(tmp_path, f"ds,y\n{text},1\n"), ["ds"])
+    assert "row 2, column 'ds': " in str(caught.value)
+    assert message in str(caught.value)
+
+
+def test_years_that_cannot_be_counted_in_nanoseconds(tmp_path: Path) -> None:
+    bad = table_of(tmp_path, "year,month,day,y\n2014,1,2,1\n1500,2,3,1\n")
+    with pytest.raises(DataError, match=r"row 3, column 'year': expected a year from 1678 to 2261, found 1500"):
+        read_times(bad, ["year", "month", "day"])

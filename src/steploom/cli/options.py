@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 import click
 from pydantic.fields import FieldInfo
 
+from steploom.data.name_list import split_names
 from steploom.errors import OptionError, nearest
 from steploom.training.options import Options, TrainOptions, flag
 
@@ -116,6 +117,6 @@ def _kind(annotation: Any) -> Any:
     return annotation
 
 
-def _split(_: click.Context, __: click.Parameter, values: tuple[str, ...] | None) -> tuple[str, ...]:
+def _split(_: click.Context, option: click.Parameter, values: tuple[str, ...] | None) -> tuple[str, ...]:
     """`--past TEMP,PRES` is `--past TEMP --past PRES`."""
-    return tuple(part.strip() for value in values or () for part in value.split(",") if part.strip())
+    return tuple(name for value in values or () for name in split_names(value, option.opts[0]))

@@ -6,7 +6,7 @@ import re
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
-from steploom.data.table_file import Table
+from steploom.data.table_file import Table, names_shown
 from steploom.data.timestamps import looks_like_times
 from steploom.errors import OptionError
 
@@ -91,9 +91,22 @@ def find_columns(table: Table, asked: Columns) -> Columns:
     return found if found.targets else replace(found, targets=_find_targets(table, found))
 
 
-def _check_asked(table: Table, asked: Columns) -> None:
-    meanings: dict[str, str] = {}
-    groups = {
+def _refuse_times_elsewhere(table: Table, asked: Columns) -> None:
+    """The only column of times cannot also be something else."""
+    for option, names in _groups(asked).items():
+        for name in names:
+            if option != "--static" and looks_like_times(table, name):
+                hint = "Leave it out: the network sees the calendar anyway" if "covariates" in option else None
+                raise table.error(
+                    f"this column holds the times, so it cannot be used as {option}",
+                    column=name,
+                    hint=hint or "Name the column of numbers",
+                )
+
+
+def _groups(asked: Columns) -> dict[str, tuple[str, ...]]:
+    """The option of each meaning to the columns."""
+    return {
         "--time": asked.time,
         "--series": (asked.series,) if asked.series else (),
         "--target": asked.targets,
@@ -101,7 +114,11 @@ def _check_asked(table: Table, asked: Columns) -> None:
         "--known-covariates": asked.known,
         "--static": asked.static,
     }
-    for option, names in groups.items():
+
+
+def _check_asked(table: Table, asked: Columns) -> None:
+    meanings: dict[str, str] = {}
+    for option, names in _groups(asked).items():
         for name in names:
             table.require(name, option)
             if name in meanings:
@@ -128,9 +145,11 @@ def _find_time(table: Table, asked: Columns) -> tuple[str, ...]:
     named = [by_name[n] for n in _TIME_NAMES if n in by_name]
     dated = [n for n in free if looks_like_times(table, n)]
     candidates = [n for n in named if n in dated] or dated or named
+    if not dated:
+        _refuse_times_elsewhere(table, asked)
     if not candidates:
         raise table.error(
-            f"no column holds times; the columns are {', '.join(table.names[:12])}",
+            f"no column holds times; the columns are {names_shown(table.names)}",
             hint="Name the time column with --time",
         )
     return (candidates[0],)
@@ -153,7 +172,7 @@ def _find_targets(table: Table, found: Columns) -> tuple[str, ...]:
         choice = next((by_name[n] for n in _TARGET_NAMES if n in by_name), rest[0] if len(rest) == 1 else None)
         if choice is None:
             raise table.error(
-                f"the column to forecast is not clear; it may be {', '.join(rest[:12])}", hint="Name it with --target"
+                f"the column to forecast is not clear; it may be {names_shown(rest)}", hint="Name it with --target"
             )
         return (choice,)
     if not rest:
@@ -162,6 +181,6 @@ def _find_targets(table: Table, found: Columns) -> tuple[str, ...]:
     if texts:
         raise table.error(
             f"without --target every column would be a series, but column '{texts[0]}' holds text",
-            hint=f"Name the column to forecast with --target; the columns are {', '.join(rest[:12])}",
+            hint=f"Name the column to forecast with --target; the columns are {names_shown(rest)}",
         )
     return tuple(rest)

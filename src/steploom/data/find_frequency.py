@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from steploom.data.frequency import fixed_step, grid_positions
 
-__all__ = ["FrequencyProblem", "anchors", "find_frequency"]
+__all__ = ["FIRST_DAYS", "FrequencyProblem", "anchors", "find_frequency"]
 
 Times = npt.NDArray[np.datetime64]
 Ints = npt.NDArray[np.int64]
@@ -21,16 +21,21 @@ _LONGEST_RUN = 10
 _OFF_GRID_SHARE = 0.05
 
 
+FIRST_DAYS = "Write the first day of each month instead"
+"""What to do about months that are stamped in their middle."""
+
+
 class FrequencyProblem(Exception):
     """The time stamps do not follow one step.
 
     Args:
         what: what was found.
         row: where, an index into the time stamps.
+        hint: what to do about it, where that is special.
     """
 
-    def __init__(self, what: str, row: int | None = None) -> None:
-        self.what, self.row = what, row
+    def __init__(self, what: str, row: int | None = None, hint: str | None = None) -> None:
+        self.what, self.row, self.hint = what, row, hint
         super().__init__(what)
 
 
@@ -54,7 +59,8 @@ def find_frequency(times: Times, series: Ints) -> str:
     steps = np.diff(stamps)[inside]
     rows = np.flatnonzero(inside) + 1
     if not len(steps):
-        raise FrequencyProblem("the step between rows cannot be found: every series has only one row")
+        which = "every series has only one row" if len(times) > 1 else "the table has one row"
+        raise FrequencyProblem(f"the step between rows cannot be found: {which}")
     calendar = _calendar_frequency(times, series, steps)
     if calendar:
         return calendar
@@ -129,7 +135,8 @@ def _calendar_frequency(times: Times, series: Ints, steps: Ints) -> str | None:
     at_end = after == after.astype("datetime64[M]").astype("datetime64[D]")
     suffix = "S" if at_start.mean() >= 1 - _OFF_GRID_SHARE else "E" if at_end.mean() >= 1 - _OFF_GRID_SHARE else ""
     if not suffix:
-        raise FrequencyProblem("rows are months apart, but neither on the first nor on the last day of a month")
+        what = "rows are months apart, but neither on the first nor on the last day of a month"
+        raise FrequencyProblem(what, int(np.argmax(~(at_start | at_end))), FIRST_DAYS)
     number = times.astype("datetime64[M]").astype(np.int64)
     size = np.gcd.reduce(np.diff(number)[series[1:] == series[:-1]])
     if size % 12 == 0:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from pandas.tseries.frequencies import to_offset
 
 from steploom.data.columns import Columns
-from steploom.data.find_frequency import FrequencyProblem, anchors, find_frequency
-from steploom.data.frequency import grid_positions
+from steploom.data.find_frequency import FIRST_DAYS, FrequencyProblem, anchors, find_frequency
+from steploom.data.frequency import MONTHLY, grid_positions
 from steploom.data.gridding import GridRows
 from steploom.data.table_group import TableGroup
 
@@ -48,11 +49,11 @@ def check_order(tables: TableGroup, columns: Columns, names: list[str], codes: I
     )
 
 
-def frequency_of_rows(tables: TableGroup, times: Times, codes: Ints, order: Ints) -> str:
+def frequency_of_rows(tables: TableGroup, columns: Columns, times: Times, codes: Ints, order: Ints) -> str:
     """The step of all series.
 
     Args:
-        tables: the tables.
+        tables, columns: the tables and what their columns mean.
         times, codes: (rows,) time and number of the series, sorted by series.
         order: (rows,) the row in the tables.
 
@@ -63,8 +64,16 @@ def frequency_of_rows(tables: TableGroup, times: Times, codes: Ints, order: Ints
         return find_frequency(times, codes)
     except FrequencyProblem as problem:
         if problem.row is None:
-            raise tables.error(problem.what, None, hint="Give more rows") from None
-        hint = "Give the rows one step, or name it with --frequency: rows off its grid are then taken as missing"
+            hint = "Give more rows"
+            if len(times) > 1 and columns.series is not None:
+                hint += (
+                    f", or name another column with --series: each of the {len(times)} rows has a name of its own "
+                    f"in '{columns.series}'"
+                )
+            raise tables.error(problem.what, None, hint=hint) from None
+        hint = problem.hint or (
+            "Give the rows one step, or name it with --frequency: rows off its grid are then taken as missing"
+        )
         raise tables.error(problem.what, int(order[problem.row]), hint=hint) from None
 
 
@@ -86,7 +95,9 @@ def lay_out(
                 f"{len(irregular)} of {len(times)} rows lie off the grid of {frequency}, "
                 f"this one at {stamp(times[irregular[0]])}",
                 int(order[irregular[0]]),
-                hint="Check --frequency, and that the file has the step of the training data",
+                hint=FIRST_DAYS
+                if type(to_offset(frequency)) in MONTHLY
+                else "Check --frequency, and that the file has the step of the training data",
             )
         file, line = tables.place(int(order[irregular].min()))
         notes.append(

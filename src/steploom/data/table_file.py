@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,9 +20,10 @@ import pyarrow.parquet
 
 from steploom.data.csv_text import find_separator, header, numbered_rows
 from steploom.data.file_bytes import read_bytes, utf8_of
+from steploom.data.name_list import join_names, split_names
 from steploom.errors import DataError, nearest
 
-__all__ = ["MISSING", "Table", "read_table", "shown"]
+__all__ = ["MISSING", "Table", "names_shown", "read_table", "shown"]
 
 FORMATS = "Expected CSV (UTF-8, also gzipped) or Parquet"
 _MISSING_WORDS = "NA N/A n/a na NaN nan NAN -nan null NULL Null None none #N/A <NA>"
@@ -72,10 +74,12 @@ class Table:
     def require(self, name: str, option: str) -> None:
         """Raise a `DataError` unless there is a column `name`, which the user gave as `option`."""
         if name not in self.names:
-            shown = ", ".join(self.names[:12]) + (f" and {len(self.names) - 12} more" if len(self.names) > 12 else "")
+            cut = next((n for n in self.names if "," in n and name in split_names(n.replace('"', ""))), None)
+            hint = nearest(name, self.names).strip() or None
+            if cut is not None:
+                hint = f"Put a name with a comma in quotation marks: {option} '{join_names([cut])}'"
             raise self.error(
-                f"there is no column '{name}' ({option}); the columns are {shown}",
-                hint=nearest(name, self.names).strip() or None,
+                f"there is no column '{name}' ({option}); the columns are {names_shown(self.names)}", hint=hint
             )
 
     def texts(self, name: str) -> pa.Array:
@@ -125,10 +129,8 @@ class Table:
             values = texts.to_pylist()
         for index, value in enumerate(values):
             if value is not None and not _is_number(value):
-                hint = "Leave the cell empty where the value is unknown"
-                if re.fullmatch(r"[-+]?[\d.]*,\d+", value):
-                    hint = "Write a decimal point, and nothing between thousands"
-                raise self.error(f"expected a number, found {shown(value)}", index=index, column=name, hint=hint)
+                what = f"expected a number, found {shown(value)}"
+                raise self.error(what, index=index, column=name, hint=_number_hint(value))
         # Python reads a few numbers that Arrow does not, such as '+1'.
         return pa.array([None if v is None else float(v) for v in values], pa.float64())
 
@@ -195,6 +197,26 @@ def shown(text: str, width: int = 40) -> str:
     """A cell in quotation marks for a message: on one line, cut after `width` characters."""
     cut = text if len(text) <= width else text[: width - 3] + "..."
     return "'" + cut.replace("\n", "\\n").replace("\r", "\\r") + "'"
+
+
+def names_shown(names: Sequence[str], most: int = 12) -> str:
+    """Names for a message, written as they are to be typed."""
+    return ", ".join(map(_typed, names[:most])) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _typed(name: str) -> str:
+    text = join_names([name])
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _number_hint(text: str) -> str:
+    if re.fullmatch(r"[-+]?\d[\d.,' \u00a0\u202f]*", text):
+        return "Write a decimal point, and nothing between thousands"
+    if text.lower() in ("true", "false", "yes", "no"):
+        return "Write 1 for true and 0 for false"
+    if re.search(r"\d", text) and re.fullmatch(r"[^\d\w]*[-+]?\d[\d.,]*\s*\D{0,8}", text):
+        return "Write the number alone, without its unit"
+    return "Leave the cell empty where the value is unknown"
 
 
 def _is_number(text: str) -> bool:

@@ -17,7 +17,7 @@ from steploom.data.gridding import cut_series
 from steploom.data.row_grid import begins_of_last_table, check_order, frequency_of_rows, lay_out, stamp
 from steploom.data.series import FloatArray, SeriesSet
 from steploom.data.table_group import TableGroup
-from steploom.data.timestamps import read_times
+from steploom.data.timestamps import ZONES, have_zone, read_times
 
 __all__ = ["Learnt", "SeriesTable", "read_series"]
 
@@ -33,22 +33,24 @@ class Learnt:
         columns: what each column means.
         frequency: the step of all series.
         levels: for each column of categories (static, or a covariate that is text) its values.
+        zone: whether the times have a zone; None where they are counts of seconds.
     """
 
     columns: Columns
     frequency: str
     levels: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    zone: bool | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
         levels = {name: list(values) for name, values in self.levels.items()}
-        return {"columns": self.columns.to_json(), "frequency": self.frequency, "levels": levels}
+        return {"columns": self.columns.to_json(), "frequency": self.frequency, "levels": levels, "zone": self.zone}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Learnt:
         """From what `to_json` gave."""
         levels = {name: tuple(found) for name, found in values["levels"].items()}
-        return cls(Columns.from_json(values["columns"]), values["frequency"], levels)
+        return cls(Columns.from_json(values["columns"]), values["frequency"], levels, values.get("zone"))
 
 
 @dataclass(frozen=True)
@@ -100,11 +102,12 @@ def read_series(
             find_columns(table, columns)
     names, codes = _series_of_rows(tables, columns)
     times = tables.joined(lambda table: read_times(table, columns.time))
+    zone = _zone_of_all(tables, columns, learnt)
     order = np.argsort(codes, kind="stable")
     codes, times = codes[order], times[order]
     check_order(tables, columns, names, codes, times, order)
     known_frequency = learnt.frequency if learnt else frequency
-    step = known_frequency or frequency_of_rows(tables, times, codes, order)
+    step = known_frequency or frequency_of_rows(tables, columns, times, codes, order)
     rows, kept, notes = lay_out(tables, times, codes, order, step)
     order = order[kept]
 
@@ -112,7 +115,7 @@ def read_series(
     past, past_names = _covariates(tables, columns.past, levels, learnt is not None, order)
     known, known_names = _covariates(tables, columns.known, levels, learnt is not None, order)
     static = static_codes(tables, columns.static, levels, learnt is not None, names, codes[kept], order)
-    learnt = learnt or Learnt(columns, step, levels)
+    learnt = learnt or Learnt(columns, step, levels, zone)
 
     past_grid, known_grid = rows.spread(past), rows.spread(known)
     cut = {}
@@ -136,6 +139,20 @@ def read_series(
     )
     first_rows = [begins[i if columns.series is not None else 0] - cut[n][1] for i, n in enumerate(wanted) if n in cut]
     return SeriesTable(data, learnt, first_rows, [*_summary(data), *notes], list(files))
+
+
+def _zone_of_all(tables: TableGroup, columns: Columns, learnt: Learnt | None) -> bool | None:
+    """Whether the times have a zone, which is the same for all tables and those of training."""
+    expected, whose = (learnt.zone, "the training data") if learnt else (None, "")
+    for table in tables.tables:
+        found = have_zone(table, columns.time)
+        if found is not None and expected is not None and found != expected:
+            has, others = ("has a zone", "have none") if found else ("has no zone", "have one")
+            what = f"this time {has}, and those of {whose} {others}"
+            raise table.error(what, index=0, column=" ".join(columns.time), hint=ZONES)
+        if expected is None:
+            expected, whose = found, str(table.path)
+    return expected
 
 
 def _series_of_rows(tables: TableGroup, columns: Columns) -> tuple[list[str], Ints]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,14 +13,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from steploom.data.table_file import MISSING, Table, shown
+from steploom.data.time_faults import FIRST_YEAR, HINT, LAST_YEAR, fault_of
 
-__all__ = ["looks_like_times", "parse_times", "read_times"]
+__all__ = ["ZONES", "have_zone", "looks_like_times", "parse_times", "read_times"]
 
 Times = npt.NDArray[np.datetime64]
 
-_HINT = "Write times as 2014-12-31 or 2014-12-31 23:00:00"
+ZONES = "Write all times with a zone, or all without"
+"""What to do about times of both kinds."""
+
 _TIME_OF_DAY = r"(?:[ T]+\d{1,2}[:.h]\d{2}(?:[:.]\d{2}(?:\.\d+)?)?(?: ?[AaPp][Mm])?)?"
-_ISO = re.compile(r"\d{4}-\d{1,2}(-\d{1,2}([ T]\d{1,2}(:\d{2}(:\d{2}([.,]\d+)?)?)?)?)?\s*(Z|UTC|[+-]\d{2}:?\d{2})?")
+_ISO = re.compile(
+    r"\d{4}-\d{1,2}(-\d{1,2}([ T]\d{1,2}(:\d{2}(:\d{2}([.,]\d+)?)?)?)?)?\s*(?P<zone>Z|UTC|[+-]\d{2}:?\d{2})?"
+)
 _YEAR_FIRST = re.compile(r"\d{4}([/.])\d{1,2}\1\d{1,2}" + _TIME_OF_DAY)
 _YEAR_LAST = re.compile(r"(\d{1,2})([/.-])(\d{1,2})\2\d{4}" + _TIME_OF_DAY)
 _DIGITS = {4: "%Y", 6: "%Y%m", 8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
@@ -55,6 +61,16 @@ def read_times(table: Table, columns: Sequence[str]) -> Times:
         f"the time columns {', '.join(columns)} cannot be put together",
         hint="Expected one column, a date and a time of day, or year, month, day, hour, minute in this order",
     )
+
+
+def have_zone(table: Table, columns: Sequence[str]) -> bool | None:
+    """Whether the times of a table that `read_times` has read have a zone; None for counts of seconds."""
+    kind = table.cells[columns[0]].type
+    if pa.types.is_timestamp(kind):
+        return kind.tz is not None
+    if len(columns) > 1 or pa.types.is_date(kind):
+        return False
+    return _zone(table.texts(columns[0])[0].as_py())
 
 
 def looks_like_times(table: Table, name: str, sample: int = 20) -> bool:
@@ -96,7 +112,7 @@ def _typed_times(table: Table, name: str) -> Times:
     try:
         cast = column.cast(pa.timestamp("ns"))
     except pa.ArrowInvalid:
-        raise table.error("expected times between 1678 and 2262", column=name) from None
+        raise table.error(f"expected years from {FIRST_YEAR} to {LAST_YEAR}", column=name) from None
     values: Times = cast.combine_chunks().to_numpy(zero_copy_only=False)
     return values.astype("datetime64[ns]")
 
@@ -108,16 +124,40 @@ def _text_times(table: Table, name: str, texts: pa.Array) -> Times:
     try:
         times = parse_times(distinct)
     except ValueError as error:
-        raise table.error(str(error), column=name, hint=_HINT) from None
+        raise table.error(str(error), column=name, hint=HINT) from None
     bad = np.isnat(times)
     if bad.any():
         index = int(np.argmax(bad[codes]))
         text = distinct[codes[index]]
         if text in MISSING:
             raise table.error("the time is missing", index=index, column=name, hint="Remove the row")
-        raise table.error(f"expected a date and time, found {shown(text)}", index=index, column=name, hint=_HINT)
+        what, hint = fault_of(text, _stamp_pattern(text) is not None)
+        raise table.error(what, index=index, column=name, hint=hint)
+    _check_zones(table, name, distinct, codes)
     result: Times = times[codes]
     return result
+
+
+def _check_zones(table: Table, name: str, distinct: Sequence[str], codes: npt.NDArray[np.integer[Any]]) -> None:
+    zones = [_zone(text) for text in distinct]
+    zoned, plain = (np.array([zone is wanted for zone in zones])[codes] for wanted in (True, False))
+    if not (zoned.any() and plain.any()):
+        return
+    first, second = sorted((int(np.argmax(zoned)), int(np.argmax(plain))))
+    has, other = ("has a zone", "none") if zoned[second] else ("has no zone", "one")
+    raise table.error(
+        f"this time {has}, {shown(distinct[codes[second]])}, and the one in row {table.line(first)} has {other}",
+        index=second,
+        column=name,
+        hint=ZONES,
+    )
+
+
+def _zone(text: str) -> bool | None:
+    """Whether a time has a zone; None for a count of seconds, which is in UTC by itself."""
+    pattern = _stamp_pattern(text)
+    match = pattern.fullmatch(text) if pattern is not None else None
+    return None if match is None else pattern is _ISO and match["zone"] is not None
 
 
 def _assembled_times(table: Table, columns: Sequence[str]) -> Times:
@@ -130,6 +170,9 @@ def _assembled_times(table: Table, columns: Sequence[str]) -> Times:
             found = "an empty cell" if np.isnan(values[index]) else f"{values[index]:g}"
             raise table.error(f"expected the {part} as a number, found {found}", index=index, column=name)
         numbers[part] = values.astype(np.int64)
+        if part == "year" and (far := (values < FIRST_YEAR) | (values > LAST_YEAR)).any():
+            what = f"expected a year from {FIRST_YEAR} to {LAST_YEAR}, found {values[far][0]:g}"
+            raise table.error(what, index=int(np.argmax(far)), column=name)
     numbers.setdefault("month", np.ones(len(table), np.int64))
     numbers.setdefault("day", np.ones(len(table), np.int64))
     frame = pd.DataFrame(numbers)
@@ -173,7 +216,7 @@ def _nanoseconds(parsed: pd.Series[pd.Timestamp]) -> Times:
     values = parsed.dt.tz_localize(None).to_numpy()
     # Beyond these years nanoseconds overflow silently.
     years = parsed.dt.year.to_numpy()
-    result = np.where((years > 1677) & (years < 2262), values, np.datetime64("NaT"))
+    result = np.where((years >= FIRST_YEAR) & (years <= LAST_YEAR), values, np.datetime64("NaT"))
     return result.astype("datetime64[ns]")
 
 
@@ -198,7 +241,7 @@ def _parse_digits(text: str) -> np.datetime64:
     length = len(text)
     format = "%Y%m%d%H" if length == 10 and text[:2] in ("19", "20") else _DIGITS.get(length)
     try:
-        if format is not None and 1678 <= int(text[:4]) <= 2261:
+        if format is not None and FIRST_YEAR <= int(text[:4]) <= LAST_YEAR:
             return np.datetime64(pd.to_datetime(text, format=format).isoformat(), "ns")
         if length in _EPOCHS:
             return np.datetime64(int(text) * _EPOCHS[length], "ns")

@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from pydantic import field_validator
+from pydantic import ValidationInfo, field_validator
 
+from steploom.data.name_list import split_names
 from steploom.errors import OptionError
 from steploom.tasks.task import Evaluation, Prediction, Prepared, Task
-from steploom.training.options import Options, TrainOptions, option
+from steploom.training.options import Options, TrainOptions, flag, option
 
 if TYPE_CHECKING:
     from steploom.data.window_batches import DrawnWindows
@@ -42,7 +43,9 @@ class ForecastOptions(TrainOptions):
     patience: int = option(8, "stop after so many epochs without a better validation loss; 0: never", common=True, ge=0)
     average: float = option(0.99, "decay of a running mean of the weights, for example 0.999; 0: none", ge=0, lt=1)
 
-    target: tuple[str, ...] = option((), "column to forecast; several in a table of a column a series", common=True)
+    target: tuple[str, ...] = option(
+        (), "column to forecast, or several: a,b; with a comma in its name: '\"a,b\"'", common=True
+    )
     horizon: int = option(..., "steps to forecast", common=True, ge=1)
     context: int | None = option(
         None, "steps a forecast looks back; else from frequency and horizon", common=True, ge=1
@@ -70,10 +73,10 @@ class ForecastOptions(TrainOptions):
 
     @field_validator("target", "time", "past_covariates", "known_covariates", "static", mode="before")
     @classmethod
-    def _names(cls, value: Any) -> Any:
+    def _names(cls, value: Any, field: ValidationInfo) -> Any:
         """A single text is a list separated by commas."""
         if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
+            return split_names(value, flag(field.field_name or ""))
         return tuple(value) if isinstance(value, (list, tuple)) else value
 
 
