@@ -1,0 +1,1 @@
+"""Rewrites of a program that keep its meaning, one a file."""

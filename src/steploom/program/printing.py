@@ -1,0 +1,70 @@
+"""Programs as equations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from steploom.program.program import Argument, Instruction, Program
+
+__all__ = ["equation", "print_instructions", "print_program"]
+
+INFIX = {"add": "+", "sub": "-", "div": "/", "gt": ">", "ge": "≥", "lt": "<", "le": "≤", "eq": "=", "ne": "≠"}
+PREFIX = {"sigmoid": "σ", "neg": "-"}
+
+
+def equation(instruction: Instruction) -> str:
+    """An instruction as an equation, such as "i = σ(z[0:8])"."""
+    return f"{instruction.out.name} = {_right_side(instruction)}"
+
+
+def print_instructions(instructions: Iterable[Instruction], indent: str = "    ") -> str:
+    """One line an instruction."""
+    return "".join(f"{indent}{equation(instruction)}\n" for instruction in instructions)
+
+
+def print_program(program: Program) -> str:
+    """The step as equations, with its inputs, its constants and what it returns."""
+    states = ", ".join(f"{state.name}({state.width})" for state in program.states)
+    lines = [f"{program.name}: x({program.x.width}), {states}\n"]
+    if program.prologue is not None:
+        lines.append("once a call:\n")
+        lines += [f"    {line}\n" for line in program.prologue.lines(program.leaves)]
+        lines.append("each step:\n")
+    lines.append(print_instructions(program.instructions))
+    lines.append(f"    return {', '.join(output.name for output in program.outputs)}")
+    return "".join(lines)
+
+
+def _right_side(instruction: Instruction) -> str:
+    op, attrs = instruction.op, instruction.attrs
+    args = [_text(argument) for argument in instruction.args]
+    if op == "product":
+        return f"{args[1]} @ {args[0]}"
+    if op == "slice":
+        return f"{args[0]}[{attrs['start']}:{attrs['stop']}]"
+    if op == "concat":
+        return f"[{', '.join(args)}]"
+    if op == "fill":
+        return f"{attrs['value']:g} ({attrs['width']} times)"
+    if op == "mul":
+        return f" {_times(instruction)} ".join(args)
+    if op == "fma":
+        return f"{args[0]} {_times(instruction)} {args[1]} + {args[2]}"
+    if op in INFIX:
+        return f" {INFIX[op]} ".join(args)
+    if op == "square":
+        return f"{args[0]}²"
+    if op == "neg":
+        return f"-{args[0]}"
+    given = [*args, *(f"{name}={value:g}" for name, value in attrs.items())]
+    return f"{PREFIX.get(op, op)}({', '.join(given)})"
+
+
+def _times(instruction: Instruction) -> str:
+    return "·" if any(isinstance(argument, float) for argument in instruction.args[:2]) else "⊙"
+
+
+def _text(argument: Argument) -> str:
+    return f"{argument:g}" if isinstance(argument, float) else argument.name

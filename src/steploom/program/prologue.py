@@ -1,0 +1,117 @@
+"""What a step computes from parameters alone: done once a call, by PyTorch, with its own derivative."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from steploom.program.program import Leaf, Program
+
+__all__ = ["Call", "Prologue", "Reference", "gather_leaves"]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Among the arguments of a call, the result of an earlier node; `item` where that is a tuple of tensors."""
+
+    node: int
+    item: int | None = None
+
+    def __repr__(self) -> str:
+        return f"%{self.node}" if self.item is None else f"%{self.node}[{self.item}]"
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """A PyTorch operator and its arguments, tensors replaced by references."""
+
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+    def __repr__(self) -> str:
+        given = [*map(repr, self.args), *(f"{name}={value!r}" for name, value in self.kwargs.items())]
+        return f"{self.function}({', '.join(given)})"
+
+
+@dataclass(frozen=True, eq=False)
+class Constant:
+    """A tensor that the step makes from numbers, such as `torch.arange(8)`."""
+
+    tensor: Tensor
+
+    def __repr__(self) -> str:
+        digest = hashlib.sha256(self.tensor.contiguous().numpy().tobytes()).hexdigest()[:16]
+        return f"constant({tuple(self.tensor.shape)}, {digest})"
+
+
+@dataclass(frozen=True, eq=False)
+class Prologue:
+    """A list of nodes, each an attribute path, a constant or a call on earlier nodes.
+
+    Attributes:
+        nodes: the attribute paths of parameters and buffers, the constants, and the calls, in order.
+        outputs: the results.
+    """
+
+    nodes: tuple[str | Constant | Call, ...]
+    outputs: tuple[Reference, ...]
+
+    def __call__(self, cell: nn.Module) -> list[Tensor]:
+        """Compute the outputs from the parameters that the cell has now."""
+        parameter = next(cell.parameters(), None)
+        results: list[Any] = []
+
+        def find(reference: Reference) -> Any:
+            found = results[reference.node]
+            return found if reference.item is None else found[reference.item]
+
+        for node in self.nodes:
+            if isinstance(node, str):
+                results.append(attrgetter(node)(cell))
+            elif isinstance(node, Call):
+                results.append(node.function(*substitute(node.args, find), **substitute(node.kwargs, find)))
+            elif node.tensor.is_floating_point():
+                like = parameter if parameter is not None else torch.empty(0)
+                results.append(node.tensor.to(like))
+            else:
+                results.append(node.tensor if parameter is None else node.tensor.to(parameter.device))
+        return [find(output) for output in self.outputs]
+
+    def lines(self, leaves: Sequence[Leaf]) -> list[str]:
+        """One line a node, for reading."""
+        names = {self.outputs[leaf.output].node: leaf.name for leaf in leaves if leaf.output is not None}
+        return [f"{names.get(number, f'%{number}')} = {node}" for number, node in enumerate(self.nodes)]
+
+
+def substitute(arguments: Any, replace: Callable[[Reference], Any]) -> Any:
+    """The arguments of a call with each reference replaced, in nested lists, tuples and dictionaries too."""
+    if isinstance(arguments, Reference):
+        return replace(arguments)
+    if isinstance(arguments, (list, tuple)):
+        return type(arguments)([substitute(item, replace) for item in arguments])
+    if isinstance(arguments, dict):
+        return {name: substitute(item, replace) for name, item in arguments.items()}
+    return arguments
+
+
+def gather_leaves(program: Program, cell: nn.Module) -> list[Tensor]:
+    """The tensors of `program.leaves`: see `Program.gather_leaves`."""
+    computed = program.prologue(cell) if program.prologue is not None else []
+    tensors = []
+    for leaf, getter in zip(program.leaves, getters(program.leaves), strict=True):
+        tensor = getter(cell) if getter is not None else computed[leaf.output or 0]
+        tensors.append(tensor if tensor.shape == leaf.shape else tensor.reshape(leaf.shape))
+    return tensors
+
+
+def getters(leaves: Iterable[Leaf]) -> list[Callable[[nn.Module], Tensor] | None]:
+    """For each leaf with a path, what reads the attribute."""
+    return [attrgetter(leaf.path) if leaf.path is not None else None for leaf in leaves]
