@@ -20,7 +20,7 @@ from steploom.tasks.trained import resume as steploom_resume
 from steploom.tasks.trained import train as steploom_train
 from steploom.training import state as state_module
 from steploom.training.fit import fit
-from steploom.training.lock import only_training_in
+from steploom.training.lock import LOCK
 from steploom.training.options import TrainOptions
 
 SCRIPT = Path(__file__).with_name("toy_run.py")
@@ -147,10 +147,15 @@ def test_a_damaged_checkpoint_is_an_error(tmp_path):
         train(tmp_path, options, False, resume=True)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such locks on Windows")
 def test_a_directory_in_training_is_left_alone(tmp_path):
+    import fcntl
+
     (tmp_path / "last").mkdir()
-    with only_training_in(tmp_path / "last"), pytest.raises(ModelDirectoryError, match="another process is training"):
-        train(tmp_path, TrainOptions.checked({"epochs": 1}), False)
+    with (tmp_path / "last" / LOCK).open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(ModelDirectoryError, match="another process is training"):
+            train(tmp_path, TrainOptions.checked({"epochs": 1}), False)
     train(tmp_path, TrainOptions.checked({"epochs": 1}), False)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,16 +12,19 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from steploom.data.batches import Batches, share
+from steploom.data.batches import Batches
 from steploom.errors import SteploomError
 from steploom.models.network import Carry, Loss, Network
+from steploom.training.average import Average
+from steploom.training.clock import Clock
 from steploom.training.interruption import Interruption
 from steploom.training.optimizers import clip_gradients, make_optimizer
 from steploom.training.options import TrainOptions
 from steploom.training.progress import Progress
-from steploom.training.record import Record
+from steploom.training.record import Record, shown
 from steploom.training.schedules import learning_rate
 from steploom.training.state import State, write_best, write_checkpoint
+from steploom.training.together import Together
 
 __all__ = ["Loop"]
 
@@ -70,10 +72,8 @@ class Loop(pl.LightningModule):
         self.best: dict[str, Tensor] | None = None
         self._tensors = tensors
         self._carry: Carry | None = None
-        self._average: list[Tensor] = []
         self._valid_total, self._valid_weight = 0.0, 0.0
         self._valid_carry: Carry | None = None
-        self._validation_seconds = 0.0
         self._save, self._stop = False, ""
 
     def train_dataloader(self) -> _Numbered:
@@ -105,26 +105,27 @@ class Loop(pl.LightningModule):
         self.interruption.listen()
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, torch.optim.Optimizer)
+        self.together = Together(self.trainer, self.device)
+        self.clock = Clock(self.options, self.state.seconds)
         if self._tensors:
             optimizer.load_state_dict(self._tensors["optimizer"])
             self.trainer.precision_plugin.load_state_dict(self._tensors["precision"])
-            self._carry = self._deal_out(self._tensors["carry"])
-        if self.options.average:
-            averages = self._tensors.get("average") or [p.detach() for p in self.network.parameters()]
-            self._average = [mean.to(self.device).clone() for mean in averages]
+            self._carry = self.together.dealt_out(self._tensors["carry"])
+        self.average = Average(self.network.parameters(), self.options.average, self._tensors.get("average", ()))
         self._tensors = {}
         # float64 keeps the sum of a long epoch exact enough; one kind of device has none.
         kind = torch.float32 if self.device.type == "mps" else torch.float64
         self._sums = torch.tensor([self.state.total, self.state.weight], dtype=kind, device=self.device)
-        self._before = self.state.seconds
-        self._began = self._saved = time.monotonic()
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Sets the learning rate and the random state of this step."""
-        limit = self.options.max_minutes
-        if self.trainer.world_size == 1:
-            self.state.time_share = min(1.0, self._seconds() / (60 * limit)) if limit else 0.0
-        self._set_rate()
+        state = self.state
+        if self.together.count == 1:
+            state.time_share = self.clock.share
+        rate = learning_rate(self.options, state.step, len(self.train_batches), state.time_share, state.plateaus)
+        for optimizer in self.trainer.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
         seed = f"{self.options.seed} {self.state.step} {self.global_rank}".encode()
         torch.manual_seed(int.from_bytes(hashlib.blake2b(seed, digest_size=8).digest(), "little") >> 1)
 
@@ -137,14 +138,14 @@ class Loop(pl.LightningModule):
         weight = torch.as_tensor(result.weight, dtype=kind, device=self.device)
         counted = torch.stack((result.total.detach().to(kind), weight))
         self._save, self._stop = self._wishes()
-        if self.trainer.world_size > 1:
-            counted = self._together(counted)
+        if self.together.count > 1:
+            counted = self._agreed(counted)
         self._sums += counted
         if self.device.type == "cpu" and not torch.isfinite(counted[0]):
             self._refuse_loss()
         weight = counted[1].to(result.total.dtype)
-        loss = result.total * self.trainer.world_size / torch.where(weight > 0, weight, torch.ones_like(weight))
-        if self.trainer.world_size > 1:
+        loss = result.total * self.together.count / torch.where(weight > 0, weight, torch.ones_like(weight))
+        if self.together.count > 1:
             # A parameter that this batch did not use would leave the other processes waiting for its gradient.
             loss = loss + sum(0.0 * p.sum() for p in self.network.parameters() if p.requires_grad)
         return loss
@@ -161,14 +162,10 @@ class Loop(pl.LightningModule):
         state = self.state
         state.step += 1
         state.index += 1
-        if self._average:
-            with torch.no_grad():
-                # Early on the mean is over fewer steps, so that the first weights do not linger in it.
-                decay = min(self.options.average, state.step / (state.step + 9))
-                torch._foreach_lerp_(self._average, list(self.network.parameters()), 1 - decay)
+        self.average.update(state.step)
         if self.bar.due():
             total, weight = self._sums.tolist()
-            self.bar.step(state.step, self._seconds(), total / weight if weight else math.nan)
+            self.bar.step(state.step, self.clock.seconds, total / weight if weight else math.nan)
         ended = state.index >= len(self.train_batches)
         if self._stop:
             self.trainer.should_stop = True
@@ -178,8 +175,8 @@ class Loop(pl.LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Begins the sums of a validation, with the mean of the weights where one is kept."""
         self._valid_total, self._valid_weight, self._valid_carry = 0.0, 0.0, None
-        self._valid_began = time.monotonic()
-        self._swap()
+        self.clock.begins_validation()
+        self.average.swap()
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Adds the loss of a validation batch."""
@@ -193,26 +190,16 @@ class Loop(pl.LightningModule):
         """Compares with the best validation so far and keeps the weights if they are better."""
         state = self.state
         if self.leaving:
-            self._swap()
+            self.average.swap()
             return
         total, weight = self._sum_over_processes(self._valid_total, self._valid_weight)
         if weight == 0:
             raise SteploomError("the validation data holds nothing to score; give more of it, or other data")
         loss = total / weight
-        self._validation_seconds = time.monotonic() - self._valid_began
-        whole = state.index >= len(self.train_batches)
-        if math.isfinite(loss) and (state.best_loss is None or loss < state.best_loss):
-            state.best_loss, state.best_step, state.waited = loss, state.step, 0
+        self.clock.ends_validation()
+        if state.validated(loss, state.index >= len(self.train_batches), self.options.decay_every):
             self._keep_best()
-        elif whole:
-            state.waited += 1
-        self._swap()
-        if whole and (state.plateau_loss is None or loss < state.plateau_loss):
-            state.plateau_loss, state.plateau_waited = loss, 0
-        elif whole:
-            state.plateau_waited += 1
-            if state.plateau_waited >= self.options.decay_every:
-                state.plateaus, state.plateau_waited = state.plateaus + 1, 0
+        self.average.swap()
         self._row(loss)
 
     def on_train_epoch_end(self) -> None:
@@ -220,16 +207,15 @@ class Loop(pl.LightningModule):
         state = self.state
         state.stopped = self._stop
         if self.valid_batches is None and not self.leaving:
-            self._swap()
-            self._keep_best()
-            self._swap()
+            with self.average.in_place():
+                self._keep_best()
             self._row(None)
         if state.index >= len(self.train_batches):
             state.epoch, state.index = state.epoch + 1, 0
             self._carry = None
             self._sums.zero_()
             if not state.stopped:
-                state.stopped = self._agree(self._reason_to_stop())
+                state.stopped = self.together.of_the_first(self._reason_to_stop())
             self.trainer.should_stop = self.trainer.should_stop or bool(state.stopped)
         self._checkpoint()
 
@@ -241,59 +227,33 @@ class Loop(pl.LightningModule):
             return "epochs"
         if self.valid_batches is not None and options.patience and state.waited >= options.patience:
             return "patience"
-        return "time" if self._time_is_up() else ""
-
-    def _seconds(self) -> float:
-        return self._before + time.monotonic() - self._began
-
-    def _time_is_up(self) -> bool:
-        # The validation that follows must fit in as well.
-        limit = self.options.max_minutes
-        return limit is not None and self._seconds() + self._validation_seconds >= 60 * limit
+        return "time" if self.clock.time_is_up() else ""
 
     def _wishes(self) -> tuple[bool, str]:
-        every = self.options.checkpoint_steps
-        if every:
-            save = (self.state.step + 1) % every == 0
-        else:
-            save = time.monotonic() - self._saved >= 60 * self.options.checkpoint_minutes
-        stop = "interrupted" if self.interruption.asked else "time" if self._time_is_up() else ""
-        return save, stop
+        stop = "interrupted" if self.interruption.asked else "time" if self.clock.time_is_up() else ""
+        return self.clock.save_is_due(self.state.step + 1), stop
 
-    def _together(self, counted: Tensor) -> Tensor:
+    def _agreed(self, counted: Tensor) -> Tensor:
         """Adds up over the processes; all follow the clock of the first one, and the interruption of any."""
-        first = self.global_rank == 0
-        limit = self.options.max_minutes
+        first = self.together.first
         wishes = [
             float(first and self._save),
             float(first and self._stop == "time"),
             float(self._stop == "interrupted"),
-            min(1.0, self._seconds() / (60 * limit)) if first and limit else 0.0,
+            self.clock.share if first else 0.0,
         ]
         both = torch.cat((counted, torch.tensor(wishes, dtype=counted.dtype, device=counted.device)))
-        torch.distributed.all_reduce(both)
+        both = self.together.sum(both)
         save, time_up, interrupted, self.state.time_share = both[2:].tolist()
         self._save = save > 0
         self._stop = "interrupted" if interrupted else "time" if time_up else ""
         return both[:2]
 
-    def _agree(self, reason: str) -> str:
-        """The reason that the first process has, in all processes."""
-        return str(self.trainer.strategy.broadcast(reason)) if self.trainer.world_size > 1 else reason
-
     def _sum_over_processes(self, *values: float) -> list[float]:
-        if self.trainer.world_size == 1:
+        if self.together.count == 1:
             return list(values)
-        summed = torch.tensor(values, dtype=self._sums.dtype, device=self.device)
-        torch.distributed.all_reduce(summed)
+        summed = self.together.sum(torch.tensor(values, dtype=self._sums.dtype, device=self.device))
         return [float(value) for value in summed]
-
-    def _set_rate(self) -> None:
-        state = self.state
-        rate = learning_rate(self.options, state.step, len(self.train_batches), state.time_share, state.plateaus)
-        for optimizer in self.trainer.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = rate
 
     def _refuse_loss(self) -> None:
         raise SteploomError(
@@ -301,14 +261,6 @@ class Loop(pl.LightningModule):
             f"(epoch {self.state.epoch + 1}, step {self.state.step + 1}). "
             "A smaller --lr, or a smaller --clip-norm, usually helps"
         )
-
-    def _swap(self) -> None:
-        if self._average:
-            with torch.no_grad():
-                for parameter, mean in zip(self.network.parameters(), self._average, strict=True):
-                    value = parameter.clone()
-                    parameter.copy_(mean)
-                    mean.copy_(value)
 
     def _keep_best(self) -> None:
         self.best = {name: value.detach().cpu().clone() for name, value in self.network.state_dict().items()}
@@ -322,32 +274,22 @@ class Loop(pl.LightningModule):
             self._refuse_loss()
         train_loss = total / weight if weight else math.nan
         part = state.index / len(self.train_batches)
-        row: dict[str, Any] = {
-            "epoch": round(state.epoch + part, 4) if part < 1 else state.epoch + 1,
-            "step": state.step,
-        }
-        row |= {"train_loss": train_loss} | {f"train_{k}": v for k, v in self.describe(train_loss).items()}
+        place = {"epoch": round(state.epoch + part, 4) if part < 1 else state.epoch + 1, "step": state.step}
+        losses = {"train": train_loss} | ({} if valid_loss is None else {"valid": valid_loss})
+        rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+        state.rows.append(place | shown(losses, self.describe) | {"lr": rate, "seconds": round(self.clock.seconds, 2)})
         if valid_loss is not None:
-            shown = self.describe(valid_loss)
-            row |= {"valid_loss": valid_loss} | {f"valid_{k}": v for k, v in shown.items()}
-            self.bar.validated(valid_loss, shown)
-        row |= {"lr": self.trainer.optimizers[0].param_groups[0]["lr"], "seconds": round(self._seconds(), 2)}
-        state.rows.append(row)
-        self.record.metrics(state.rows)
-        self.record.curves_now_and_then(state.rows)
-        self.bar.step(state.step, self._seconds(), train_loss)
-        words = [
-            f"{name} {value:.6g}" if isinstance(value, float) else f"{name} {value}" for name, value in row.items()
-        ]
-        self.record.log(", ".join(words))
+            self.bar.validated(valid_loss, self.describe(valid_loss))
+        self.record.row(state.rows)
+        self.bar.step(state.step, self.clock.seconds, train_loss)
 
     def _checkpoint(self) -> None:
-        self._saved = time.monotonic()
-        self.state.seconds = self._seconds()
+        self.clock.saved()
+        self.state.seconds = self.clock.seconds
         self.state.total, self.state.weight = self._sums.tolist()
         if not math.isfinite(self.state.total):
             self._refuse_loss()
-        carry = self._gather()
+        carry = self.together.gathered(self._carry) if self.train_batches.carries_state else []
         if not self.trainer.is_global_zero:
             return
         optimizer = self.optimizers(use_pl_optimizer=False)
@@ -356,28 +298,10 @@ class Loop(pl.LightningModule):
             "network": self.network.state_dict(),
             "optimizer": optimizer.state_dict(),
             "precision": self.trainer.precision_plugin.state_dict(),
-            "average": self._average,
+            "average": self.average.means,
             "carry": carry,
         }
         write_checkpoint(self.folder, self.state, tensors)
-
-    def _gather(self) -> list[Tensor]:
-        """The carried states of all processes, put together over the batch."""
-        if not self.train_batches.carries_state:
-            return []
-        mine = None if self._carry is None else list(self._carry)
-        if self.trainer.world_size == 1:
-            return mine or []
-        parts: list[Any] = [None] * self.trainer.world_size
-        torch.distributed.all_gather_object(parts, mine and [s.cpu() for s in mine])
-        given = [part for part in parts if part]
-        return [torch.cat(states, 1) for states in zip(*given, strict=True)]
-
-    def _deal_out(self, states: list[Tensor]) -> Carry | None:
-        if not states:
-            return None
-        block = share(states[0].shape[1], self.global_rank, self.trainer.world_size)
-        return tuple(s[:, block].to(self.device).contiguous() for s in states)
 
 
 class _Numbered:

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from steploom.training.atomic import write_atomically
 
-__all__ = ["Record"]
+__all__ = ["Record", "shown"]
 
 _CURVES_EVERY_SECONDS = 60.0
+
+
+def shown(losses: dict[str, float], describe: Callable[[float], dict[str, float]]) -> dict[str, float]:
+    """Losses of "train" and "valid" under the names of metrics.jsonl, each with what `describe` makes of it."""
+    named: dict[str, float] = {}
+    for part, loss in losses.items():
+        named |= {f"{part}_{name}": value for name, value in {"loss": loss, **describe(loss)}.items()}
+    return named
 
 
 class Record:
@@ -33,8 +42,13 @@ class Record:
             lines = "".join(json.dumps(row) + "\n" for row in rows)
             write_atomically(self._directory / "metrics.jsonl", lines.encode())
 
-    def curves_now_and_then(self, rows: list[dict[str, Any]]) -> None:
-        """Draws the curves while training runs, seldom enough to cost nothing."""
+    def row(self, rows: list[dict[str, Any]]) -> None:
+        """Records the newest of `rows`; draws the curves seldom enough to cost nothing."""
+        self.metrics(rows)
+        words = (
+            f"{name} {value:.6g}" if isinstance(value, float) else f"{name} {value}" for name, value in rows[-1].items()
+        )
+        self.log(", ".join(words))
         if time.monotonic() - self._drawn >= _CURVES_EVERY_SECONDS:
             self.curves(rows)
 

@@ -5,6 +5,7 @@ It is kept in DIR/last.
 
 from __future__ import annotations
 
+import math
 import pickle
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -59,6 +60,30 @@ class State:
     plateau_waited: int = 0
     plateaus: int = 0
     stopped: str = ""
+
+    def validated(self, loss: float, whole: bool, decay_every: int) -> bool:
+        """Takes up a validation loss.
+
+        Args:
+            loss: the loss.
+            whole: whether an epoch has ended; only epochs count for `waited` and for the schedule plateau.
+            decay_every: epochs without a gain after which a plateau is counted.
+
+        Returns:
+            whether it is the best so far.
+        """
+        best = math.isfinite(loss) and (self.best_loss is None or loss < self.best_loss)
+        if best:
+            self.best_loss, self.best_step, self.waited = loss, self.step, 0
+        elif whole:
+            self.waited += 1
+        if whole and (self.plateau_loss is None or loss < self.plateau_loss):
+            self.plateau_loss, self.plateau_waited = loss, 0
+        elif whole:
+            self.plateau_waited += 1
+            if self.plateau_waited >= decay_every:
+                self.plateaus, self.plateau_waited = self.plateaus + 1, 0
+        return best
 
     def plan_again(self, options: TrainOptions, longer: bool = False) -> None:
         """Takes back the end of an earlier run where `options` leave something to do.
