@@ -22,6 +22,7 @@ from steploom.training import state as state_module
 from steploom.training.fit import fit
 from steploom.training.lock import LOCK
 from steploom.training.options import TrainOptions
+from steploom.training.state import State
 
 SCRIPT = Path(__file__).with_name("toy_run.py")
 VALID = ToyBatches(9, 2)
@@ -257,3 +258,48 @@ def test_an_interruption_ends_cleanly_and_says_how_to_go_on(tmp_path, toy_task, 
     load(directory)
     steploom_resume(directory)
     assert all(torch.equal(value, weights(expected)[name]) for name, value in weights(directory).items())
+
+
+def state_after(**values) -> State:
+    """A checkpoint's state in the third of ten epochs, with one validation behind it."""
+    return State(**{"epoch": 2, "step": 14, "seconds": 59.0, "rows": [{}], "best_loss": 1.0, "best_step": 7, **values})
+
+
+@pytest.mark.parametrize(
+    ("kept", "options", "stopped"),
+    [
+        ({}, {}, ""),
+        ({"stopped": "interrupted"}, {}, ""),
+        ({"seconds": 60.0}, {"max_minutes": 1.0}, "time"),
+        ({"seconds": 60.0, "stopped": "interrupted"}, {"max_minutes": 1.0}, "time"),
+        ({"seconds": 60.0, "stopped": "time"}, {"max_minutes": 1.0}, "time"),
+        ({"seconds": 60.0, "stopped": "time"}, {"max_minutes": 2.0}, ""),
+        ({"seconds": 60.0, "index": 3}, {"max_minutes": 1.0}, ""),  # what these steps gave is still to be validated
+        ({"waited": 3, "stopped": "interrupted"}, {"patience": 3}, "patience"),
+        ({"waited": 2, "stopped": "interrupted"}, {"patience": 3}, ""),
+        ({"waited": 3, "stopped": "patience"}, {"patience": 4}, ""),
+        ({"epoch": 10, "stopped": "interrupted"}, {}, "epochs"),
+    ],
+)
+def test_limits_are_compared_before_a_step_is_made(kept, options, stopped):
+    state = state_after(**kept)
+    state.plan_again(TrainOptions.checked({"epochs": 10, **options}))
+    assert state.stopped == stopped
+
+
+def test_killed_when_the_time_was_up_and_resumed_validates_without_a_step(tmp_path):
+    class DyingValidation(ToyBatches):
+        def batch(self, epoch, index, rank=0, world=1):
+            raise Killed
+
+    slow = ToyBatches(count=1000, pause=0.02)
+    options = TrainOptions.checked({"lr": 0.02, "epochs": 2, "max_minutes": 0.3 / 60, "average": 0.9})
+    with pytest.raises(Killed):
+        fit(toy_network(), slow, DyingValidation(9, 2), options, tmp_path)
+    kept = torch.load(tmp_path / "last" / "checkpoint.pt", weights_only=True)
+    network = toy_network()
+    result = fit(network, slow, VALID, options, tmp_path, resume=True)
+    assert (result.stopped, result.steps, result.best_step) == ("time", kept["state"]["step"], kept["state"]["step"])
+    assert all(torch.equal(a, b) for a, b in zip(network.parameters(), kept["average"], strict=True))
+    again = fit(toy_network(), slow, VALID, options, tmp_path, resume=True)
+    assert (again.stopped, again.steps) == ("time", result.steps)

@@ -113,6 +113,9 @@ class Loop(pl.LightningModule):
             self._carry = self.together.dealt_out(self._tensors["carry"])
         self.average = Average(self.network.parameters(), self.options.average, self._tensors.get("average", ()))
         self._tensors = {}
+        # Killed after the time was up: what the last steps gave is still to be validated. Of several processes each
+        # has to make a step.
+        self._only_validates = self.clock.was_up() and self.together.count == 1
         # float64 keeps the sum of a long epoch exact enough; one kind of device has none.
         kind = torch.float32 if self.device.type == "mps" else torch.float64
         self._sums = torch.tensor([self.state.total, self.state.weight], dtype=kind, device=self.device)
@@ -122,15 +125,17 @@ class Loop(pl.LightningModule):
         state = self.state
         if self.together.count == 1:
             state.time_share = self.clock.share
-        rate = learning_rate(self.options, state.step, len(self.train_batches), state.time_share, state.plateaus)
+        self._rate = learning_rate(self.options, state.step, len(self.train_batches), state.time_share, state.plateaus)
         for optimizer in self.trainer.optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = self._rate
         seed = f"{self.options.seed} {self.state.step} {self.global_rank}".encode()
         torch.manual_seed(int.from_bytes(hashlib.blake2b(seed, digest_size=8).digest(), "little") >> 1)
 
-    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        """The loss of a step: the sum over all processes' terms by their number."""
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor | None:
+        """The loss of a step: the sum over all processes' terms by their number. None: there is no step."""
+        if self._only_validates:
+            return None
         result = self._loss(batch, self._carry)
         if self.train_batches.carries_state:
             self._carry = None if result.carry is None else tuple(s.detach() for s in result.carry)
@@ -159,7 +164,11 @@ class Loop(pl.LightningModule):
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Counts the step, then saves or stops where it is time to."""
+        if self._only_validates:
+            self._stop, self.trainer.should_stop = "time", True
+            return
         state = self.state
+        state.rates += self._rate
         state.step += 1
         state.index += 1
         self.average.update(state.step)

@@ -36,8 +36,10 @@ class State:
         total, weight: sums of the training loss since the epoch began.
         seconds: time spent in training, resumes included.
         time_share: part of `max_minutes` that had passed when the last step began.
+        rates: the sum of the learning rates of all steps.
         rows: one line of metrics.jsonl for each validation.
-        best_loss, best_step, best_file: the best validation loss, the step it was seen at, and the file of its weights.
+        best_loss, best_step, best_rates, best_file: the best validation loss, `step` and `rates` when it was seen, and
+            the file of its weights.
         waited: epochs since the best validation loss.
         plateau_loss, plateau_waited, plateaus: the same for the schedule plateau, and how often it has cut the
             learning rate.
@@ -51,9 +53,11 @@ class State:
     weight: float = 0.0
     seconds: float = 0.0
     time_share: float = 0.0
+    rates: float = 0.0
     rows: list[dict[str, Any]] = field(default_factory=list)
     best_loss: float | None = None
     best_step: int = -1
+    best_rates: float = 0.0
     best_file: str = ""
     waited: int = 0
     plateau_loss: float | None = None
@@ -74,7 +78,7 @@ class State:
         """
         best = math.isfinite(loss) and (self.best_loss is None or loss < self.best_loss)
         if best:
-            self.best_loss, self.best_step, self.waited = loss, self.step, 0
+            self.best_loss, self.best_step, self.best_rates, self.waited = loss, self.step, self.rates, 0
         elif whole:
             self.waited += 1
         if whole and (self.plateau_loss is None or loss < self.plateau_loss):
@@ -90,11 +94,12 @@ class State:
 
         `longer` also takes back an early stop.
         """
-        limit = options.max_minutes
+        limit = math.inf if options.max_minutes is None else 60 * options.max_minutes
+        impatient = options.patience > 0 and self.waited >= options.patience
         goes_on = {
             "epochs": self.epoch < options.epochs,
-            "time": limit is None or self.seconds < 60 * limit,
-            "patience": longer or options.patience == 0 or self.waited < options.patience,
+            "time": self.seconds < limit,
+            "patience": longer or not impatient,
             "interrupted": True,
         }
         if goes_on.get(self.stopped, False):
@@ -102,6 +107,9 @@ class State:
             self.stopped = ""
         if self.epoch >= options.epochs:
             self.stopped = "epochs"
+        elif not self.stopped and self.index == 0:
+            # Within an epoch there are steps that no validation has judged yet.
+            self.stopped = "patience" if impatient and not longer else "time" if self.seconds >= limit else ""
 
 
 def write_checkpoint(folder: Path, state: State, tensors: dict[str, Any]) -> None:
