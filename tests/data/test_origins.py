@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from steploom.data.origins import default_context, split_at, split_by_time
+from steploom.data.origins import default_context, short_series, split_at, split_by_time
 from steploom.data.series import Series, SeriesSet
 from steploom.errors import DataError
 
@@ -28,6 +28,20 @@ def test_short_series_validate_on_one_horizon_or_not_at_all() -> None:
         DataError, match=r"series 's71' has 71 rows .* a context of 48 and a horizon of 24 need at least 72"
     ):
         split_by_time(of_lengths(71), context=48, horizon=24)
+
+
+def test_too_short_series_are_counted_and_named() -> None:
+    with pytest.raises(DataError) as caught:
+        split_by_time(of_lengths(100, 5, 99, 71, 6, 7, 8), context=48, horizon=24)
+    assert str(caught.value) == (
+        "5 of 7 series are too short: 's5' has 5 rows from its first to its last value, 's71' 71, 's6' 6, and 2 more; "
+        "a context of 48 and a horizon of 24 need at least 72. Give more rows, or a shorter --context or --horizon, "
+        "or leave these series out with --skip-short"
+    )
+    with pytest.raises(DataError, match=r"2 of 2 series are too short: .* or a shorter --context or --horizon$"):
+        split_by_time(of_lengths(5, 6), context=48, horizon=24)
+    assert short_series(of_lengths(100, 5, 71, 72), 48, 24) == {"s5": 5, "s71": 71}
+    assert short_series(of_lengths(100, 80, 90), 48, 24, begins=[71, -3, 72]) == {"s100": 71}
 
 
 def test_no_share_no_validation() -> None:

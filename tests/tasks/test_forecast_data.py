@@ -122,6 +122,27 @@ def test_counts(tmp_path: Path, value: float, shown: str) -> None:
     read_training_data(options(output="student_t"), [tmp_path / "n.csv"], None, None)
 
 
+def test_short_series_are_left_out_on_request(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    lengths = {"a": 200, "b": 30, "c": 200, "d": 10}
+    rows = [(name, time) for name, n in lengths.items() for time in pd.date_range("2020-01-01", periods=n, freq="h")]
+    path, valid = tmp_path / "train.csv", tmp_path / "valid.csv"
+    pd.DataFrame(rows, columns=["unique_id", "ds"]).assign(y=1.5).to_csv(path, index=False)
+    with pytest.raises(DataError, match=r"train.csv: 2 of 4 series are too short: 'b' has 30 rows .*, 'd' 10; .*skip"):
+        read_training_data(options(context=48), [path], None, None)
+    with caplog.at_level("INFO", logger="steploom"):
+        found = read_training_data(options(context=48, skip_short=True), [path], None, None)
+    assert caplog.messages[1] == "2 of 4 series have fewer than 72 rows and are left out: 'b', 'd'"
+    assert [s.id for s in found.data] == [s.id for s in found.past.series] == list(found.past.yardsticks) == ["a", "c"]
+    assert len(found.split.train) == 2
+    starts = {"b": "2020-01-02 06:00", "c": "2020-01-09 08:00"}
+    later = [(name, time) for name in starts for time in pd.date_range(starts[name], periods=30, freq="h")]
+    pd.DataFrame(later, columns=["unique_id", "ds"]).assign(y=1.5).to_csv(valid, index=False)
+    found = read_training_data(options(context=48, skip_short=True), [path], valid, None)
+    assert [s.id for s in found.data] == ["a", "c"] and found.split.valid == [(200, 200), (200, 230)]
+    with pytest.raises(DataError, match="4 of 4 series are too short"):
+        read_training_data(options(context=300, skip_short=True), [path], None, None)
+
+
 def test_too_short(tmp_path: Path) -> None:
     path = hourly(tmp_path, 100)
     with pytest.raises(

@@ -107,3 +107,15 @@ def test_equal_to_the_protocol(shared_data: Path, tmp_path: Path) -> None:
     assert found["coverage_80"] == pytest.approx(expected["coverage80"], rel=1e-12)
     for name in ("mae", "rmse", "mase", "wql"):
         assert found[name] == pytest.approx(expected[name], rel=1e-12)
+
+
+@pytest.mark.parametrize("size", [1e300, 1e-300, 1.7e308])
+def test_huge_and_tiny_values_have_the_scores_of_usual_ones(size: float) -> None:
+    rng = np.random.default_rng(0)
+    actual, mean = rng.uniform(-1, 1, (2, 3, 4))
+    quantiles = np.sort(rng.uniform(-1, 1, (3, 4, 9)), axis=2)
+    number, scale = np.array([0, 0, 1]), np.array([0.5, 0.25])
+    usual = forecast_metrics(actual, mean, quantiles, number, scale)
+    other = forecast_metrics(size * actual, size * mean, size * quantiles, number, size * scale)
+    for name, value in usual.items():
+        assert other[name] == pytest.approx(value * (size if name in ("mae", "rmse") else 1), rel=1e-9, abs=0)

@@ -63,6 +63,7 @@ class ForecastOptions(TrainOptions):
     refit: bool = option(True, "train anew on training and validation rows for as long as was best")
     frequency: str | None = option(None, "step of the data, such as 15min, h, D, MS; else found")
     valid_share: float = option(0.1, "share of each series' time, at its end, for validation", ge=0, le=0.5)
+    skip_short: bool = option(False, "leave out series with fewer rows than context and horizon need")
     head: Literal["direct", "autoregressive"] = option(
         "direct", "the whole horizon at once, or step by step", common=True
     )

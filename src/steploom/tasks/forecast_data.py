@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ import numpy as np
 from steploom.data.columns import Columns
 from steploom.data.frequency import check_frequency, grid_positions
 from steploom.data.history import continue_from, tail
-from steploom.data.origins import Split, default_context, split_at, split_by_time
+from steploom.data.origins import Split, default_context, short_series, split_at, split_by_time
 from steploom.data.series import SeriesSet
 from steploom.data.tables import SeriesTable, read_series
 from steploom.data.timestamps import parse_times
@@ -71,6 +71,8 @@ def read_training_data(
         _say(read_series([valid], table.learnt, need_values=False))
     check_counts(whole, options.output)
     context = options.context or default_context(table.data, options.horizon)
+    if options.skip_short:
+        whole = _without_short(whole, context, options.horizon, valid is not None)
     try:
         if valid is None:
             split = split_by_time(whole.data, context, options.horizon, options.valid_share)
@@ -175,6 +177,20 @@ def check_step(table: SeriesTable) -> None:
                 file=table.files[0],
                 hint="Give data of the same frequency",
             )
+
+
+def _without_short(table: SeriesTable, context: int, horizon: int, validated: bool) -> SeriesTable:
+    """The table without the series that are too short to learn from, unless all are."""
+    short = short_series(table.data, context, horizon, table.begins if validated else None)
+    kept = [i for i, series in enumerate(table.data) if series.id not in short]
+    if not short or not kept:
+        return table
+    named = ", ".join(f"'{name}'" for name in list(short)[:5]) + (f" and {len(short) - 5} more" * (len(short) > 5))
+    words.info(
+        f"{len(short)} of {len(table.data)} series have fewer than {context + horizon} rows and are left out: {named}"
+    )
+    data = table.data.with_series([table.data.series[i] for i in kept])
+    return replace(table, data=data, begins=[table.begins[i] for i in kept])
 
 
 def _not_before(source: Source, start: str) -> list[int]:

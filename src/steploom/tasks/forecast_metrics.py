@@ -41,18 +41,23 @@ def forecast_metrics(
     counted = np.isfinite(actual) & np.isfinite(mean)
     if not counted.any():
         return {}
-    y = actual[counted]
-    point = mean[counted]
-    levels = np.repeat(point[:, None], len(QUANTILES), axis=1) if quantiles is None else quantiles[counted]
+    # Squares and sums of values near 1e200 would overflow, those near 1e-200 vanish; a power of 2 scales exactly.
+    size = int(np.frexp(max(np.abs(actual[counted]).max(), np.abs(mean[counted]).max()))[1]) + 2
+    y = np.ldexp(actual[counted], -size)
+    point = np.ldexp(mean[counted], -size)
+    levels = (
+        np.repeat(point[:, None], len(QUANTILES), axis=1) if quantiles is None else np.ldexp(quantiles[counted], -size)
+    )
     error = np.abs(y - levels[:, QUANTILES.index(0.5)])
-    metrics = {"mae": float(error.mean()), "rmse": float(np.sqrt(np.mean((y - point) ** 2)))}
+    rmse = np.sqrt(np.mean((y - point) ** 2))
+    metrics = {"mae": float(np.ldexp(error.mean(), size)), "rmse": float(np.ldexp(rmse, size))}
 
     number = np.repeat(series[:, None], actual.shape[1], axis=1)[counted]
     count = np.bincount(number, minlength=len(scale))
     scored = (count > 0) & (np.nan_to_num(scale) > 0)
     if scored.any():
         mae = np.bincount(number, weights=error, minlength=len(scale))[scored] / count[scored]
-        metrics["mase"] = float(np.mean(mae / scale[scored]))
+        metrics["mase"] = float(np.mean(np.ldexp(mae, size) / scale[scored]))
 
     total = np.abs(y).sum()
     if total > 0:
