@@ -1,0 +1,123 @@
+// The vectorised instruction set: one instruction over a tile of rows x columns at a time.
+#pragma once
+
+#include "opcodes.hpp"
+#include "vector.hpp"
+
+namespace steploom::STEPLOOM_ISA {
+
+// Values a tile holds at most: all its registers stay in the first-level cache.
+constexpr int tile_values = 256;
+
+template <class T> struct Tile {
+    T* data;
+    std::int64_t row;  // distance between rows; 0 where one row serves all
+};
+
+// Scalar functions of the C library, for what is rare in recurrent cells.
+template <class T, class F> inline V<T> each(V<T> x, F f) {
+    for (int i = 0; i < lanes<T>; ++i) x[i] = f(x[i]);
+    return x;
+}
+
+template <class T, class F>
+inline void over(int rows, int columns, Tile<T> out, Tile<T> a, Tile<T> b, Tile<T> c, int inputs, F f) {
+    constexpr int L = lanes<T>;
+    for (int r = 0; r < rows; ++r) {
+        T* to = out.data + r * out.row;
+        const T *x = a.data + r * a.row, *y = b.data + r * b.row, *z = c.data + r * c.row;
+        int j = 0;
+        for (; j + L <= columns; j += L)
+            store(to + j, f(load(x + j), inputs > 1 ? load(y + j) : V<T>{}, inputs > 2 ? load(z + j) : V<T>{}));
+        if (const int rest = columns - j; rest > 0)
+            store_part(to + j,
+                       f(load_part(x + j, rest), inputs > 1 ? load_part(y + j, rest) : V<T>{},
+                         inputs > 2 ? load_part(z + j, rest) : V<T>{}),
+                       rest);
+    }
+}
+
+template <class T>
+void run_op(Opcode code, int rows, int columns, Tile<T> out, Tile<T> a, Tile<T> b, Tile<T> c) {
+    const V<T> one = broadcast<T>(1), zero{};
+#define UNARY(NAME, ...)                                                                        \
+    case Opcode::NAME:                                                                          \
+        over(rows, columns, out, a, a, a, 1, [=](V<T> x, V<T>, V<T>) -> V<T> { return __VA_ARGS__; }); \
+        break;
+#define BINARY(NAME, ...)                                                                         \
+    case Opcode::NAME:                                                                            \
+        over(rows, columns, out, a, b, a, 2, [=](V<T> x, V<T> y, V<T>) -> V<T> { return __VA_ARGS__; }); \
+        break;
+#define TERNARY(NAME, ...)                                                                          \
+    case Opcode::NAME:                                                                              \
+        over(rows, columns, out, a, b, c, 3, [=](V<T> x, V<T> y, V<T> z) -> V<T> { return __VA_ARGS__; }); \
+        break;
+    switch (code) {
+        UNARY(copy, x)
+        UNARY(neg, -x)
+        UNARY(abs, absolute<T>(x))
+        UNARY(sign, x > zero ? one : (x < zero ? -one : x))
+        UNARY(exp, exponential<T>(x))
+        UNARY(log, each<T>(x, [](T v) { return std::log(v); }))
+        UNARY(sqrt, square_root<T>(x))
+        UNARY(rsqrt, one / square_root<T>(x))
+        UNARY(reciprocal, one / x)
+        UNARY(sigmoid, sigmoid<T>(x))
+        UNARY(tanh, tangent<T>(x))
+        UNARY(relu, x < zero ? zero : x)
+        UNARY(softplus, each<T>(x, [](T v) { return (v > 0 ? v : T(0)) + std::log1p(std::exp(-std::fabs(v))); }))
+        UNARY(sin, each<T>(x, [](T v) { return std::sin(v); }))
+        UNARY(cos, each<T>(x, [](T v) { return std::cos(v); }))
+        UNARY(erf, each<T>(x, [](T v) { return std::erf(v); }))
+        UNARY(log1p, each<T>(x, [](T v) { return std::log1p(v); }))
+        UNARY(expm1, each<T>(x, [](T v) { return std::expm1(v); }))
+        UNARY(floor, each<T>(x, [](T v) { return std::floor(v); }))
+        UNARY(square, x * x)
+        BINARY(add, x + y)
+        BINARY(sub, x - y)
+        BINARY(mul, x * y)
+        BINARY(div, x / y)
+        BINARY(maximum, maximum<T>(x, y))
+        BINARY(minimum, minimum<T>(x, y))
+        BINARY(gt, x > y ? one : zero)
+        BINARY(ge, x >= y ? one : zero)
+        BINARY(lt, x < y ? one : zero)
+        BINARY(le, x <= y ? one : zero)
+        BINARY(eq, x == y ? one : zero)
+        BINARY(ne, x != y ? one : zero)
+        BINARY(sigmoid_grad, x * (y - y * y))
+        BINARY(tanh_grad, x - x * (y * y))
+        BINARY(relu_grad, y > zero ? x : zero)
+        TERNARY(where, x != zero ? y : z)
+        TERNARY(fma, x * y + z)
+        case Opcode::pow:
+            for (int r = 0; r < rows; ++r)
+                for (int j = 0; j < columns; ++j)
+                    out.data[r * out.row + j] = std::pow(a.data[r * a.row + j], b.data[r * b.row + j]);
+            break;
+        case Opcode::expand:  // needs the place of the tile: run.hpp
+            break;
+    }
+#undef UNARY
+#undef BINARY
+#undef TERNARY
+}
+
+template <class T> T reduce(const T* values, int count, bool largest) {
+    constexpr int L = lanes<T>;
+    if (largest) {
+        T result = values[0];
+        for (int j = 1; j < count; ++j)
+            result = values[j] > result || values[j] != values[j] ? values[j] : result;
+        return result;
+    }
+    V<T> sum{};
+    int j = 0;
+    for (; j + L <= count; j += L) sum += load(values + j);
+    T result = 0;
+    for (; j < count; ++j) result += values[j];
+    for (int i = 0; i < L; ++i) result += sum[i];
+    return result;
+}
+
+}  // namespace steploom::STEPLOOM_ISA

@@ -1,0 +1,149 @@
+// What the core runs: a loop over time as a list of stages on buffers, and one call's arrays. Plain data, no Python.
+//
+// A schedule serves the forward pass (time ascending) and the backward pass (time descending) alike. Three lists of
+// stages: `before` and `after` run on a chunk of steps at once (many rows), `step` runs once a step.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "opcodes.hpp"
+
+namespace steploom {
+
+// Where the rows of a buffer live. "Rows" are the sequences of one slice of the batch.
+enum class Kind : int {
+    Input,   // a sequence of the caller's, read: (time, batch, width)
+    Output,  // a sequence of the caller's, written
+    Saved,   // kept from the forward to the backward pass, all steps
+    Chunk,   // the steps of one chunk
+    Step,    // one step
+    State,   // carried from step to step; operand "out" is what the step leaves, "in" what it found
+};
+
+struct BufferSpec {
+    Kind kind;
+    int width;     // features
+    int external;  // Input, Output: which sequence of the call; Saved: which saved region; State: which state
+    int saved;     // State: the saved region that holds all its steps, or -1
+};
+
+enum class Where : int { None, Buffer, StateOut, Vector, Constant, Register };
+
+struct Operand {
+    Where where = Where::None;
+    int index = 0;       // of the buffer, vector, constant or register
+    int column = 0;      // first column in the buffer or vector
+};
+
+
+
+struct ElementOp {
+    Opcode code;
+    Operand out, in[3];
+    int group = 1;  // Expand: how many neighbouring columns share a value
+};
+
+struct Term {
+    Operand left;    // rows of width K
+    int matrix;      // of the call
+    bool transposed; // the product is left @ M instead of left @ M.T
+};
+
+enum class StageKind : int { Product, Elementwise, Sum, Max };
+
+struct Stage {
+    StageKind kind;
+    int width = 0;                // Product: columns made; Elementwise: columns; reductions: columns read
+    std::vector<Term> terms;      // Product
+    std::vector<int> inners;      // Product: K of each term
+    Operand init;                 // Product: what it is added to (None: zero)
+    Operand out;                  // Product, reductions
+    Operand in;                   // reductions
+    int groups = 1;               // reductions: how many values they leave a row
+    std::vector<ElementOp> ops;   // Elementwise
+};
+
+// dM[n, k] += sum over rows of grad[:, n] * left[:, k]
+struct WeightGradient {
+    int matrix;
+    Operand grad, left;
+    int n, k;
+};
+
+// dv[n] += sum over rows of value[:, n]
+struct VectorGradient {
+    int vector;
+    int column;
+    Operand value;
+    int width;
+};
+
+struct Schedule {
+    bool descending = false;
+    std::vector<BufferSpec> buffers;
+    std::vector<int> saved_widths;
+    std::vector<double> constants;
+    std::vector<int> vector_widths;
+    std::vector<std::vector<int>> vector_parts;  // each vector is the sum of these vectors of the call
+    int registers = 0;
+    int states = 0;
+    std::vector<Stage> before, step, after;
+    std::vector<WeightGradient> weight_gradients;
+    std::vector<VectorGradient> vector_gradients;
+};
+
+struct Sequence {
+    void* data = nullptr;
+    std::int64_t time_stride = 0, batch_stride = 0;  // in elements; features stand side by side
+};
+
+struct MatrixView {
+    void* data = nullptr;
+    std::int64_t row_stride = 0, column_stride = 0;
+    void* gradient = nullptr;  // same strides given below; null where none is wanted
+    std::int64_t gradient_row_stride = 0, gradient_column_stride = 0;
+};
+
+struct Call {
+    std::int64_t time = 0, batch = 0;
+    const std::int64_t* lengths = nullptr;  // (batch,)
+    bool reversed = false;
+    const std::uint8_t* resets = nullptr;   // (time, batch), contiguous
+    std::vector<Sequence> sequences;
+    std::vector<void*> state_in;     // (batch, width) contiguous; null: zeros
+    std::vector<void*> state_out;    // (batch, width) contiguous; null: not wanted
+    std::vector<void*> state_reset;  // forward: what a reset sets the state to; backward: gradient of it, added to
+    std::vector<MatrixView> matrices;
+    std::vector<void*> vectors;
+    std::vector<void*> vector_gradients;
+    void* saved = nullptr;
+    int slices = 1, team = 1;
+    bool (*interrupted)() = nullptr;
+};
+
+struct Kernels {
+    const char* name;
+    // False: interrupted.
+    bool (*run_f32)(const Schedule&, const Call&);
+    bool (*run_f64)(const Schedule&, const Call&);
+};
+
+// In order of preference for this processor; each can be asked for by name.
+const Kernels& kernels();
+const Kernels* kernels_named(const std::string& name);
+std::vector<std::string> kernel_names();
+
+// Elements that all saved regions take in a call of this shape.
+std::int64_t saved_elements(const std::vector<int>& widths, std::int64_t time, std::int64_t batch,
+                            const std::int64_t* lengths, int slices);
+
+// Distance between rows, in elements. Strides of a multiple of 512 bytes would make the columns of a tile collide in
+// the first-level cache.
+inline std::int64_t row_stride(std::int64_t width) {
+    const std::int64_t padded = (width + 15) / 16 * 16;
+    return padded % 128 == 0 ? padded + 16 : padded;
+}
+
+}  // namespace steploom

@@ -1,0 +1,80 @@
+// Threads that wait for each other within a step, and what a thread changes about its arithmetic while it runs.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <thread>
+#include <vector>
+
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
+
+#if defined(__SSE2__)
+#include <xmmintrin.h>
+#endif
+
+namespace steploom {
+
+// A step of a small network takes about as long as a sleeping thread needs to wake, so the threads spin; one that has
+// waited long gives its processor away, since the others may need it.
+class Barrier {
+  public:
+    explicit Barrier(int members) : members_(members) {}
+    void wait() {
+        if (members_ == 1) return;
+        const unsigned round = round_.load(std::memory_order_relaxed);
+        if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == members_) {
+            arrived_.store(0, std::memory_order_relaxed);
+            round_.store(round + 1, std::memory_order_release);
+            return;
+        }
+        for (int spins = 0; round_.load(std::memory_order_acquire) == round; ++spins) {
+            if (spins > 4000) std::this_thread::yield();
+#if defined(__SSE2__)
+            else _mm_pause();
+#endif
+        }
+    }
+
+  private:
+    const int members_;
+    alignas(64) std::atomic<int> arrived_{0};
+    alignas(64) std::atomic<unsigned> round_{0};
+};
+
+// Runs work(0) ... work(count - 1) at the same time, on PyTorch's OpenMP threads: a second pool would fight with them
+// for the processors. Where OpenMP grants fewer threads, ordinary ones run, since they wait for each other.
+inline void on_threads(int count, const std::function<void(int)>& work) {
+    if (count == 1) return work(0);
+#if defined(_OPENMP)
+    int granted = 0;
+#pragma omp parallel num_threads(count)
+    {
+#pragma omp single
+        granted = omp_get_num_threads();
+        if (granted == count) work(omp_get_thread_num());
+    }
+    if (granted == count) return;
+#endif
+    std::vector<std::thread> others;
+    for (int i = 1; i < count; ++i) others.emplace_back(work, i);
+    work(0);
+    for (std::thread& other : others) other.join();
+}
+
+// Denormal numbers are taken as 0 while this lives: they make some processors twenty times slower.
+class FlushDenormals {
+  public:
+#if defined(__SSE2__)
+    FlushDenormals() : before_(_mm_getcsr()) { _mm_setcsr(before_ | 0x8040); }
+    ~FlushDenormals() { _mm_setcsr(before_); }
+
+  private:
+    unsigned before_;
+#else
+    FlushDenormals() {}
+#endif
+};
+
+}  // namespace steploom
