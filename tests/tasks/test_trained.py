@@ -262,3 +262,82 @@ def test_a_checkpoint_that_lacks_something_is_one_message(model, lost):
     torch.save(kept, file)
     with pytest.raises(ModelDirectoryError, match=r"checkpoint\.pt"):
         resume(model, epochs=3)
+
+
+class Anew:
+    """Makes the toy task train anew, and the n-th loss of that NaN or an interruption."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        from toy import ToyBatches, ToyTask
+
+        self.calls, self.bad, self.stop = 0, -1, -1
+        outer = self
+
+        class Watched(ToyBatches):
+            def batch(self, epoch, index, rank=0, world=1):
+                outer.calls += 1
+                if outer.calls == outer.stop:
+                    raise KeyboardInterrupt
+                batch = super().batch(epoch, index, rank, world)
+                return batch | ({"y": batch["y"] * float("nan")} if outer.calls == outer.bad else {})
+
+        monkeypatch.setattr(ToyTask, "refit_batches", lambda self, prepared, steps: Watched(50, steps))
+
+
+@pytest.fixture
+def anew(monkeypatch) -> Anew:
+    return Anew(monkeypatch)
+
+
+def test_training_anew_is_stated(tmp_path, data, anew):
+    model = train("toy", data, tmp_path / "model", epochs=3)
+    stated = model.report["refit"]
+    assert stated == {"steps": anew.calls, "epochs": round(anew.calls / 7, 2)} and anew.calls > 0
+    assert load(tmp_path / "model").manifest["training"]["refit"] == stated
+    log = (tmp_path / "model" / "train.log").read_text().splitlines()
+    assert f"training anew on all rows, {anew.calls} steps" in log[-2] and "trained anew" in log[-1]
+
+
+def test_what_is_not_trained_anew_says_so(model, data, tmp_path):
+    assert load(model).manifest["training"]["refit"] is None
+    assert train("toy", data, tmp_path / "other", epochs=1).report["refit"] is None
+
+
+def test_the_first_weights_are_kept_where_training_anew_fails(model, tmp_path, data, anew, caplog):
+    anew.bad = 3
+    failed = train("toy", data, tmp_path / "failed", epochs=2)
+    assert failed.predict().text == load(model).predict().text
+    assert failed.report["refit"] is None and not failed.network.training
+    assert "not a finite number" in caplog.text and "the weights found before are kept" in caplog.text
+    assert "the weights found before are kept" in (tmp_path / "failed" / "train.log").read_text()
+
+
+def test_an_interruption_while_training_anew_keeps_the_model_and_is_resumed(tmp_path, data, anew, monkeypatch):
+    whole = train("toy", data, tmp_path / "whole", epochs=2)
+    anew.calls, anew.stop = 0, 3
+    with pytest.raises(KeyboardInterrupt, match="Go on with: steploom resume"):
+        train("toy", data, tmp_path / "model", epochs=2)
+    kept = load(tmp_path / "model")
+    assert kept.manifest["training"]["stopped"] == "interrupted"
+    assert kept.predict().text != whole.predict().text
+    resumed = resume(tmp_path / "model")
+    assert resumed.predict().text == whole.predict().text
+    assert {**resumed.report, "model": "", "seconds": 0} == {**whole.report, "model": "", "seconds": 0}
+    with pytest.raises(ModelDirectoryError, match="complete"):
+        resume(tmp_path / "model")
+
+
+def test_an_interruption_while_the_test_part_is_scored_leaves_a_complete_model(tmp_path, data, monkeypatch):
+    from toy import ToyTask
+
+    evaluate = ToyTask.evaluate
+
+    def stop(self, network, source, options):
+        if isinstance(source, Path):
+            raise KeyboardInterrupt
+        return evaluate(self, network, source, options)
+
+    monkeypatch.setattr(ToyTask, "evaluate", stop)
+    with pytest.raises(KeyboardInterrupt, match=r"holds the model.*steploom evaluate .*model .*data\.txt"):
+        train("toy", data, tmp_path / "model", test=data, epochs=1)
+    assert load(tmp_path / "model").manifest["training"]["stopped"] == "epochs"

@@ -55,6 +55,12 @@ def files(tmp_path) -> Path:
     return tmp_path
 
 
+def complete(directory: Path) -> bool:
+    """Whether the model there is the one that the training ends with."""
+    file = directory / "model.json"
+    return file.exists() and json.loads(file.read_text())["training"]["stopped"] != "interrupted"
+
+
 @pytest.mark.parametrize("task", PLANS)
 def test_killed_ten_times_at_random_moments(files, task):
     """Bit-equal weights, with dropout, a mean of the weights and a schedule in play."""
@@ -63,7 +69,7 @@ def test_killed_ten_times_at_random_moments(files, task):
     directory, moments = files / "killed", random.Random(1)
     checkpoint, words = directory / "last" / "checkpoint.pt", command(task, files, "killed", *plan)
     kills = 0
-    while kills < 10 and not (directory / "model.json").exists():
+    while kills < 10 and not complete(directory):
         before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
         process = subprocess.Popen([*STEPLOOM, *words], env=environment(), stderr=subprocess.PIPE)
         while process.poll() is None and (not checkpoint.exists() or checkpoint.stat().st_mtime_ns == before):

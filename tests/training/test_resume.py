@@ -199,6 +199,12 @@ def checkpointed(directory: Path) -> int:
     return file.stat().st_mtime_ns if file.exists() else 0
 
 
+def complete(directory: Path) -> bool:
+    """Whether the model there is the one that the training ends with."""
+    file = directory / "model.json"
+    return file.exists() and json.loads(file.read_text())["training"]["stopped"] != "interrupted"
+
+
 def kill_at_random(tmp_path: Path, count: int) -> None:
     """Kills one training `count` times at random moments, then lets it end."""
     expected, words = whole(tmp_path, PLAN)
@@ -213,9 +219,9 @@ def kill_at_random(tmp_path: Path, count: int) -> None:
         process.kill()
         process.communicate()
         command = ["resume", str(directory)]
-        if (directory / "model.json").exists():
+        if complete(directory):
             break
-    if not (directory / "model.json").exists():
+    if not complete(directory):
         steploom_resume(directory)
     assert all(torch.equal(value, weights(expected)[name]) for name, value in weights(directory).items())
     assert content(directory) == content(expected)

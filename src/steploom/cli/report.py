@@ -74,7 +74,8 @@ def report_training(model: TrainedModel, as_json: bool) -> None:
     how = {"time": "the time was used up", "patience": "the validation loss had stopped falling"}
     why = f" ({how[report['stopped']]})" if report["stopped"] in how else ""
     epochs = f"{report['epochs']} epoch{'' if report['epochs'] == 1 else 's'}"
-    click.echo(f"{path} holds the model: {report['parameters']:,} parameters, {epochs}{why}.")
+    anew = f", trained anew on all rows for {report['refit']['steps']} steps" if report["refit"] else ""
+    click.echo(f"{path} holds the model: {report['parameters']:,} parameters, {epochs}{why}{anew}.")
     click.echo(f"{path / 'curves.png'} shows how it was trained.")
     cell = f" --cell {model.task.options.cell}" if ":" in model.task.options.cell else ""
     click.echo("\nNext, with data that the training has not seen:")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
@@ -15,14 +14,13 @@ from steploom.tasks.task import Evaluation, Prediction, Prepared, Task
 from steploom.training.options import Options, TrainOptions, flag, option
 
 if TYPE_CHECKING:
+    from steploom.data.batches import Batches
     from steploom.data.window_batches import DrawnWindows
     from steploom.data.window_layout import Layout
     from steploom.models.network import Network
     from steploom.tasks.forecast_past import Past
 
 __all__ = ["EvaluateOptions", "Forecast", "ForecastOptions", "PredictOptions"]
-
-words = logging.getLogger("steploom")
 
 
 class ForecastOptions(TrainOptions):
@@ -151,13 +149,9 @@ class Forecast(Task):
         if self.options.calibrate and prepared.valid is not None:
             calibrate(network, prepared.valid)
 
-    def refit(self, network: Any, prepared: Prepared[Any], steps: int) -> None:
-        """Trains anew on the rows that were set aside too; not on those of a validation file."""
-        from steploom.tasks.forecast_network import train_anew
-
-        if self._all_windows is not None:
-            words.info(f"training anew on training and validation rows, {steps} steps")
-            train_anew(network, self.options, self._all_windows(steps))
+    def refit_batches(self, prepared: Prepared[Any], steps: int) -> Batches | None:
+        """Windows of the rows that were set aside too; not of those of a validation file."""
+        return self._all_windows(steps) if self._all_windows is not None else None
 
     def evaluate(self, network: Any, data: object, options: Any) -> Evaluation:
         """Scores forecasts at rolling origins beside the seasonal naive methods.

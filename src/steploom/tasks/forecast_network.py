@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from steploom.cells.registry import make_cell
 from steploom.data.series import SeriesSet
@@ -18,7 +17,6 @@ from steploom.models.forecaster import Forecaster
 from steploom.models.scaling import Scale
 from steploom.models.window import WindowLayout
 from steploom.tasks.forecast_backtest import ForecastFunction, Forecasts, Origins
-from steploom.training.refit import refit
 
 if TYPE_CHECKING:
     from steploom.data.batches import Batches
@@ -31,7 +29,6 @@ __all__ = [
     "calibrate",
     "forecast_with",
     "learn_layout",
-    "train_anew",
     "window_batches",
 ]
 
@@ -71,17 +68,6 @@ def all_windows(options: ForecastOptions, found: TrainingData, train: DrawnWindo
     pairs = zip(found.split.train, found.split.valid, strict=True)
     rows = [(first, max(stop, end)) for (first, stop), (_, end) in pairs]
     return lambda steps: DrawnWindows(train.windows, rows, options.batch_size, steps, options.seed)
-
-
-def train_anew(network: Forecaster, options: ForecastOptions, batches: DrawnWindows) -> None:
-    """Gives the network fresh weights and trains it; the width of its intervals stays."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(options.seed)
-        fresh = build_network(options, network.layout)
-    with torch.no_grad():
-        for parameter, first in zip(network.parameters(), fresh.parameters(), strict=True):
-            parameter.copy_(first)
-    refit(network, batches, options)
 
 
 def build_network(options: ForecastOptions, layout: WindowLayout) -> Forecaster:

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from steploom.errors import SteploomError
 from steploom.tasks.task import Prepared, Task
 from steploom.training.directory import publish
 from steploom.training.processes import is_main_process
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from steploom.models.network import Network
     from steploom.training.fit import FitResult
     from steploom.training.options import TrainOptions
 
-__all__ = ["publish_model", "run_training"]
+__all__ = ["first_weights", "publish_model", "run_training"]
+
+words = logging.getLogger("steploom")
 
 
 def run_training(
@@ -59,43 +67,102 @@ def run_training(
     interrupted = result.stopped == "interrupted"
     if interrupted and not result.has_weights:
         raise KeyboardInterrupt(_how_to_go_on(path, result, task.options))
-    try:
-        report = _finish(prepared, network, path, result)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(_how_to_go_on(path, result, task.options)) from None
     if interrupted:
+        task.finish(network, prepared)
+        publish_model(path, task, network, _describe(task, network, result))
         raise KeyboardInterrupt(_how_to_go_on(path, result, task.options))
-    manifest = _describe(task, network, result)
+    try:
+        report, anew = _finish(prepared, network, path, result, progress)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"the training has ended, but the model was not complete yet; {path} keeps the state of the training. "
+            f"Go on with: {_command('resume', path, task.options)}"
+        ) from None
+    manifest = _describe(task, network, result, anew)
+    publish_model(path, task, network, manifest)
+    try:
+        report |= _scores(prepared, network, "test", prepared.test_source)
+    except KeyboardInterrupt:
+        score = f"{_command('evaluate', path, task.options)} {parts['test'][0] if parts['test'] else 'DATA'}"
+        raise KeyboardInterrupt(f"{path} holds the model; its scores are missing. Score it with: {score}") from None
     whole = {"task": task.name, "data": [str(file) for file in parts["train"]], **report}
     whole |= {"model": str(path), "epochs": result.epochs, "steps": result.steps, "stopped": result.stopped}
-    whole |= {"parameters": manifest["parameters"], "engine": manifest["engine"]}
+    whole |= {"refit": anew, "parameters": manifest["parameters"], "engine": manifest["engine"]}
     whole["seconds"] = round(time.monotonic() - began, 2)
     return manifest, whole
 
 
-def _finish(prepared: Prepared[Any], network: Network, path: Path, result: FitResult) -> dict[str, Any]:
-    """Publishes the model and scores it; after an interruption only the first."""
-    from steploom.training.refit import steps_of_refit
+def first_weights(task: Task, seed: int) -> Network:
+    """The task's network with the first weights of a seed; the caller's random state stays."""
+    import torch
 
-    task, report = prepared.task, {}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return task.build()
 
-    def score(part: str, source: object | None) -> None:
-        if source is not None:
-            scores = task.evaluate(network, source, task.EvaluateOptions.checked({}))
-            report[part] = {"metrics": scores.metrics, "baselines": scores.baselines}
 
-    interrupted = result.stopped == "interrupted"
+def _finish(
+    prepared: Prepared[Any], network: Network, path: Path, result: FitResult, progress: bool
+) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """The scores of the validation part, and what is said of training anew after that.
+
+    Whoever stops it finds the model in the directory as it was before.
+    """
+    task = prepared.task
     task.finish(network, prepared)
-    if not interrupted:
-        # Before the validation part may be learnt from.
-        score("validation", prepared.valid_source)
-        steps = steps_of_refit(result, task.options, len(prepared.train))
-        if steps and _has_time(result, task.options, steps):
-            task.refit(network, prepared, steps)
-    publish_model(path, task, network, _describe(task, network, result))
-    if not interrupted:
-        score("test", prepared.test_source)
-    return report
+    publish_model(path, task, network, _describe(task, network, replace(result, stopped="interrupted")))
+    # Before the validation part may be learnt from.
+    report = _scores(prepared, network, "validation", prepared.valid_source)
+    return report, _train_anew(prepared, network, path, result, progress)
+
+
+def _scores(prepared: Prepared[Any], network: Network, part: str, source: object | None) -> dict[str, Any]:
+    if source is None:
+        return {}
+    task = prepared.task
+    scores = task.evaluate(network, source, task.EvaluateOptions.checked({}))
+    return {part: {"metrics": scores.metrics, "baselines": scores.baselines}}
+
+
+def _train_anew(
+    prepared: Prepared[Any], network: Network, path: Path, result: FitResult, progress: bool
+) -> dict[str, Any] | None:
+    """Trains the network anew where the task gives batches for it; says for how long, None where it keeps its weights.
+
+    Buffers of the network, which `Task.finish` may have set, stay.
+    """
+    import torch
+
+    from steploom.training.record import Record
+    from steploom.training.refit import refit, steps_of_refit
+
+    task = prepared.task
+    steps = steps_of_refit(result, task.options)
+    fits_in = steps and _has_time(result, task.options, steps)
+    batches = task.refit_batches(prepared, steps) if fits_in else None
+    if batches is None:
+        return None
+    record, began = Record(path), time.monotonic()
+    record.log(f"training anew on all rows, {steps} steps")
+    words.info(f"training anew on training and validation rows, {steps} steps")
+    kept = [parameter.detach().clone() for parameter in network.parameters()]
+    _set(network, list(first_weights(task, task.options.seed).parameters()))
+    try:
+        refit(network, batches, task.options, progress)
+    except SteploomError as error:
+        network.to(torch.device("cpu")).eval()
+        _set(network, kept)
+        said = f"{error}; the weights found before are kept"
+        words.warning(said)
+        record.log(said)
+        return None
+    record.log(f"trained anew: {steps} steps, {time.monotonic() - began:.1f} seconds")
+    return {"steps": steps, "epochs": round(steps / len(prepared.train), 2)}
+
+
+def _set(network: Network, values: Sequence[Tensor]) -> None:
+    for parameter, value in zip(network.parameters(), values, strict=True):
+        parameter.data.copy_(value)
 
 
 def _has_time(result: FitResult, options: TrainOptions, steps: int) -> bool:
@@ -104,16 +171,19 @@ def _has_time(result: FitResult, options: TrainOptions, steps: int) -> bool:
     return options.max_minutes is None or result.seconds + again <= 60 * options.max_minutes
 
 
+def _command(name: str, path: Path, options: TrainOptions) -> str:
+    return f"steploom {name} {path}" + (f" --cell {options.cell}" if ":" in options.cell else "")
+
+
 def _how_to_go_on(path: Path, result: FitResult, options: TrainOptions) -> str:
     kept = f"{path} holds the best weights so far and" if result.has_weights else f"{path}"
-    cell = f" --cell {options.cell}" if ":" in options.cell else ""
     return (
         f"stopped after {result.epochs} of {options.epochs} epochs (step {result.steps}). "
-        f"{kept} keeps the state of the training. Go on with: steploom resume {path}{cell}"
+        f"{kept} keeps the state of the training. Go on with: {_command('resume', path, options)}"
     )
 
 
-def _describe(task: Task, network: Network, result: FitResult) -> dict[str, Any]:
+def _describe(task: Task, network: Network, result: FitResult, anew: dict[str, Any] | None = None) -> dict[str, Any]:
     options = task.options
     return {
         "task": task.name,
@@ -131,6 +201,7 @@ def _describe(task: Task, network: Network, result: FitResult) -> dict[str, Any]
             "stopped": result.stopped,
             "best_valid_loss": result.best_valid_loss,
             "seconds": round(result.seconds, 2),
+            "refit": anew,
         },
     }
 

@@ -132,17 +132,17 @@ class Task(ABC):
         """
         return
 
-    def refit(self, network: Any, prepared: Prepared[Any], steps: int) -> None:
-        """Called once after `finish` and after the validation part was scored: the last word on the weights.
+    def refit_batches(self, prepared: Prepared[Any], steps: int) -> Batches | None:
+        """Batches of all rows, the validation ones too, in which the network is trained anew from fresh weights.
 
-        It may train on the validation part as well, and must give the same weights each time it is called.
+        Asked for once, after `finish` and after the validation part was scored. None: the best weights are the last
+        word.
 
         Args:
-            network: with the best weights.
             prepared: what `prepare` returned.
-            steps: that go as far as was best (`steploom.training.refit.steps_of_refit`).
+            steps: how many batches, so that they go as far as was best (`steploom.training.refit.steps_of_refit`).
         """
-        return
+        return None
 
     @abstractmethod
     def evaluate(self, network: Any, data: object, options: Any) -> Evaluation:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from steploom.errors import DataError, ModelDirectoryError, OptionError
 from steploom.tasks.registry import task_class
-from steploom.tasks.run import publish_model, run_training
+from steploom.tasks.run import first_weights, publish_model, run_training
 from steploom.tasks.task import Evaluation, Prediction, Prepared, Task
 from steploom.training.directory import FORMAT, RUN, StoredModel, read
 from steploom.training.lock import only_training_in
@@ -35,7 +35,10 @@ class TrainedModel:
         task: the task; `task.options` are the options of its training.
         network: the network, a `torch.nn.Module` in evaluation mode.
         path: the model directory.
-        manifest: the content of model.json: task, architecture, versions, how training ended.
+        manifest: what model.json says: "task", "architecture" (network, cell, hidden_size, num_layers), "parameters",
+            "engine", and in "training" how it ended: epochs, steps, stopped, best_valid_loss, seconds, and refit, the
+            steps and epochs of training anew (None without). Of a loaded model also "format", the versions "steploom"
+            and "torch", and "files", name to bytes and sha256.
         report: what `steploom train --json` prints; empty for a model that was loaded.
     """
 
@@ -137,7 +140,7 @@ def train(
     files = [Path(data)] if isinstance(data, (str, Path)) else [Path(file) for file in data]
     parts = {"train": files, "valid": [Path(valid)] if valid else [], "test": [Path(test)] if test else []}
     prepared = _prepare(kind, checked, parts)
-    network = _first_weights(prepared.task, checked.seed)
+    network = first_weights(prepared.task, checked.seed)
     with only_training_in(out / "last") if main else nullcontext():
         if main:
             # Reading the data may have taken minutes, in which another training may have come to its end here.
@@ -195,7 +198,7 @@ def resume(
         longer = epochs is not None
         _refuse_complete(path, options, longer)
         prepared = _prepare(kind, options, parts)
-        network = _first_weights(prepared.task, options.seed)
+        network = first_weights(prepared.task, options.seed)
         if main and given:
             rewrite_run(path, {**run, "options": options.model_dump(mode="json")}, options.model_dump(mode="json"))
         ended = run_training(prepared, network, path, parts, began, resuming=True, longer=longer, progress=progress)
@@ -274,14 +277,6 @@ def _prepare(kind: type[Task], options: Any, parts: dict[str, list[Path]]) -> Pr
     return kind.prepare(options, parts["train"], valid, test)
 
 
-def _first_weights(task: Task, seed: int) -> Network:
-    import torch
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return task.build()
-
-
 def _version() -> str:
     from importlib.metadata import version
 
@@ -295,8 +290,9 @@ def _refuse_complete(path: Path, options: TrainOptions, longer: bool) -> None:
     if kept is None or not (path / "model.json").exists():
         return
     state = kept[0]
-    if read(path).manifest.get("training", {}).get("steps") != state.step:
-        # The model is an earlier one: the process was killed before it could publish the last.
+    trained = read(path).manifest.get("training", {})
+    if trained.get("steps") != state.step or trained.get("stopped") == "interrupted":
+        # The model is an earlier one, or was not scored and trained anew: the process was ended before it could be.
         return
     state.plan_again(options, longer)
     why = {

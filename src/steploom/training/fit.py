@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +21,7 @@ from steploom.training.progress import Progress
 from steploom.training.quiet import quiet
 from steploom.training.record import Record
 from steploom.training.state import State, read_best, read_checkpoint
+from steploom.training.surroundings import callers_own
 
 __all__ = ["FitResult", "fit"]
 
@@ -34,6 +35,7 @@ class FitResult:
         steps: optimiser steps.
         best_valid_loss: the loss of the weights that were kept, None without validation.
         best_step: the optimiser steps behind these weights, None without validation.
+        best_rates: the sum of the learning rates of these steps, 0 without validation.
         stopped: why it ended.
         seconds: training time, resumes included.
         has_weights: False where it was interrupted before the first validation; the network then holds the last
@@ -44,6 +46,7 @@ class FitResult:
     steps: int
     best_valid_loss: float | None
     best_step: int | None
+    best_rates: float
     stopped: Literal["epochs", "time", "patience", "interrupted"]
     seconds: float
     has_weights: bool
@@ -103,7 +106,8 @@ def fit(
         record.log(f"stopped: {state.stopped} after {state.step} steps, {state.seconds:.1f} seconds")
     stopped: Any = state.stopped
     best_step = state.best_step if state.best_loss is not None else None
-    return FitResult(state.epoch, state.step, state.best_loss, best_step, stopped, state.seconds, best is not None)
+    found = state.best_loss, best_step, state.best_rates
+    return FitResult(state.epoch, state.step, *found, stopped, state.seconds, best is not None)
 
 
 def _run(
@@ -128,7 +132,7 @@ def _run(
     limit = None if options.max_minutes is None else 60 * options.max_minutes
     record.log(f"{'resumed at' if state.step else 'started at'} step {state.step}, {devices * nodes} process(es)")
     bar = Progress(show, options.epochs, len(train), limit)
-    with _callers_own(), restored_environment(), quiet(), Interruption() as interruption, bar:
+    with callers_own(), restored_environment(), quiet(), Interruption() as interruption, bar:
         try:
             trainer = pl.Trainer(
                 accelerator=options.accelerator,
@@ -157,16 +161,3 @@ def _run(
             raise KeyboardInterrupt from None
         network.to("cpu")
     return loop.state, loop.best
-
-
-@contextmanager
-def _callers_own() -> Iterator[None]:
-    """Gives the caller's random state, threads and gradient mode back."""
-    threads, gradients = torch.get_num_threads(), torch.is_grad_enabled()
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else []
-    try:
-        with torch.random.fork_rng(devices=devices):
-            yield
-    finally:
-        torch.set_num_threads(threads)
-        torch.set_grad_enabled(gradients)

@@ -20,9 +20,13 @@ class Progress:
         epochs: epochs in the plan.
         epoch_steps: steps in an epoch.
         max_seconds: the limit of the training time, or None.
+        title: stands in the place of the epoch, where it is given.
     """
 
-    def __init__(self, enabled: bool, epochs: int, epoch_steps: int, max_seconds: float | None) -> None:
+    def __init__(
+        self, enabled: bool, epochs: int, epoch_steps: int, max_seconds: float | None, title: str = ""
+    ) -> None:
+        self._title = title
         self._epochs, self._epoch_steps, self._max_seconds = epochs, epoch_steps, max_seconds
         self._bar = None
         self._loss, self._metric = "", ""
@@ -73,7 +77,7 @@ class Progress:
         self._bar.update(
             self._line,
             completed=min(1.0, share),
-            description=f"epoch {epoch}/{self._epochs}",
+            description=self._title or f"epoch {epoch}/{self._epochs}",
             words="  ".join(p for p in parts if p),
         )
 
