@@ -124,6 +124,37 @@ def test_options_that_do_not_fit_are_refused(lines, options, message):
         lines.predict(**options)
 
 
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"top_k": 5, "temperature": 0}, ("--top-k", "--temperature 0")),
+        ({"top_p": 0.9, "temperature": 0}, ("--top-p", "--temperature 0")),
+        ({"top_k": 5, "num_beams": 2}, ("--top-k", "--num-beams 2")),
+        ({"top_p": 0.5, "num_beams": 2}, ("--top-p", "--num-beams 2")),
+        ({"temperature": 0.5, "num_beams": 2}, ("--temperature", "--num-beams 2")),
+        ({"length_penalty": 2.0}, ("--length-penalty", "--num-beams")),
+        ({"early_stopping": "true", "temperature": 0}, ("--early-stopping", "--num-beams")),
+        ({"min_new_tokens": 9, "max_new_tokens": 4}, ("--min-new-tokens", "--max-new-tokens 4")),
+    ],
+)
+def test_an_option_outside_its_mode_is_refused_and_both_are_named(lines, options, named):
+    with pytest.raises(OptionError) as caught:
+        lines.predict(**options)
+    assert all(f"{name}" in str(caught.value) for name in named)
+
+
+@pytest.mark.parametrize("options", [{"min_new_tokens": 5}, {"length_penalty": 2.0}, {"early_stopping": "never"}])
+def test_what_is_for_lines_is_refused_by_a_model_of_running_text(running, options):
+    name = "--" + next(iter(options)).replace("_", "-")
+    with pytest.raises(OptionError, match=f"{name}.*--lines.*--max-new-tokens"):
+        running.predict(num_beams=1 if "min_new_tokens" in options else 2, **options)
+
+
+def test_an_option_that_is_given_its_default_is_no_contradiction(lines, running):
+    assert lines.predict(temperature=0, top_k=0, top_p=1.0, length_penalty=1.0).value
+    assert running.predict(num_beams=2, temperature=1.0, min_new_tokens=0, max_new_tokens=3, seed=3).value
+
+
 def test_prompts_from_two_places_are_refused(lines, tmp_path):
     with pytest.raises(OptionError, match="--prompt: the prompts come from"):
         lines.predict(tmp_path / "prompts.txt", prompt="a")

@@ -15,6 +15,7 @@ from steploom.decoding import DecodingSettings, Hypothesis, generate
 from steploom.errors import OptionError
 from steploom.models.language_model import LanguageModel
 from steploom.tasks.task import Prediction
+from steploom.training.options import flag
 
 if TYPE_CHECKING:
     from steploom.tasks.generate import Generate, PredictOptions
@@ -68,10 +69,7 @@ def sample_texts(task: Generate, network: LanguageModel, data: Path | None, opti
 
 
 def _settings(task: Generate, options: PredictOptions) -> DecodingSettings:
-    drawing = {"temperature", "top_k", "top_p"} & options.model_fields_set
-    if options.num_beams > 1 and drawing:
-        name = sorted(drawing)[0].replace("_", "-")
-        raise OptionError(f"--{name}: beam search draws nothing. Leave it out, or take --num-beams 1.")
+    _refuse_ignored(options, by_line=task.options.by_line)
     greedy = options.num_beams > 1 or options.temperature == 0
     if greedy and options.num_samples > options.num_beams:
         raise OptionError(
@@ -94,6 +92,35 @@ def _settings(task: Generate, options: PredictOptions) -> DecodingSettings:
         end_token=vocabulary.end if task.options.by_line else None,
         banned_tokens=tuple(n for n in vocabulary.marks if n != vocabulary.unknown or not options.allow_unknown),
     )
+
+
+def _refuse_ignored(options: PredictOptions, by_line: bool) -> None:
+    """Refuses an option that was changed but has no effect beside the others."""
+    fields = type(options).model_fields
+    changed = {name for name in fields if getattr(options, name) != fields[name].default}
+    beams, longest = options.num_beams, options.max_new_tokens
+
+    def refuse(name: str, why: str) -> None:
+        if name in changed:
+            raise OptionError(f"{flag(name)}: {why}")
+
+    for name in ("temperature", "top_k", "top_p"):
+        if beams > 1:
+            refuse(name, f"beam search draws nothing. Leave it or --num-beams {beams} out")
+        elif name != "temperature" and options.temperature == 0:
+            refuse(name, "greedy decoding draws nothing. Leave it or --temperature 0 out")
+    if not by_line:
+        for name in ("min_new_tokens", "length_penalty", "early_stopping"):
+            refuse(
+                name,
+                "this model was trained without --lines, and running text has no end of its own: all texts have the "
+                "length that --max-new-tokens says. Leave it out",
+            )
+    for name in ("length_penalty", "early_stopping"):
+        if beams == 1:
+            refuse(name, "it is for beam search. Leave it out, or give --num-beams 2 or more")
+    if longest is not None and options.min_new_tokens > longest:
+        refuse("min_new_tokens", f"{options.min_new_tokens} is more than --max-new-tokens {longest}")
 
 
 def _continue(
