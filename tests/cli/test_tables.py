@@ -3,11 +3,15 @@
 import pytest
 
 from steploom.cli.tables import facts_table, score_table, show
+from steploom.tasks.forecast import Forecast
+from steploom.tasks.registry import TASKS, task_class
+from steploom.tasks.task import MetricLabel
 
 
 def test_scores_are_aligned_and_have_their_units(capsys: pytest.CaptureFixture[str]) -> None:
     model = {"mae": 59.52, "coverage_80": 0.778, "wql": 0.5016, "windows": 61.0, "rmse": 87.76}
-    show(score_table("scores", model, {"seasonal_naive_24": {"mae": 111.9, "coverage_80": 0.5, "rmse": 1234.0}}, "kW"))
+    naive = {"seasonal_naive_24": {"mae": 111.9, "coverage_80": 0.5, "rmse": 1234.0}}
+    show(score_table("scores", model, naive, Forecast.metrics, "kW"))
     title, head, *lines = capsys.readouterr().out.splitlines()
     assert title == "scores"
     assert [line.split() for line in lines] == [
@@ -25,7 +29,7 @@ def test_scores_are_aligned_and_have_their_units(capsys: pytest.CaptureFixture[s
     ("value", "text"), [(3.3e9, "3.300e+09"), (0.00123, "0.0012"), (float("nan"), "nan"), (0.0, "0"), (175.04, "175.0")]
 )
 def test_numbers_of_any_size(value: float, text: str, capsys: pytest.CaptureFixture[str]) -> None:
-    show(score_table("", {"mase": value}, {}))
+    show(score_table("", {"mase": value}, {}, Forecast.metrics))
     assert capsys.readouterr().out.splitlines()[-1].split() == ["MASE", text, "lower"]
 
 
@@ -33,3 +37,11 @@ def test_facts(capsys: pytest.CaptureFixture[str]) -> None:
     show(facts_table({"parameters": 12345, "can_resume": True, "sizes": [1, 2], "options": {"lr": 0.001}}))
     shown = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
     assert shown == [["parameters", "12,345"], ["can", "resume  yes"], ["sizes", "1, 2"], ["options", "lr=0.001"]]
+
+
+def test_a_task_names_its_own_metrics(capsys: pytest.CaptureFixture[str]) -> None:
+    show(score_table("", {"cer": 0.257}, {}, {"cer": MetricLabel("character error rate", "%", "lower")}))
+    assert capsys.readouterr().out.splitlines()[-1].split() == ["character", "error", "rate", "25.7", "%", "lower"]
+    for name in TASKS:
+        labels = task_class(name).metrics
+        assert labels and all(isinstance(label, MetricLabel) and label.name for label in labels.values())

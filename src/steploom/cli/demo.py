@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -58,14 +59,15 @@ def command(directory: Path) -> None:
         model.predict(later).write(forecast)
     scores = model.report["test"]
     title = "Forecasts of 24 hours, one a day in November and December 2014"
-    show(score_table(title, scores["metrics"], scores["baselines"], target_unit="ug/m3"))
+    show(score_table(title, scores["metrics"], scores["baselines"], model.task.metrics, target_unit="ug/m3"))
     click.echo(f"\n{picture} shows the last days, and tomorrow with its intervals.")
     click.echo(f"{forecast} holds tomorrow as numbers.")
     click.echo(f"{model_directory} holds the model.")
     click.echo("\nThe same by hand:")
     options = " ".join(f"{flag(name)} {value}" for name, value in OPTIONS.items())
-    click.echo(f"  steploom train forecast {past} -o my-model --test {later} \\\n    {options}")
-    click.echo(f"  steploom predict my-model {later}")
+    first, second = (shlex.quote(str(file)) for file in (past, later))
+    click.echo(f"  steploom train forecast {first} -o my-model --test {second} \\\n    {options}")
+    click.echo(f"  steploom predict my-model {second}")
 
 
 def write_sample(directory: Path) -> tuple[Path, Path]:

@@ -44,6 +44,6 @@ def command(directory: Path, data: Path, file: str | None, cell: str | None, as_
         scores = {"metrics": evaluation.metrics, "baselines": evaluation.baselines}
         print_json({"task": model.task.name, "data": str(data), **scores, "seconds": round(seconds, 3)})
     else:
-        show(score_table(f"{directory} on {data}", evaluation.metrics, evaluation.baselines))
+        show(score_table(f"{directory} on {data}", evaluation.metrics, evaluation.baselines, model.task.metrics))
     if out is not None:
         say(f"{out} holds the predictions that were scored." if evaluation.write else "this task has no file to write.")

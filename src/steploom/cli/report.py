@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -69,7 +70,7 @@ def report_training(model: TrainedModel, as_json: bool) -> None:
     path, report = model.path, model.report
     for part in ("validation", "test"):
         if part in report:
-            show(score_table(f"{part} part", report[part]["metrics"], report[part]["baselines"]))
+            show(score_table(f"{part} part", report[part]["metrics"], report[part]["baselines"], model.task.metrics))
             click.echo()
     how = {"time": "the time was used up", "patience": "the validation loss had stopped falling"}
     why = f" ({how[report['stopped']]})" if report["stopped"] in how else ""
@@ -77,7 +78,8 @@ def report_training(model: TrainedModel, as_json: bool) -> None:
     anew = f", trained anew on all rows for {report['refit']['steps']} steps" if report["refit"] else ""
     click.echo(f"{path} holds the model: {report['parameters']:,} parameters, {epochs}{why}{anew}.")
     click.echo(f"{path / 'curves.png'} shows how it was trained.")
-    cell = f" --cell {model.task.options.cell}" if ":" in model.task.options.cell else ""
+    typed, own = shlex.quote(str(path)), model.task.options.cell
+    cell = f" --cell {own}" if ":" in own else ""
     click.echo("\nNext, with data that the training has not seen:")
-    for command in (f"predict {path}{cell}", f"evaluate {path} DATA{cell}", f"plot {path}{cell}"):
+    for command in (f"predict {typed}{cell}", f"evaluate {typed} DATA{cell}", f"plot {typed}{cell}"):
         click.echo(f"  steploom {command}")

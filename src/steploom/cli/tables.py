@@ -10,24 +10,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from steploom.tasks.task import TARGET, MetricLabel
+
 __all__ = ["facts_table", "score_table", "show"]
-
-TARGET = "target"
-
-# Metric to its label, its unit and which way is better; a share of 1 is shown as a percentage.
-_LABELS = {
-    "accuracy": ("accuracy", "%", "higher"),
-    "bits_per_char": ("bits a character", "bits", "lower"),
-    "bits_per_token": ("bits a token", "bits", "lower"),
-    "coverage_80": ("80 % coverage", "%", "near 80"),
-    "mae": ("MAE", TARGET, "lower"),
-    "mase": ("MASE", "", "lower"),
-    "nats_per_char": ("nats a character", "nats", "lower"),
-    "nats_per_token": ("nats a token", "nats", "lower"),
-    "perplexity": ("perplexity", "", "lower"),
-    "rmse": ("RMSE", TARGET, "lower"),
-    "wql": ("quantile loss", "", "lower"),
-}
 
 
 def show(table: Table) -> None:
@@ -42,6 +27,7 @@ def score_table(
     title: str,
     model: Mapping[str, float],
     baselines: Mapping[str, Mapping[str, float]],
+    labels: Mapping[str, MetricLabel],
     target_unit: str = "data's",
 ) -> Table:
     """A line a metric: the model, each baseline, the unit, and which way is better.
@@ -50,6 +36,7 @@ def score_table(
         title: what was scored.
         model: metric name to value.
         baselines: name of the naive method to its metrics, which may lack some.
+        labels: how the task calls its metrics; others keep their names.
         target_unit: the unit of the metrics that have that of the data.
     """
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="bold")
@@ -59,7 +46,7 @@ def score_table(
     table.add_column("unit", no_wrap=True)
     table.add_column("better", no_wrap=True)
     for metric, value in model.items():
-        label, unit, better = _LABELS.get(metric, (metric.replace("_", " "), "", ""))
+        label, unit, better = labels.get(metric, MetricLabel(metric.replace("_", " ")))
         scores = [value, *(scored.get(metric) for scored in baselines.values())]
         table.add_row(label, *_numbers(scores, unit), target_unit if unit is TARGET else unit, better)
     return table

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -10,7 +10,7 @@ from pydantic import ValidationInfo, field_validator
 
 from steploom.data.name_list import split_names
 from steploom.errors import OptionError
-from steploom.tasks.task import Evaluation, Prediction, Prepared, Task
+from steploom.tasks.task import TARGET, Evaluation, MetricLabel, Prediction, Prepared, Task
 from steploom.training.options import Options, TrainOptions, flag, option
 
 if TYPE_CHECKING:
@@ -96,6 +96,13 @@ class Forecast(Task):
 
     name: ClassVar[str] = "forecast"
     summary: ClassVar[str] = "forecast time series: CSV or Parquet tables in, quantiles of the next values out"
+    metrics: ClassVar[Mapping[str, MetricLabel]] = {
+        "mae": MetricLabel("MAE", TARGET, "lower"),
+        "rmse": MetricLabel("RMSE", TARGET, "lower"),
+        "mase": MetricLabel("MASE", "", "lower"),
+        "wql": MetricLabel("quantile loss", "", "lower"),
+        "coverage_80": MetricLabel("80 % coverage", "%", "near 80"),
+    }
     TrainOptions: ClassVar[type[TrainOptions]] = ForecastOptions
     PredictOptions: ClassVar[type[Options]] = PredictOptions
     EvaluateOptions: ClassVar[type[Options]] = EvaluateOptions

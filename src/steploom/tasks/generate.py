@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import field_validator
 
-from steploom.tasks.task import Evaluation, Prediction, Prepared, Task
+from steploom.tasks.task import Evaluation, MetricLabel, Prediction, Prepared, Task
 from steploom.training.options import Options, TrainOptions, option
 
 if TYPE_CHECKING:
@@ -88,6 +88,11 @@ class Generate(Task):
 
     name: ClassVar[str] = "generate"
     summary: ClassVar[str] = "language model: text files in, new text from a prompt out"
+    metrics: ClassVar[Mapping[str, MetricLabel]] = {
+        "perplexity": MetricLabel("perplexity", "", "lower"),
+        "nats_per_char": MetricLabel("nats a character", "nats", "lower"),
+        "bits_per_char": MetricLabel("bits a character", "bits", "lower"),
+    }
     TrainOptions: ClassVar[type[TrainOptions]] = GenerateOptions
     PredictOptions: ClassVar[type[Options]] = PredictOptions
     EvaluateOptions: ClassVar[type[Options]] = EvaluateOptions

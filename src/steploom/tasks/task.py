@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
 from steploom.training.options import Options, TrainOptions
 
@@ -14,9 +14,26 @@ if TYPE_CHECKING:
     from steploom.data.batches import Batches
     from steploom.models.network import Network
 
-__all__ = ["Evaluation", "Prediction", "Prepared", "Task"]
+__all__ = ["TARGET", "Evaluation", "MetricLabel", "Prediction", "Prepared", "Task"]
+
+TARGET = "target"
+"""The unit of a metric that has that of the user's data."""
 
 T = TypeVar("T", bound="Task")
+
+
+class MetricLabel(NamedTuple):
+    """How a metric is called in a table.
+
+    Attributes:
+        name: its name for people.
+        unit: "%" for a share of 1, `TARGET`, or the unit itself.
+        better: which way is better.
+    """
+
+    name: str
+    unit: str = ""
+    better: str = ""
 
 
 @dataclass
@@ -89,10 +106,17 @@ class Task(ABC):
 
     The module of a task must import neither torch nor pandas nor matplotlib at its top: the command line reads the
     options from it.
+
+    Attributes:
+        name: as the command line knows it.
+        summary: a line about it.
+        metrics: how tables show what `evaluate` gives; other metrics keep their names.
+        TrainOptions, PredictOptions, EvaluateOptions: the options of the three commands.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
+    metrics: ClassVar[Mapping[str, MetricLabel]] = {}
     TrainOptions: ClassVar[type[TrainOptions]] = TrainOptions
     PredictOptions: ClassVar[type[Options]] = Options
     EvaluateOptions: ClassVar[type[Options]] = Options
