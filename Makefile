@@ -32,9 +32,10 @@ check: $(INSTALLED)
 bench: $(INSTALLED)
 	set -e; for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file; done
 
-# Writes docs/reference/command-line.md from the help pages.
+# Writes docs/reference/command-line.md from the help pages, and the list of cells from their docstrings.
 docs: $(INSTALLED)
 	$(BIN)/python -m steploom.cli.reference docs/reference/command-line.md
+	$(BIN)/python -m steploom.cells.page docs/concepts/cells.md
 
 clean:
 	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache

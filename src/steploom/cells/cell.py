@@ -39,12 +39,13 @@ class Cell(nn.Module):
         input_size: number of features of `x`.
         states: size of each state by its name, in order.
         recurrent_products: names of the submodules that a state enters for its recurrent product. Variational
-            dropout masks what enters them; a cell that has none of them gets its first state masked instead.
+            dropout masks what enters them; a cell that has none of them gets its first state masked instead. None:
+            no product of the step reads a state, so there is nothing to be masked.
     """
 
     input_size: int
     states: dict[str, int]
-    recurrent_products: tuple[str, ...] = ("recurrent",)
+    recurrent_products: tuple[str, ...] | None = ("recurrent",)
     _arguments: inspect.BoundArguments
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:

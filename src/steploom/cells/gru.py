@@ -11,10 +11,12 @@ from torch import Tensor, nn
 
 from steploom.cells.cell import Cell
 from steploom.cells.initialisation import initialise_input_, initialise_recurrent_
+from steploom.cells.naming import named
 
 __all__ = ["GRUCell", "ResetBeforeGRUCell"]
 
 
+@named("gru")
 class GRUCell(Cell):
     """Gated recurrent unit with the reset gate after the recurrent product (Cho et al. 2014, arXiv v1).
 
@@ -49,6 +51,7 @@ class GRUCell(Cell):
         return ((1 - z) * n + z * h,)
 
 
+@named("gru-reset-before")
 class ResetBeforeGRUCell(Cell):
     """Gated recurrent unit with the reset gate before the recurrent product (Cho et al. 2014, as published).
 

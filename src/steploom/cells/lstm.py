@@ -10,12 +10,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from steploom.cells.cell import Cell
+from steploom.cells.cell import Cell, is_size
 from steploom.cells.initialisation import initialise_input_, initialise_recurrent_
+from steploom.cells.naming import named
+from steploom.errors import CellError
 
 __all__ = ["CoupledLSTMCell", "LSTMCell", "PeepholeLSTMCell", "ProjectedLSTMCell"]
 
 
+@named("lstm")
 class LSTMCell(Cell):
     """Long short-term memory with a forget gate (Hochreiter & Schmidhuber 1997; Gers et al. 2000).
 
@@ -48,6 +51,7 @@ class LSTMCell(Cell):
         return h, c
 
 
+@named("lstm-peephole")
 class PeepholeLSTMCell(Cell):
     """LSTM whose gates see the memory cell (Gers, Schraudolph & Schmidhuber 2002, "Learning precise timing").
 
@@ -87,16 +91,20 @@ class PeepholeLSTMCell(Cell):
         return o * c.tanh(), c
 
 
+@named("lstm-coupled", "LSTM that takes in what it forgets, i = 1 - f (Greff et al. 2017)")
+@named("lstm-coupled-peephole", "Coupled LSTM with peepholes (Greff et al. 2017)", peepholes=True)
 class CoupledLSTMCell(Cell):
     """LSTM that takes in what it forgets: i = 1 - f (the CIFG of Greff et al. 2017, "LSTM: A search space odyssey").
 
-        f_t = σ(W_f x_t + b_f + U_f h_{t-1} + d_f + p_f ⊙ c_{t-1})
+        f_t = σ(W_f x_t + b_f + U_f h_{t-1} + d_f)                      lstm-coupled
+        f_t = σ(W_f x_t + b_f + U_f h_{t-1} + d_f + p_f ⊙ c_{t-1})      lstm-coupled-peephole
         g_t = tanh(W_g x_t + b_g + U_g h_{t-1} + d_g)
         c_t = f_t ⊙ c_{t-1} + (1 - f_t) ⊙ g_t
-        o_t = σ(W_o x_t + b_o + U_o h_{t-1} + d_o + p_o ⊙ c_t)
+        o_t = σ(W_o x_t + b_o + U_o h_{t-1} + d_o)                      lstm-coupled
+        o_t = σ(W_o x_t + b_o + U_o h_{t-1} + d_o + p_o ⊙ c_t)          lstm-coupled-peephole
         h_t = o_t ⊙ tanh(c_t)
 
-    The rows of the weights are f, g, o. Without peepholes the terms with p are not there.
+    The rows of the weights are f, g, o.
 
     Args:
         input_size: number of features of `x`.
@@ -127,21 +135,34 @@ class CoupledLSTMCell(Cell):
         return o.sigmoid() * c.tanh(), c
 
 
+@named("lstm-projected")
 class ProjectedLSTMCell(Cell):
     """LSTM with a projected output (Sak, Senior & Beaufays 2014, section 2), as torch.nn.LSTM with `proj_size`.
 
-        i_t, f_t, g_t, o_t, c_t as in the LSTM
+        i_t = σ(W_i x_t + b_i + U_i h_{t-1} + d_i)
+        f_t = σ(W_f x_t + b_f + U_f h_{t-1} + d_f)
+        g_t = tanh(W_g x_t + b_g + U_g h_{t-1} + d_g)
+        o_t = σ(W_o x_t + b_o + U_o h_{t-1} + d_o)
+        c_t = f_t ⊙ c_{t-1} + i_t ⊙ g_t
         h_t = P (o_t ⊙ tanh(c_t))
+
+    The memory c has `hidden_size` units, as in torch.nn; the output h has `proj_size`, by default half as many.
 
     Args:
         input_size: number of features of `x`.
         hidden_size: number of units of the memory `c`.
-        proj_size: number of units of the output `h`.
+        proj_size: number of units of the output `h`; None: half of `hidden_size`.
         bias: whether the products with x and h have the biases b and d.
+
+    Raises:
+        CellError: `proj_size` is no whole number of at least 1.
     """
 
-    def __init__(self, input_size: int, hidden_size: int, proj_size: int, bias: bool = True) -> None:
+    def __init__(self, input_size: int, hidden_size: int, proj_size: int | None = None, bias: bool = True) -> None:
         super().__init__()
+        proj_size = max(1, hidden_size // 2) if proj_size is None else proj_size
+        if not is_size(proj_size):
+            raise CellError(f"proj_size must be a whole number of at least 1, found {proj_size!r}.")
         self.states = {"h": proj_size, "c": hidden_size}
         self.input = nn.Linear(input_size, 4 * hidden_size, bias)
         self.recurrent = nn.Linear(proj_size, 4 * hidden_size, bias)

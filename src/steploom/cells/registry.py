@@ -6,12 +6,12 @@ import importlib
 import inspect
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from steploom.cells.naming import CellEntry, read_entries
 from steploom.errors import CellError, nearest
 
 if TYPE_CHECKING:
@@ -20,130 +20,11 @@ if TYPE_CHECKING:
 __all__ = ["CELLS", "CellEntry", "cell_names", "make_cell"]
 
 
-@dataclass(frozen=True)
-class CellEntry:
-    """A cell that has a name.
-
-    Attributes:
-        summary: one line about it.
-        states: names of its states; the first is the output.
-        equations: one step, a line an equation, as in the docstring of its class.
-        path: where its class stands, "module:Class".
-        arguments: constructor arguments beyond the two sizes.
-    """
-
-    summary: str
-    states: tuple[str, ...]
-    equations: tuple[str, ...]
-    path: str
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-
-
-def _lstm_gate(gate: str, peephole: str = "") -> str:
-    return f"{gate}_t = σ(W_{gate} x_t + b_{gate} + U_{gate} h_{{t-1}} + d_{gate}{peephole})"
-
-
-_CANDIDATE = "g_t = tanh(W_g x_t + b_g + U_g h_{t-1} + d_g)"
-_OUTPUT = "h_t = o_t ⊙ tanh(c_t)"
-_GRU_GATES = ("r_t = σ(W_r x_t + b_r + U_r h_{t-1} + d_r)", "z_t = σ(W_z x_t + b_z + U_z h_{t-1} + d_z)")
-_GRU_OUTPUT = "h_t = (1 - z_t) ⊙ n_t + z_t ⊙ h_{t-1}"
-
-CELLS: dict[str, CellEntry] = {
-    "rnn": CellEntry(
-        "Simple recurrent network with tanh (Elman 1990)",
-        ("h",),
-        ("h_t = tanh(W x_t + b + U h_{t-1} + d)",),
-        "steploom.cells.simple:RNNCell",
-    ),
-    "rnn-relu": CellEntry(
-        "Simple recurrent network with rectified units (Le, Jaitly & Hinton 2015)",
-        ("h",),
-        ("h_t = max(0, W x_t + b + U h_{t-1} + d)",),
-        "steploom.cells.simple:RNNCell",
-        {"activation": "relu"},
-    ),
-    "rnn-sigmoid": CellEntry(
-        "Simple recurrent network with the logistic function",
-        ("h",),
-        ("h_t = σ(W x_t + b + U h_{t-1} + d)",),
-        "steploom.cells.simple:RNNCell",
-        {"activation": "sigmoid"},
-    ),
-    "rnn-identity": CellEntry(
-        "Linear recurrence: a simple recurrent network with no activation",
-        ("h",),
-        ("h_t = W x_t + b + U h_{t-1} + d",),
-        "steploom.cells.simple:RNNCell",
-        {"activation": "identity"},
-    ),
-    "lstm": CellEntry(
-        "Long short-term memory with a forget gate (Hochreiter & Schmidhuber 1997; Gers et al. 2000)",
-        ("h", "c"),
-        (
-            _lstm_gate("i"),
-            _lstm_gate("f"),
-            _CANDIDATE,
-            _lstm_gate("o"),
-            "c_t = f_t ⊙ c_{t-1} + i_t ⊙ g_t",
-            _OUTPUT,
-        ),
-        "steploom.cells.lstm:LSTMCell",
-    ),
-    "lstm-peephole": CellEntry(
-        "LSTM whose gates see the memory cell (Gers et al. 2002)",
-        ("h", "c"),
-        (
-            _lstm_gate("i", " + p_i ⊙ c_{t-1}"),
-            _lstm_gate("f", " + p_f ⊙ c_{t-1}"),
-            _CANDIDATE,
-            "c_t = f_t ⊙ c_{t-1} + i_t ⊙ g_t",
-            _lstm_gate("o", " + p_o ⊙ c_t"),
-            _OUTPUT,
-        ),
-        "steploom.cells.lstm:PeepholeLSTMCell",
-    ),
-    "lstm-coupled": CellEntry(
-        "LSTM that takes in what it forgets, i = 1 - f (Greff et al. 2017)",
-        ("h", "c"),
-        (
-            _lstm_gate("f"),
-            _CANDIDATE,
-            "c_t = f_t ⊙ c_{t-1} + (1 - f_t) ⊙ g_t",
-            _lstm_gate("o"),
-            _OUTPUT,
-        ),
-        "steploom.cells.lstm:CoupledLSTMCell",
-    ),
-    "lstm-coupled-peephole": CellEntry(
-        "Coupled LSTM with peepholes (Greff et al. 2017)",
-        ("h", "c"),
-        (
-            _lstm_gate("f", " + p_f ⊙ c_{t-1}"),
-            _CANDIDATE,
-            "c_t = f_t ⊙ c_{t-1} + (1 - f_t) ⊙ g_t",
-            _lstm_gate("o", " + p_o ⊙ c_t"),
-            _OUTPUT,
-        ),
-        "steploom.cells.lstm:CoupledLSTMCell",
-        {"peepholes": True},
-    ),
-    "gru": CellEntry(
-        "Gated recurrent unit, reset gate after the recurrent product (as cuDNN and torch.nn)",
-        ("h",),
-        (*_GRU_GATES, "n_t = tanh(W_n x_t + b_n + r_t ⊙ (U_n h_{t-1} + d_n))", _GRU_OUTPUT),
-        "steploom.cells.gru:GRUCell",
-    ),
-    "gru-reset-before": CellEntry(
-        "Gated recurrent unit, reset gate before the recurrent product (Cho et al. 2014)",
-        ("h",),
-        (*_GRU_GATES, "n_t = tanh(W_n x_t + b_n + U_n (r_t ⊙ h_{t-1}) + d_n)", _GRU_OUTPUT),
-        "steploom.cells.gru:ResetBeforeGRUCell",
-    ),
-}
+CELLS: dict[str, CellEntry] = read_entries(Path(__file__).parent, "steploom.cells")
 
 
 def cell_names() -> tuple[str, ...]:
-    """The names of the cells that come with Steploom."""
+    """The names of the cells that come with Steploom, in alphabetical order."""
     return tuple(CELLS)
 
 

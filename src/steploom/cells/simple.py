@@ -4,33 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor, nn
 
+from steploom.cells.activation import find_activation
 from steploom.cells.cell import Cell
 from steploom.cells.initialisation import initialise_input_, initialise_recurrent_
-from steploom.errors import CellError, nearest
+from steploom.cells.naming import named
 
-__all__ = ["ACTIVATIONS", "RNNCell"]
-
-
-def identity(x: Tensor) -> Tensor:
-    """`x` itself: the activation of a linear recurrence."""
-    return x
+__all__ = ["RNNCell"]
 
 
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "tanh": torch.tanh,
-    "relu": torch.relu,
-    "sigmoid": torch.sigmoid,
-    "identity": identity,
-}
-
-
+@named("rnn", "Simple recurrent network with tanh (Elman 1990)")
+@named("rnn-relu", "Simple recurrent network with rectified units (Le, Jaitly & Hinton 2015)", activation="relu")
+@named("rnn-sigmoid", "Simple recurrent network with the logistic function", activation="sigmoid")
+@named("rnn-identity", "Linear recurrence: a simple recurrent network with no activation", activation="identity")
 class RNNCell(Cell):
     """Simple recurrent network (Elman 1990, "Finding structure in time").
 
         h_t = φ(W x_t + b + U h_{t-1} + d)
+        φ(a) = tanh(a)                          rnn
+        φ(a) = max(0, a)                        rnn-relu
+        φ(a) = σ(a)                             rnn-sigmoid
+        φ(a) = a                                rnn-identity
 
     Args:
         input_size: number of features of `x`.
@@ -51,13 +46,8 @@ class RNNCell(Cell):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        if isinstance(activation, str) and activation not in ACTIVATIONS:
-            hint = nearest(activation, ACTIVATIONS) or f" Choose one of {', '.join(ACTIVATIONS)}, or give a callable."
-            raise CellError(f"No activation is called '{activation}'.{hint}")
-        if not (isinstance(activation, str) or callable(activation)):
-            raise CellError(f"activation must be a name or a callable, found {activation!r}.")
         self.states = {"h": hidden_size}
-        self.activation = ACTIVATIONS[activation] if isinstance(activation, str) else activation
+        self.activation = find_activation(activation)
         self.input = nn.Linear(input_size, hidden_size, bias)
         self.recurrent = nn.Linear(hidden_size, hidden_size, bias)
         initialise_input_(self.input, gates=1)

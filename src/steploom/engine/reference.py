@@ -88,10 +88,10 @@ def _masked_products(cell: Cell, mask: Tensor | None) -> Iterator[Tensor | None]
             )
         return (inputs[0] * mask,)
 
-    products = [] if mask is None else [getattr(cell, name, None) for name in cell.recurrent_products]
+    products = [] if mask is None else [getattr(cell, name, None) for name in cell.recurrent_products or ()]
     handles = [product.register_forward_pre_hook(apply_mask) for product in products if isinstance(product, nn.Module)]
     try:
-        yield None if handles else mask
+        yield None if handles or cell.recurrent_products is None else mask
     finally:
         for handle in handles:
             handle.remove()
