@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from steploom.models.seasonal_naive import seasonal_naive
-from steploom.tasks.forecast_metrics import QUANTILES, forecast_metrics, mean_seasonal_change
+from steploom.models.outputs import LEVELS
+from steploom.tasks.forecast_metrics import forecast_metrics, mean_seasonal_change
 
 NAN = np.nan
 
@@ -25,7 +26,7 @@ def test_by_hand() -> None:
     assert metrics["mase"] == pytest.approx(((0.5 / 0.5) + (3 / 3)) / 2)
     assert metrics["coverage_80"] == 1.0
     losses = []
-    for i, q in enumerate(QUANTILES):
+    for i, q in enumerate(LEVELS):
         gaps = [a - m - (i - 4) for a, m in ((1, 2), (2, 2), (4, 1))]
         losses.append(2 * sum(max(q * g, (q - 1) * g) for g in gaps) / 7)
     assert metrics["wql"] == pytest.approx(np.mean(losses))

@@ -168,10 +168,11 @@ class Forecast(Task):
             data: a file, or the validation or test part of `prepare`.
             options: which origins.
         """
-        from steploom.tasks.forecast_backtest import Backtest, rolling_origins, write_frame
+        from steploom.tasks.forecast_backtest import Backtest, rolling_origins
         from steploom.tasks.forecast_data import read_source
         from steploom.tasks.forecast_network import forecast_with
         from steploom.tasks.forecast_past import Source
+        from steploom.tasks.forecast_table import forecast_frame, write_frame
 
         past, layout, horizon = self.past, self.layout, self.options.horizon
         if isinstance(data, Source):
@@ -186,13 +187,13 @@ class Forecast(Task):
         return Evaluation(
             backtest.metrics(yardsticks),
             backtest.baselines(yardsticks),
-            lambda path: write_frame(backtest.frame(), path),
+            lambda path: write_frame(forecast_frame(source.data, origins, backtest.forecasts, with_origin=True), path),
         )
 
     def predict(self, network: Any, data: Path | None, options: Any) -> Prediction:
         """The horizon after the end of each series of `data`, or of the training data."""
-        from steploom.tasks.forecast_backtest import csv_text, write_frame
         from steploom.tasks.forecast_prediction import predict_next
+        from steploom.tasks.forecast_table import csv_text, write_frame
 
         frame = predict_next(network, self.past, self.layout, data)
         return Prediction(csv_text(frame), lambda path: write_frame(frame, path), frame)

@@ -4,30 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from steploom.data.series import FloatArray, SeriesSet, TimeArray
+from steploom.data.series import FloatArray, SeriesSet
 from steploom.errors import DataError
 from steploom.models.seasonal_naive import last_value, seasonal_naive
-from steploom.tasks.forecast_metrics import QUANTILES, forecast_metrics
+from steploom.tasks.forecast_metrics import forecast_metrics
 from steploom.tasks.forecast_yardstick import Yardstick
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = [
     "Backtest",
     "ForecastFunction",
     "Forecasts",
     "Origins",
-    "csv_text",
-    "forecast_frame",
     "rolling_origins",
-    "write_frame",
 ]
 
 Ints = npt.NDArray[np.int64]
@@ -157,56 +149,3 @@ class Backtest:
     ) -> dict[str, float]:
         scale = np.array([yardstick.scale for yardstick in yardsticks])
         return forecast_metrics(self.actual, mean, quantiles, self.origins.series, scale)
-
-    def frame(self) -> pd.DataFrame:
-        """All forecasts: a row a series, origin and time."""
-        return forecast_frame(self.data, self.origins, self.forecasts, with_origin=True)
-
-
-def forecast_frame(data: SeriesSet, origins: Origins, forecasts: Forecasts, with_origin: bool) -> pd.DataFrame:
-    """Forecasts as a table with the columns series, (origin,) time, mean, q0.1 to q0.9; the names are the user's."""
-    import pandas as pd
-
-    count, horizon = forecasts.mean.shape
-    ids = np.array([s.id for s in data], dtype=object)
-    times = np.empty((count, horizon), "datetime64[ns]")
-    for i, series in enumerate(data):
-        own = np.flatnonzero(origins.series == i)
-        if len(own):
-            grid = data.times(series, 0, int(origins.rows[own].max()) + horizon)
-            times[own] = grid[origins.rows[own][:, None] + np.arange(horizon)]
-    columns: dict[str, Any] = {data.series_name: np.repeat(ids[origins.series], horizon)}
-    if with_origin:
-        columns["origin"] = np.repeat(times[:, 0], horizon)
-    columns[data.time] = times.reshape(-1)
-    columns["mean"] = forecasts.mean.reshape(-1)
-    for i, level in enumerate(QUANTILES):
-        columns[f"q{level}"] = forecasts.quantiles[:, :, i].reshape(-1)
-    return pd.DataFrame(columns)
-
-
-def write_frame(frame: pd.DataFrame, path: Path) -> None:
-    """Writes forecasts as CSV, or as Parquet where the name ends in .parquet. Times look like 2014-12-31 23:00:00."""
-    if path.suffix == ".parquet":
-        frame.to_parquet(path, index=False)
-        return
-    path.write_text(csv_text(frame), encoding="utf-8")
-
-
-def csv_text(frame: pd.DataFrame) -> str:
-    """Forecasts as CSV; dates alone where no time has hours."""
-    names = [name for name in frame.columns if frame[name].dtype.kind == "M"]
-    # All times of a file in one form, or readers would guess it for each column anew.
-    texts = stamps(np.concatenate([frame[name].to_numpy() for name in names])).reshape(len(names), -1)
-    written = frame.assign(**dict(zip(names, texts, strict=True)))
-    return str(written.to_csv(index=False, float_format="%.9g"))
-
-
-def stamps(times: TimeArray) -> npt.NDArray[np.str_]:
-    """Times as text, no finer than needed: days where every time is midnight, else seconds, else nanoseconds."""
-    distinct, place = np.unique(times, return_inverse=True)
-    days, seconds = distinct.astype("datetime64[D]"), distinct.astype("datetime64[s]")
-    if (days == distinct).all():
-        return np.datetime_as_string(days)[place]
-    text = np.datetime_as_string(seconds if (seconds == distinct).all() else distinct)
-    return np.char.replace(text, "T", " ")[place]

@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["QUANTILES", "forecast_metrics", "mean_seasonal_change"]
+from steploom.models.outputs import LEVELS
+
+__all__ = ["forecast_metrics", "mean_seasonal_change"]
 
 FloatArray = npt.NDArray[np.float64]
-
-QUANTILES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-"""The levels of the quantiles that are forecast."""
 
 
 def forecast_metrics(
@@ -34,7 +33,7 @@ def forecast_metrics(
     Args:
         actual: (windows, horizon), NaN where not measured.
         mean: (windows, horizon).
-        quantiles: (windows, horizon, 9) at `QUANTILES`, or None for a point forecast.
+        quantiles: (windows, horizon, 9) at `LEVELS`, or None for a point forecast.
         series: (windows,) the number of the series of each window.
         scale: (series,) the scale of MASE, NaN or 0 where it has none.
     """
@@ -46,9 +45,9 @@ def forecast_metrics(
     y = np.ldexp(actual[counted], -size)
     point = np.ldexp(mean[counted], -size)
     levels = (
-        np.repeat(point[:, None], len(QUANTILES), axis=1) if quantiles is None else np.ldexp(quantiles[counted], -size)
+        np.repeat(point[:, None], len(LEVELS), axis=1) if quantiles is None else np.ldexp(quantiles[counted], -size)
     )
-    error = np.abs(y - levels[:, QUANTILES.index(0.5)])
+    error = np.abs(y - levels[:, LEVELS.index(0.5)])
     rmse = np.sqrt(np.mean((y - point) ** 2))
     metrics = {"mae": float(np.ldexp(error.mean(), size)), "rmse": float(np.ldexp(rmse, size))}
 
@@ -62,7 +61,7 @@ def forecast_metrics(
     total = np.abs(y).sum()
     if total > 0:
         gap = y[:, None] - levels
-        q = np.array(QUANTILES)
+        q = np.array(LEVELS)
         pinball = np.maximum(q * gap, (q - 1) * gap).sum(axis=0)
         metrics["wql"] = float(2 * pinball.mean() / total)
     if quantiles is not None:

@@ -14,6 +14,7 @@ from steploom.data.window_layout import Layout
 from steploom.data.windows import Windows
 from steploom.errors import DataError
 from steploom.models.forecaster import Forecaster
+from steploom.models.outputs import LEVELS
 from steploom.models.scaling import Scale
 from steploom.models.window import WindowLayout
 from steploom.tasks.forecast_backtest import ForecastFunction, Forecasts, Origins
@@ -97,7 +98,7 @@ def forecast_with(network: Any, layout: Layout) -> ForecastFunction:
     def forecast(data: SeriesSet, origins: Origins) -> Forecasts:
         windows = Windows(data, layout)
         mean = np.empty((len(origins), layout.horizon))
-        quantiles = np.empty((len(origins), layout.horizon, 9))
+        quantiles = np.empty((len(origins), layout.horizon, len(LEVELS)))
         for first in range(0, len(origins), _WINDOWS_AT_ONCE):
             part = slice(first, first + _WINDOWS_AT_ONCE)
             found = network.predict(*windows.at(origins.series[part], origins.rows[part]))

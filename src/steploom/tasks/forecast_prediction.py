@@ -11,10 +11,11 @@ import numpy as np
 
 from steploom.data.series import Series, SeriesSet
 from steploom.errors import DataError
-from steploom.tasks.forecast_backtest import Forecasts, Origins, forecast_frame
+from steploom.tasks.forecast_backtest import Forecasts, Origins
 from steploom.tasks.forecast_data import read_to_predict
 from steploom.tasks.forecast_network import forecast_with
 from steploom.tasks.forecast_past import Past
+from steploom.tasks.forecast_table import forecast_frame
 
 if TYPE_CHECKING:
     import pandas as pd

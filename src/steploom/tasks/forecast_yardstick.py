@@ -8,7 +8,8 @@ from typing import Any, Self
 import numpy as np
 
 from steploom.data.series import FloatArray
-from steploom.tasks.forecast_metrics import QUANTILES, mean_seasonal_change
+from steploom.models.outputs import LEVELS
+from steploom.tasks.forecast_metrics import mean_seasonal_change
 
 __all__ = ["Yardstick"]
 
@@ -32,7 +33,7 @@ class Yardstick:
     def of(cls, target: FloatArray, seasons: tuple[int, ...]) -> Self:
         """The yardstick of what was measured, `target` (length,) with NaN where missing."""
         errors = [_error_quantiles(target, season) for season in seasons]
-        return cls(mean_seasonal_change(target, seasons[0] if seasons else 1), np.reshape(errors, (-1, len(QUANTILES))))
+        return cls(mean_seasonal_change(target, seasons[0] if seasons else 1), np.reshape(errors, (-1, len(LEVELS))))
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
@@ -42,17 +43,17 @@ class Yardstick:
     def from_json(cls, values: dict[str, Any]) -> Self:
         """From what `to_json` gave."""
         scale = values["scale"]
-        errors = np.array(values["naive_errors"], np.float64).reshape(-1, len(QUANTILES))
+        errors = np.array(values["naive_errors"], np.float64).reshape(-1, len(LEVELS))
         return cls(float("nan") if scale is None else float(scale), errors)
 
 
 def _error_quantiles(target: FloatArray, season: int) -> FloatArray:
     error = target[season:] - target[:-season]
     error = error[np.isfinite(error)]
-    middle = QUANTILES.index(0.5)
+    middle = LEVELS.index(0.5)
     if len(error) < _FEWEST:
-        return np.zeros(len(QUANTILES))
-    quantiles = np.quantile(error, QUANTILES)
+        return np.zeros(len(LEVELS))
+    quantiles = np.quantile(error, LEVELS)
     # The forecast is the value a season ago, also where values have risen on average.
     quantiles[: middle + 1] = np.minimum(quantiles[: middle + 1], 0)
     quantiles[middle:] = np.maximum(quantiles[middle:], 0)
