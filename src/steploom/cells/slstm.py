@@ -38,7 +38,7 @@ class BlockDiagonal(nn.Module):
 
 @named("slstm")
 class SLSTMCell(Cell):
-    """sLSTM: exponential gates, a normaliser and a stabiliser (Beck et al. 2024, "xLSTM").
+    """LSTM with exponential gates, a normaliser and a stabiliser: the sLSTM of xLSTM (Beck et al. 2024).
 
         (ĩ_t, f̃_t, z̃_t, õ_t) = W x_t + b + U h_{t-1}
         l_t = m_{t-1} + log σ(f̃_t)
