@@ -17,7 +17,7 @@ using namespace steploom;
 namespace {
 
 using OperandSpec = std::tuple<int, int, int>;                                    // where, index, column
-using TermSpec = std::tuple<OperandSpec, int, bool, int>;                          // left, matrix, transposed, inner
+using TermSpec = std::tuple<OperandSpec, int, int>;                                // left, matrix, inner
 using OpSpec = std::tuple<std::string, OperandSpec, std::vector<OperandSpec>, int>;  // name, out, inputs, group
 
 Operand operand(const OperandSpec& spec) {
@@ -42,8 +42,8 @@ void add_product(Schedule& s, const std::string& where, int width, const Operand
     stage.width = width;
     stage.out = operand(out);
     stage.init = operand(init);
-    for (const auto& [left, matrix, transposed, inner] : terms) {
-        stage.terms.push_back({operand(left), matrix, transposed});
+    for (const auto& [left, matrix, inner] : terms) {
+        stage.terms.push_back({operand(left), matrix});
         stage.inners.push_back(inner);
     }
     part(s, where).push_back(std::move(stage));
@@ -139,6 +139,7 @@ void run(const Schedule& schedule, bool is_double, const std::string& isa, std::
 
 NB_MODULE(_native, m) {
     m.doc() = "The compiled core of Steploom.";
+    nb::set_leak_warnings(false);  // plans live in caches until the process ends
     m.def("version", [] { return std::string(STEPLOOM_VERSION); }, "The version of the package that this core was built with.");
     m.def("instruction_sets", &instruction_sets,
           "The vector instruction sets that this processor and its operating system support, oldest first.");

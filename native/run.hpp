@@ -23,7 +23,6 @@ using Index = std::int64_t;
 
 template <class T> struct Packed {
     int matrix;
-    bool transposed;
     int columns, inner;
     T* panels;
     int count() const { return (columns + panel_columns<T> - 1) / panel_columns<T>; }
@@ -32,7 +31,7 @@ template <class T> struct Packed {
 template <class T> struct PreparedOp {
     Opcode code;
     Tile<T> tile[4];           // out, inputs
-    bool moves_row[4], moves_column[4];
+    bool moves_row[4], moves_column[4], is_register[4];
     int group;
 };
 
@@ -81,9 +80,9 @@ template <class T> class Run {
     Index chunk_steps = 1, chunk_rows = 1;
     int threads = 1;
 
-    const Packed<T>& packed_of(int matrix, bool transposed) const {
+    const Packed<T>& packed_of(int matrix) const {
         for (const auto& p : packed)
-            if (p.matrix == matrix && p.transposed == transposed) return p;
+            if (p.matrix == matrix) return p;
         return packed.front();
     }
     Index source_time(const Slice& part, Index row, Index t) const { return c.reversed ? part.lengths[row] - 1 - t : t; }
@@ -157,9 +156,9 @@ template <class T> void Run<T>::layout() {
             for (std::size_t i = 0; i < stage.terms.size(); ++i) {
                 const Term& term = stage.terms[i];
                 bool known = false;
-                for (const auto& p : packed) known |= p.matrix == term.matrix && p.transposed == term.transposed;
+                for (const auto& p : packed) known |= p.matrix == term.matrix;
                 if (known) continue;
-                packed.push_back({term.matrix, term.transposed, stage.width, stage.inners[i], nullptr});
+                packed.push_back({term.matrix, stage.width, stage.inners[i], nullptr});
                 packed_at.push_back(take(Index{packed.back().count()} * panel_columns<T> * stage.inners[i]));
             }
     // Rows of a chunk: few enough to stay in the second-level cache, enough to use a weight often once it is there.
@@ -284,7 +283,10 @@ void Run<T>::prepare(Member<T>& m, const std::vector<Stage>& list, std::vector<P
                         ready.tile[slot].data = vectors[o.index] + o.column;
                         break;
                     case Where::Constant: ready.tile[slot].data = constants[o.index]; break;
-                    case Where::Register: ready.tile[slot].data = m.registers + o.index * tile_values; break;
+                    case Where::Register: 
+                        ready.is_register[slot] = true;
+                        ready.tile[slot].data = m.registers + o.index * tile_values;
+                        break;
                 }
             }
             into[i].ops.push_back(ready);
@@ -295,9 +297,7 @@ void Run<T>::prepare(Member<T>& m, const std::vector<Stage>& list, std::vector<P
 template <class T> void Run<T>::pack_share(int thread, int count) {
     for (Packed<T>& p : packed) {
         const MatrixView& m = c.matrices[p.matrix];
-        const Index columns = p.transposed ? m.column_stride : m.row_stride;
-        const Index inner = p.transposed ? m.row_stride : m.column_stride;
-        pack(static_cast<const T*>(m.data), columns, inner, p.columns, p.inner, p.panels, p.count() * thread / count,
+        pack(static_cast<const T*>(m.data), m.row_stride, m.column_stride, p.columns, p.inner, p.panels, p.count() * thread / count,
              p.count() * (thread + 1) / count);
     }
 }
@@ -438,7 +438,7 @@ void Run<T>::run_product(const Member<T>& m, const Stage& stage, Index row, Inde
     const int count = static_cast<int>(stage.terms.size());
     for (int i = 0; i < count; ++i) {
         const Term& term = stage.terms[i];
-        const Packed<T>& p = packed_of(term.matrix, term.transposed);
+        const Packed<T>& p = packed_of(term.matrix);
         const Index left = row_of(m, term.left);
         factors[i] = {find(m, term.left) + row * left, left, p.panels, Index{panel_columns<T>} * p.inner, p.inner};
     }
@@ -465,7 +465,7 @@ void Run<T>::run_elementwise(Member<T>& m, const Stage&, PreparedStage<T>& prepa
                     const Tile<T>& from = op.tile[slot];
                     if (op.moves_row[slot]) tile[slot] = {from.data + r * from.row + (op.moves_column[slot] ? j : 0), from.row};
                     else if (op.moves_column[slot]) tile[slot] = {from.data + j, 0};
-                    else tile[slot] = {from.data, from.data && from.data >= m.registers && from.data < m.registers + Index{s.registers} * tile_values ? width : 0};
+                    else tile[slot] = {from.data, op.is_register[slot] ? width : 0};
                 }
                 if (op.code == Opcode::expand) {
                     for (int i = 0; i < tile_rows; ++i)

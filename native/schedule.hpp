@@ -47,8 +47,7 @@ struct ElementOp {
 
 struct Term {
     Operand left;    // rows of width K
-    int matrix;      // of the call
-    bool transposed; // the product is left @ M instead of left @ M.T
+    int matrix;      // of the call: M (columns made, K)
 };
 
 enum class StageKind : int { Product, Elementwise, Sum, Max };
@@ -56,7 +55,7 @@ enum class StageKind : int { Product, Elementwise, Sum, Max };
 struct Stage {
     StageKind kind;
     int width = 0;                // Product: columns made; Elementwise: columns; reductions: columns read
-    std::vector<Term> terms;      // Product
+    std::vector<Term> terms;      // Product: out = init + sum of left @ M.T
     std::vector<int> inners;      // Product: K of each term
     Operand init;                 // Product: what it is added to (None: zero)
     Operand out;                  // Product, reductions

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
     from types import ModuleType
 
-__all__ = ["BUILD_COMMAND", "instruction_sets", "version"]
+__all__ = ["BUILD_COMMAND", "core", "instruction_sets", "version"]
 
 BUILD_COMMAND = "pip install -c constraints.txt -e ."
 
@@ -19,7 +19,7 @@ def version() -> str:
     Raises:
         ImportError: the core was not built; the message names the command that builds it.
     """
-    return cast(str, _core().version())
+    return cast(str, core().version())
 
 
 def instruction_sets() -> list[str]:
@@ -28,10 +28,17 @@ def instruction_sets() -> list[str]:
     Raises:
         ImportError: the core was not built; the message names the command that builds it.
     """
-    return cast("list[str]", _core().instruction_sets())
+    return cast("list[str]", core().instruction_sets())
 
 
-def _core() -> ModuleType:
+def core() -> ModuleType:
+    """The extension module.
+
+    Raises:
+        ImportError: it was not built; the message names the command that builds it.
+    """
+    # The core runs on PyTorch's OpenMP threads and finds their library only once PyTorch has loaded it.
+    import_module("torch")
     try:
         return import_module("steploom._native")
     except ImportError as error:
