@@ -53,6 +53,18 @@ def test_long_sequences_stay_bounded_at_the_start(name):
     assert y[-50:].abs().max() < 200
 
 
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("name", cell_names())
+def test_zoneout_and_variational_dropout_give_finite_gradients(name, training):
+    torch.manual_seed(0)
+    rnn = Recurrent(make_cell(name, 3, 8), 2, zoneout=0.3, variational_dropout=0.3).train(training)
+    x = (3 * torch.randn(25, 4, 3)).requires_grad_()
+    y, state = rnn(x)
+    gradients = torch.autograd.grad(sum(part.sum() for part in (y, *state)), [x, *rnn.parameters()])
+    assert all(part.isfinite().all() for part in (y, *state, *gradients))
+    assert all(gradient.any() for gradient in gradients[1:])
+
+
 @pytest.mark.parametrize("forget", ["sigmoid", "exp"])
 @pytest.mark.parametrize("heads", [1, 2, 4])
 def test_slstm_passes_the_check(forget, heads):
