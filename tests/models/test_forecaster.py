@@ -13,6 +13,7 @@ from steploom.data.window_batches import DrawnWindows
 from steploom.data.window_layout import Layout
 from steploom.data.windows import Windows
 from steploom.errors import OptionError
+from steploom.models.forecast_heads import Layers
 from steploom.models.forecaster import HEADS, Forecaster
 from steploom.models.outputs import OUTPUTS
 from steploom.models.scaling import Scale
@@ -28,8 +29,10 @@ def forecaster(data: SeriesSet, head: str = "direct", output: str = "quantile", 
     rows = [(CONTEXT, len(s)) for s in data]
     layout = Layout.learn(data, rows, CONTEXT, HORIZON, logarithm=False if output == "negative_binomial" else None)
     torch.manual_seed(0)
-    settings: dict[str, object] = {"members": 2, "dropout": 0.1, **options}
-    return Forecaster(partial(make_cell, "lstm", hidden_size=6), layout, head=head, output=output, **settings)  # type: ignore[arg-type]
+    members = options.pop("members", 2)
+    layers = Layers(**{"dropout": 0.1, **options})  # type: ignore[arg-type]
+    cell = partial(make_cell, "lstm", hidden_size=6)
+    return Forecaster(cell, layout, head=head, output=output, members=members, layers=layers)  # type: ignore[arg-type]
 
 
 def series(output: str = "quantile") -> SeriesSet:
@@ -237,6 +240,45 @@ def test_it_learns_a_season(head: str) -> None:
     _, quantiles = network.eval().predict(*Windows(data, network.layout).at(np.array([0]), np.array([560])))
     error = np.nanmean(np.abs(quantiles[0, :, 4].numpy() - data.series[0].target[560 : 560 + HORIZON]))
     assert error < 25  # the season's mean absolute deviation is 64
+
+
+def test_an_encoder_of_both_directions_ends_where_each_direction_ends() -> None:
+    data = series()
+    network = forecaster(data, bidirectional=True, members=1, dropout=0.0).eval()
+    batch, scale = windows(network, data)
+    head = network.heads[0]
+    seen: list[torch.Tensor] = []
+    head.drop.register_forward_hook(lambda module, given, found: seen.append(found))
+    y: list[torch.Tensor] = []
+    head.encoder.register_forward_hook(lambda module, given, found: y.append(found[0]))
+    assert torch.isfinite(network.predict(batch, scale)[1]).all()
+    torch.testing.assert_close(seen[0], torch.cat((y[0][:, -1, :6], y[0][:, 0, 6:]), -1))
+    later = windows(
+        network, changed(changed(data, 0, 200, 1e4, ("target", "past")), 1, 350, np.nan, ("target", "past"))
+    )
+    assert torch.equal(network.predict(*later)[1][0], network.predict(batch, scale)[1][0])
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"num_layers": 2, "residual": True},
+        {"zoneout": 0.2},
+        {"variational": True, "dropout": 0.3},
+        {"recurrent_dropout": 0.3, "dropout": 0.0},
+    ],
+)
+def test_how_the_layers_are_put_together_reaches_them(head: str, options: dict[str, object]) -> None:
+    data = series()
+    plain = {name: value for name, value in options.items() if name in ("num_layers", "dropout")}
+    losses = []
+    for given in (plain, options):
+        network = forecaster(data, head, members=1, **given)
+        torch.manual_seed(1)
+        losses.append(float(network.loss(windows(network, data)[0]).total.detach()))
+        assert torch.isfinite(network.eval().predict(*windows(network, data))[1]).all()
+    assert losses[0] != losses[1]
 
 
 def test_options_that_do_not_fit() -> None:

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from steploom.models.seasonal_naive import seasonal_naive
 from steploom.models.outputs import LEVELS
+from steploom.models.seasonal_naive import seasonal_naive
 from steploom.tasks.forecast_metrics import forecast_metrics, mean_seasonal_change
 
 NAN = np.nan

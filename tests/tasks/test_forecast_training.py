@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import steploom
-from steploom.errors import DataError
+from steploom.errors import DataError, OptionError
 from steploom.tasks.trained import TrainedModel
 
 SMALL: dict[str, Any] = {
@@ -124,3 +124,39 @@ def test_it_learns(tmp_path: Path) -> None:
     model = trained(tmp_path, known_covariates="promotion", epochs=6, batches_per_epoch=20, hidden_size=16)
     validation = model.report["validation"]
     assert validation["metrics"]["mae"] < 0.75 * validation["baselines"]["seasonal_naive_7"]["mae"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"bidirectional": True},
+        {"num_layers": 2, "residual": True, "variational": True},
+        {"zoneout": 0.1, "recurrent_dropout": 0.1, "head": "autoregressive"},
+    ],
+)
+def test_the_layers_are_those_that_the_options_name(tmp_path: Path, options: dict[str, Any]) -> None:
+    model = trained(tmp_path, **options)
+    check(model.predict().value, 12)
+    (head,) = model.network.heads
+    layers = head.recurrent if "head" in options else head.encoder
+    assert layers.bidirectional == options.get("bidirectional", False)
+    assert layers.stack.residual == options.get("residual", False)
+    assert (layers.stack.input_dropout > 0) == options.get("variational", False)
+    assert layers.stack.recurrent_dropout == options.get("recurrent_dropout", 0)
+    assert set(layers.stack.zoneout) == {options.get("zoneout", 0)}
+    pd.testing.assert_frame_equal(steploom.load(tmp_path / "model").predict().value, model.predict().value)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"bidirectional": True, "head": "autoregressive"},
+            "--bidirectional: --head autoregressive forecasts a row from",
+        ),
+        ({"residual": True}, "--residual: .*--num-layers 2"),
+    ],
+)
+def test_layers_that_cannot_be(tmp_path: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        trained(tmp_path, **options)

@@ -199,6 +199,11 @@ def test_a_text_that_cannot_be_used_leaves_nothing(tmp_path, content, message):
     assert not (tmp_path / "m").exists()
 
 
+def test_residual_connections_and_zoneout_reach_the_layers(folder, tmp_path):
+    model = trained(folder, "prose.txt", tmp_path / "m", residual=True, zoneout=0.1)
+    assert model.network.recurrent.stack.residual and set(model.network.recurrent.stack.zoneout) == {0.1}
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -206,6 +211,7 @@ def test_a_text_that_cannot_be_used_leaves_nothing(tmp_path, content, message):
         ({"unit": "letters"}, "--unit: expected one of characters, words, bpe, found 'letters'"),
         ({"unit": "bpe", "vocabulary_size": 9}, "--vocabulary-size: expected 257 or more"),
         ({"bptt": 0}, "--bptt: expected a whole number of at least 1"),
+        ({"bidirectional": True}, "--bidirectional: a language model says which token comes next"),
     ],
 )
 def test_options_that_do_not_fit_leave_nothing(folder, tmp_path, options, message):

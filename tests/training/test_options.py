@@ -68,3 +68,20 @@ def test_an_unknown_cell_names_the_nearest():
 def test_options_that_would_do_nothing_are_refused(values, message):
     with pytest.raises(OptionError, match=message):
         TrainOptions.checked(values)
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"decay": 0.3}, "--decay"),
+        ({"decay_every": 2, "schedule": "cosine"}, "--decay-every"),
+        ({"decay_after": 3, "schedule": "plateau"}, "--decay-after"),
+    ],
+)
+def test_a_decay_that_the_schedule_does_not_know_is_refused(values, named):
+    with pytest.raises(OptionError) as caught:
+        TrainOptions.checked(values)
+    assert str(caught.value).startswith(f"{named}: --schedule {values.get('schedule', 'constant')} has none")
+    for schedule in ("step", "exponential"):
+        TrainOptions.checked({**values, "schedule": schedule})
+    TrainOptions.checked({"decay": 0.3, "decay_every": 2, "schedule": "plateau"})

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from steploom.errors import OptionError, nearest
-from steploom.models.forecast_heads import AutoregressiveHead, DirectHead, Head, MakeCell
+from steploom.models.forecast_heads import AutoregressiveHead, DirectHead, Head, Layers, MakeCell
 from steploom.models.network import Carry, Loss, Network
 from steploom.models.outputs import LEVELS, make_output
 from steploom.models.scaling import Scale
@@ -34,7 +34,7 @@ class Forecaster(Network):
         head: "direct" or "autoregressive".
         output: a name from `steploom.models.outputs.OUTPUTS`.
         members: how many networks.
-        num_layers, dropout, engine: of each network.
+        layers: the recurrent layers of each network.
 
     Raises:
         OptionError: an option is unknown, or the output does not fit the layout.
@@ -50,9 +50,7 @@ class Forecaster(Network):
         head: str = "direct",
         output: str = "quantile",
         members: int = 1,
-        num_layers: int = 1,
-        dropout: float = 0.0,
-        engine: str = "auto",
+        layers: Layers | None = None,
     ) -> None:
         super().__init__()
         if head not in HEADS:
@@ -61,7 +59,7 @@ class Forecaster(Network):
             raise OptionError("--output negative_binomial: counts are not scaled with a logarithm")
         self.layout, self.output = layout, make_output(output)
         self.members = nn.ModuleList(
-            [HEADS[head](make_cell, layout, self.output, num_layers, dropout, engine) for _ in range(members)]
+            [HEADS[head](make_cell, layout, self.output, layers or Layers()) for _ in range(members)]
         )
         self.register_buffer("widening", torch.ones(()))
 

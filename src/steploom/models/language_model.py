@@ -33,6 +33,8 @@ class LanguageModel(Network):
         dropout: rate between layers; also of the embedding and of the output unless the next two say otherwise.
         input_dropout, output_dropout: rates of what enters the first and leaves the last layer; None: `dropout`.
         recurrent_dropout: rate of variational dropout inside the recurrent product; needs the reference engine.
+        residual: whether a layer's input is added to its output where the two have one size.
+        zoneout: share of each state's units that keep their value at a step; needs the reference engine.
         variational: whether a mask holds for all steps of a batch.
         tie_embeddings: whether the embedding is also the output layer's weight.
         engine: what runs the cell over time.
@@ -50,6 +52,8 @@ class LanguageModel(Network):
         input_dropout: float | None = None,
         output_dropout: float | None = None,
         recurrent_dropout: float = 0.0,
+        residual: bool = False,
+        zoneout: float = 0.0,
         variational: bool = False,
         tie_embeddings: bool = False,
         engine: str = "auto",
@@ -60,6 +64,8 @@ class LanguageModel(Network):
             make_cell(cell, embedding_size, hidden_size),
             num_layers,
             dropout=0.0 if variational else dropout,
+            residual=residual,
+            zoneout=zoneout,
             variational_dropout=(dropout if variational else 0.0, recurrent_dropout),
             engine=engine,
         )

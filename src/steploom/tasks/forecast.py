@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from pydantic import ValidationInfo, field_validator
+from pydantic import ValidationInfo, field_validator, model_validator
 
 from steploom.data.name_list import split_names
 from steploom.errors import OptionError
@@ -69,6 +69,17 @@ class ForecastOptions(TrainOptions):
         "quantile", "what the network says about a value", common=True
     )
     calibrate: bool = option(True, "fit the width of the intervals to the validation part")
+
+    @model_validator(mode="after")
+    def _layers(self) -> Self:
+        if self.bidirectional and self.head == "autoregressive":
+            raise OptionError(
+                "--bidirectional: --head autoregressive forecasts a row from those before it, and backwards it would "
+                "have read that row already. Take --head direct"
+            )
+        if self.residual and self.num_layers == 1:
+            raise OptionError("--residual: a single layer has nothing to add to. Give --num-layers 2 or more")
+        return self
 
     @field_validator("target", "time", "past_covariates", "known_covariates", "static", mode="before")
     @classmethod

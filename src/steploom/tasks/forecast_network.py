@@ -13,6 +13,7 @@ from steploom.data.window_batches import DrawnWindows, OrderedWindows
 from steploom.data.window_layout import Layout
 from steploom.data.windows import Windows
 from steploom.errors import DataError
+from steploom.models.forecast_heads import Layers
 from steploom.models.forecaster import Forecaster
 from steploom.models.outputs import LEVELS
 from steploom.models.scaling import Scale
@@ -79,9 +80,16 @@ def build_network(options: ForecastOptions, layout: WindowLayout) -> Forecaster:
         head=options.head,
         output=options.output,
         members=options.members,
-        num_layers=options.num_layers,
-        dropout=options.dropout,
-        engine=options.engine,
+        layers=Layers(
+            options.num_layers,
+            options.dropout,
+            options.engine,
+            bidirectional=options.bidirectional,
+            residual=options.residual,
+            variational=options.variational,
+            recurrent_dropout=options.recurrent_dropout,
+            zoneout=options.zoneout,
+        ),
     )
 
 

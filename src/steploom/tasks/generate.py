@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from pydantic import field_validator
+from pydantic import field_validator, model_validator
 
+from steploom.errors import OptionError
 from steploom.tasks.task import Evaluation, MetricLabel, Prediction, Prepared, Task
 from steploom.training.options import Options, TrainOptions, option
 
@@ -35,8 +36,6 @@ class GenerateOptions(TrainOptions):
     tie_embeddings: bool = option(False, "use the embedding as the output layer's weight", common=True)
     input_dropout: float | None = option(None, "dropout of the embedding; else --dropout", ge=0, lt=1)
     output_dropout: float | None = option(None, "dropout of the last layer's output; else --dropout", ge=0, lt=1)
-    recurrent_dropout: float = option(0.0, "variational dropout in the recurrent product", ge=0, lt=1)
-    variational: bool = option(False, "hold each dropout mask for a whole batch")
 
     hidden_size: int = option(256, "size of the cell's first state", common=True, ge=1)
     num_layers: int = option(2, "layers on top of each other", common=True, ge=1)
@@ -52,6 +51,15 @@ class GenerateOptions(TrainOptions):
     def _text(cls, value: Any) -> Any:
         """A column's number may come as a number from Python or YAML."""
         return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @model_validator(mode="after")
+    def _one_direction(self) -> Self:
+        if self.bidirectional:
+            raise OptionError(
+                "--bidirectional: a language model says which token comes next, and backwards it would have read that "
+                "token already. Leave it out"
+            )
+        return self
 
     @property
     def by_line(self) -> bool:
@@ -141,6 +149,8 @@ class Generate(Task):
             input_dropout=options.input_dropout,
             output_dropout=options.output_dropout,
             recurrent_dropout=options.recurrent_dropout,
+            residual=options.residual,
+            zoneout=options.zoneout,
             variational=options.variational,
             tie_embeddings=options.tie_embeddings,
             engine=options.engine,

@@ -63,6 +63,11 @@ class TrainOptions(Options):
     hidden_size: int = option(128, "size of the cell's first state", common=True, ge=1)
     num_layers: int = option(1, "layers on top of each other", common=True, ge=1)
     dropout: float = option(0.0, "share of the values dropped between layers", common=True, ge=0, lt=1)
+    bidirectional: bool = option(False, "run the layers backwards in time too, where the task sees the whole input")
+    residual: bool = option(False, "add to a layer's output its input, where they have one size")
+    variational: bool = option(False, "hold each dropout mask between layers for a whole sequence")
+    recurrent_dropout: float = option(0.0, "variational dropout in the recurrent product", ge=0, lt=1)
+    zoneout: float = option(0.0, "share of each state's units that keep their value at a step", ge=0, lt=1)
     engine: Literal["auto", "reference", "aten"] = option("auto", "what runs the cell over time")
 
     epochs: int = option(20, "passes over the training data", common=True, ge=1)
@@ -79,7 +84,7 @@ class TrainOptions(Options):
     warmup: int = option(0, "steps in which the learning rate rises from 0", ge=0)
     decay: float = option(0.5, "factor of the schedules exponential, step and plateau", gt=0, le=1)
     decay_every: int = option(1, "epochs between two factors (plateau: epochs without a gain)", ge=1)
-    decay_after: int = option(0, "epochs before the first factor (exponential, step)", ge=0)
+    decay_after: int = option(0, "epochs before the rate begins to fall (exponential, step)", ge=0)
     clip_norm: float = option(1.0, "largest norm of the gradient; 0: no limit", common=True, ge=0)
     clip_value: float = option(0.0, "largest value in the gradient; 0: no limit", ge=0)
     average: float = option(0.0, "decay of a running mean of the weights, for example 0.999; 0: none", ge=0, lt=1)
@@ -112,6 +117,20 @@ class TrainOptions(Options):
             raise OptionError(f"--momentum is for --optimizer sgd or rmsprop; {self.optimizer} has its own")
         if self.nesterov and not (self.optimizer == "sgd" and self.momentum):
             raise OptionError("--nesterov is a form of --momentum: give --optimizer sgd and a momentum such as 0.9")
+        return self
+
+    @model_validator(mode="after")
+    def _decay(self) -> Self:
+        falling = ("exponential", "step")
+        for name, known in (
+            ("decay", (*falling, "plateau")),
+            ("decay_every", (*falling, "plateau")),
+            ("decay_after", falling),
+        ):
+            if self.schedule not in known and getattr(self, name) != type(self).model_fields[name].default:
+                raise OptionError(
+                    f"{flag(name)}: --schedule {self.schedule} has none. Leave it out, or take --schedule {known[-1]}"
+                )
         return self
 
 
