@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import time
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,8 @@ def test_a_text_that_means_missing_elsewhere_stays_text(tmp_path: Path) -> None:
         (b"", "the file is empty. Expected CSV (UTF-8, also gzipped) or Parquet"),
         (b"  \n\n", "the file is empty"),
         (b"ds,y\n", "there is a header and no row below it"),
+        (b"ds,y", "there is a header and no row below it"),
+        (b"hello", "there is a header and no row below it"),
         (b"ds,y\n1,2\n1,2,3\n", "row 3: expected 2 cells as in the header, found 3"),
         (b"ds,y\n1,2\n\n1\n", "row 4: expected 2 cells as in the header, found 1"),
         (b"ds,y,y\n1,2,3\n", "row 1: the column name 'y' stands twice in the header. Rename one"),
@@ -144,6 +147,26 @@ def test_wrong_column_name_says_the_nearest(tmp_path: Path) -> None:
         DataError, match=r"no column 'pm25' \(--target\); the columns are ds, pm2.5. Did you mean 'pm2.5'"
     ):
         read_table(written(tmp_path, "ds,pm2.5\n1,2\n")).require("pm25", "--target")
+
+
+def test_rows_longer_than_a_block(tmp_path: Path) -> None:
+    table = read_table(written(tmp_path, "note,y\n" + "a" * 3_000_000 + ",1\nb,2\n"))
+    assert table.numbers("y").tolist() == [1, 2]
+
+
+def test_many_columns_are_read_in_seconds(tmp_path: Path) -> None:
+    names = [f"column number {i}" for i in range(50_000)]
+    path = written(tmp_path, ",".join(names) + "\n" + ",".join("1" for _ in names) + "\n")
+    start = time.process_time()
+    table = read_table(path)
+    assert table.numbers(names[-1]).tolist() == [1]
+    assert time.process_time() - start < 5
+
+
+def test_unnamed_empty_columns_are_left_out(tmp_path: Path) -> None:
+    """A separator at the end of each line, as some programs write it."""
+    assert read_table(written(tmp_path, "ds;y;;\n2020-01-01;1;; \n2020-01-02;2;;\n")).names == ["ds", "y"]
+    assert read_table(written(tmp_path, ",y,\n2020-01-01,1,\n2020-01-02,2,3\n")).names == ["column 1", "y", "column 3"]
 
 
 def test_a_name_with_a_comma_is_to_be_quoted(tmp_path: Path) -> None:

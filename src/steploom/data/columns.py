@@ -6,7 +6,8 @@ import re
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
-from steploom.data.table_file import Table, names_shown
+from steploom.data.name_list import names_shown
+from steploom.data.table_file import Table
 from steploom.data.timestamps import looks_like_times
 from steploom.errors import OptionError
 

@@ -1,4 +1,4 @@
-"""The text of a CSV file: its separator, its header and the lines its rows stand on."""
+"""The text of a CSV file: its separator and the lines its rows stand on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from steploom.errors import DataError
 
-__all__ = ["find_separator", "header", "numbered_rows"]
+__all__ = ["find_separator", "numbered_rows"]
 
 _SEPARATORS = (",", ";", "\t", "|")
 
@@ -25,12 +25,6 @@ def find_separator(path: Path, text: bytes) -> str:
         if sizes and sizes[0] > 1:
             counts[separator] = (len(set(sizes)) == 1, sizes[0])
     return max(counts, key=lambda s: counts[s]) if counts else ","
-
-
-def header(path: Path, text: bytes, separator: str) -> list[str]:
-    """The names in the first row; an empty one becomes "column" and its number."""
-    _, names = next(numbered_rows(path, text, separator), (1, []))
-    return [name.strip() or f"column {i + 1}" for i, name in enumerate(names)]
 
 
 def numbered_rows(path: Path, text: bytes | str, separator: str) -> Iterator[tuple[int, list[str]]]:

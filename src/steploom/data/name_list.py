@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from steploom.errors import OptionError
 
-__all__ = ["join_names", "split_names"]
+__all__ = ["join_names", "names_shown", "split_names"]
 
 
 def split_names(typed: str, option: str = "") -> tuple[str, ...]:
@@ -36,3 +36,10 @@ def join_names(names: Iterable[str]) -> str:
     line = io.StringIO()
     csv.writer(line, lineterminator="").writerow(names)
     return line.getvalue()
+
+
+def names_shown(names: Sequence[str], most: int = 12) -> str:
+    """Names for a message, as they are to be typed; only `most` of them, and long ones cut."""
+    typed = (join_names([name]) for name in names[:most])
+    listed = ", ".join(text if len(text) <= 80 else text[:77] + "..." for text in typed)
+    return listed + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -5,10 +5,10 @@ Cells of a CSV file stay text until a column's meaning is known, so that a serie
 
 from __future__ import annotations
 
-import io
 import re
-from collections.abc import Sequence
+from collections import Counter
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +18,12 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
-from steploom.data.csv_text import find_separator, header, numbered_rows
+from steploom.data.csv_text import find_separator, numbered_rows
 from steploom.data.file_bytes import read_bytes, utf8_of
-from steploom.data.name_list import join_names, split_names
+from steploom.data.name_list import join_names, names_shown, split_names
 from steploom.errors import DataError, nearest
 
-__all__ = ["MISSING", "Table", "names_shown", "read_table", "shown"]
+__all__ = ["MISSING", "Table", "read_table", "shown"]
 
 FORMATS = "Expected CSV (UTF-8, also gzipped) or Parquet"
 _MISSING_WORDS = "NA N/A n/a na NaN nan NAN -nan null NULL Null None none #N/A <NA>"
@@ -143,10 +143,7 @@ def read_table(path: Path) -> Table:
     """
     raw = read_bytes(path, FORMATS)
     table = _parquet(path) if raw[:4] == b"PAR1" else _csv(path, raw)
-    names = table.names
-    twice = sorted({n for n in names if names.count(n) > 1})
-    if twice:
-        raise DataError(f"the column name '{twice[0]}' stands twice in the header", file=path, row=1, hint="Rename one")
+    _refuse_twice(path, table.names)
     if not len(table):
         raise DataError("there is a header and no row below it", file=path)
     return table
@@ -164,18 +161,13 @@ def _csv(path: Path, raw: bytes) -> Table:
     if b"\n " in text or text.startswith(b" "):
         text = re.sub(rb"(?m)^ +(?=\r?$)", b"", text)
     separator = find_separator(path, text)
-    names = header(path, text, separator)
-    if not names:
-        raise DataError("the header cannot be read", file=path, row=1, hint=FORMATS)
-    parse = pa.csv.ParseOptions(delimiter=separator, newlines_in_values=b'"' in text)
-    convert = pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False)
-    read = pa.csv.ReadOptions(column_names=names, skip_rows_after_names=1)
-    if len(set(names)) < len(names):
-        return Table(path, pa.Table.from_arrays([pa.array([], pa.string())] * len(names), names=names), text, separator)
+    first = [row for _, row in islice(numbered_rows(path, text, separator), 2)]
+    if len(first) < 2:
+        raise DataError("there is a header and no row below it", file=path)
+    names = [name.strip() or f"column {i + 1}" for i, name in enumerate(first[0])]
+    _refuse_twice(path, names)
     try:
-        cells = pa.csv.read_csv(
-            io.BytesIO(text.lstrip(b"\r\n")), read_options=read, parse_options=parse, convert_options=convert
-        )
+        cells = _parsed(text, names, separator)
     except pa.ArrowInvalid as error:
         for line, row in numbered_rows(path, text, separator):
             if len(row) != len(names):
@@ -185,7 +177,31 @@ def _csv(path: Path, raw: bytes) -> Table:
         hint = "Check that quotation marks come in pairs" if b'"' in text else None
         reason = str(error).splitlines()[0]
         raise DataError(f"the table cannot be read ({reason})", file=path, hint=hint) from None
-    return Table(path, cells, text, separator)
+    unnamed = (name for name, typed in zip(names, first[0], strict=True) if not typed.strip())
+    empty = [name for name in unnamed if not pc.any(pc.not_equal(pc.utf8_trim_whitespace(cells[name]), "")).as_py()]
+    return Table(path, cells.drop_columns(empty) if empty else cells, text, separator)
+
+
+def _parsed(text: bytes, names: list[str], separator: str, block: int = 2**20) -> pa.Table:
+    """The cells below the header, as strings."""
+    parse = pa.csv.ParseOptions(delimiter=separator, newlines_in_values=b'"' in text)
+    convert = pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False)
+    read = pa.csv.ReadOptions(column_names=names, skip_rows_after_names=1, block_size=block)
+    # Arrow's reader may still run when Python ends: bytes that it reads through Python would abort the process.
+    source = pa.BufferReader(text.lstrip(b"\r\n"))
+    try:
+        return pa.csv.read_csv(source, read_options=read, parse_options=parse, convert_options=convert)
+    except pa.ArrowInvalid as error:
+        if "block" in str(error) and block <= len(text):
+            # A row is longer than a block.
+            return _parsed(text, names, separator, min(len(text) + 1, 2**31 - 1))
+        raise
+
+
+def _refuse_twice(path: Path, names: list[str]) -> None:
+    if len(set(names)) < len(names):
+        twice = min(name for name, count in Counter(names).items() if count > 1)
+        raise DataError(f"the column name '{twice}' stands twice in the header", file=path, row=1, hint="Rename one")
 
 
 def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
@@ -197,16 +213,6 @@ def shown(text: str, width: int = 40) -> str:
     """A cell in quotation marks for a message: on one line, cut after `width` characters."""
     cut = text if len(text) <= width else text[: width - 3] + "..."
     return "'" + cut.replace("\n", "\\n").replace("\r", "\\r") + "'"
-
-
-def names_shown(names: Sequence[str], most: int = 12) -> str:
-    """Names for a message, written as they are to be typed."""
-    return ", ".join(map(_typed, names[:most])) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def _typed(name: str) -> str:
-    text = join_names([name])
-    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _number_hint(text: str) -> str:
