@@ -12,6 +12,7 @@ __all__ = [
     "ModelDirectoryError",
     "OptionError",
     "SteploomError",
+    "UnsupportedOperation",
     "nearest",
 ]
 
@@ -26,6 +27,21 @@ class OptionError(SteploomError):
 
 class CellError(SteploomError):
     """A cell breaks the contract of `steploom.Cell`, or cannot be found."""
+
+
+class UnsupportedOperation(CellError):
+    """A step does something that a program cannot say exactly; the reference engine can still run it.
+
+    Args:
+        what: what it does, one sentence without the final stop.
+        source: "file.py:31", the line of the cell.
+        hint: what to write instead.
+    """
+
+    def __init__(self, what: str, *, source: str | None = None, hint: str | None = None) -> None:
+        self.source = source
+        place = f" ({source})" if source else ""
+        super().__init__(f"{what}{place}.{f' {hint}' if hint else ''}")
 
 
 class ModelDirectoryError(SteploomError):

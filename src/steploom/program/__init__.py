@@ -1,1 +1,1 @@
-"""From a cell to what engines run: the traced step (program), its backward step (derivative), and both arranged (plan)."""
+"""From a cell to what engines run: the traced step, its backward step, and both arranged for a sequence."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from operator import attrgetter
 from typing import TYPE_CHECKING, Literal
 
 from steploom.program.printing import print_program
@@ -136,6 +138,11 @@ class Program:
         from steploom.program.derivative import derive
 
         return derive(self)
+
+    @cached_property
+    def getters(self) -> list[tuple[Leaf, Callable[[nn.Module], Tensor] | None]]:
+        """Each leaf, and what reads it from a cell if it is a parameter."""
+        return [(leaf, attrgetter(leaf.path) if leaf.path is not None else None) for leaf in self.leaves]
 
     def gather_leaves(self, cell: nn.Module) -> list[Tensor]:
         """The tensors of `leaves`, in that order, from a cell that was built like the traced one.

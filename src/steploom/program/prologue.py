@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -35,10 +35,11 @@ class Call:
     function: Callable[..., Any]
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
+    title: str = ""
 
     def __repr__(self) -> str:
         given = [*map(repr, self.args), *(f"{name}={value!r}" for name, value in self.kwargs.items())]
-        return f"{self.function}({', '.join(given)})"
+        return f"{self.title or self.function}({', '.join(given)})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +49,8 @@ class Constant:
     tensor: Tensor
 
     def __repr__(self) -> str:
+        if self.tensor.numel() == 1:
+            return f"{self.tensor.item():g}"
         digest = hashlib.sha256(self.tensor.contiguous().numpy().tobytes()).hexdigest()[:16]
         return f"constant({tuple(self.tensor.shape)}, {digest})"
 
@@ -85,6 +88,25 @@ class Prologue:
                 results.append(node.tensor if parameter is None else node.tensor.to(parameter.device))
         return [find(output) for output in self.outputs]
 
+    def pruned(self) -> Prologue:
+        """The same without the nodes that no output needs."""
+        needed = {output.node for output in self.outputs}
+        for number in range(len(self.nodes) - 1, -1, -1):
+            if number in needed and isinstance(node := self.nodes[number], Call):
+                needed |= {reference.node for reference in references((node.args, node.kwargs))}
+        new = {old: number for number, old in enumerate(sorted(needed))}
+
+        def renumber(reference: Reference) -> Reference:
+            return Reference(new[reference.node], reference.item)
+
+        nodes = [
+            node
+            if not isinstance(node := self.nodes[old], Call)
+            else Call(node.function, substitute(node.args, renumber), substitute(node.kwargs, renumber), node.title)
+            for old in new
+        ]
+        return Prologue(tuple(nodes), tuple(renumber(output) for output in self.outputs))
+
     def lines(self, leaves: Sequence[Leaf]) -> list[str]:
         """One line a node, for reading."""
         names = {self.outputs[leaf.output].node: leaf.name for leaf in leaves if leaf.output is not None}
@@ -102,16 +124,25 @@ def substitute(arguments: Any, replace: Callable[[Reference], Any]) -> Any:
     return arguments
 
 
+def references(arguments: Any) -> list[Reference]:
+    """The references in the arguments of a call."""
+    found: list[Reference] = []
+
+    def take(reference: Reference) -> Reference:
+        found.append(reference)
+        return reference
+
+    substitute(arguments, take)
+    return found
+
+
 def gather_leaves(program: Program, cell: nn.Module) -> list[Tensor]:
     """The tensors of `program.leaves`: see `Program.gather_leaves`."""
     computed = program.prologue(cell) if program.prologue is not None else []
     tensors = []
-    for leaf, getter in zip(program.leaves, getters(program.leaves), strict=True):
+    for leaf, getter in program.getters:
         tensor = getter(cell) if getter is not None else computed[leaf.output or 0]
+        if not tensor.is_floating_point():
+            tensor = tensor.to(next(cell.parameters(), torch.empty(0)).dtype)
         tensors.append(tensor if tensor.shape == leaf.shape else tensor.reshape(leaf.shape))
     return tensors
-
-
-def getters(leaves: Iterable[Leaf]) -> list[Callable[[nn.Module], Tensor] | None]:
-    """For each leaf with a path, what reads the attribute."""
-    return [attrgetter(leaf.path) if leaf.path is not None else None for leaf in leaves]

@@ -1,0 +1,42 @@
+"""Names for the values of a program, from the names of the cell's variables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from steploom.program.program import Argument, Instruction, Program, Value
+
+__all__ = ["name_values", "substituted"]
+
+
+def name_values(program: Program, names: Mapping[Value, str]) -> Program:
+    """The program with the values called as in `names`, numbered where two have the same name."""
+    given = {value: value for value in (program.x, *program.states)}
+    taken = {value.name for value in given}
+    last: dict[str, int] = {}
+    for instruction in program.instructions:
+        base = names.get(instruction.out, "t")
+        number = last.get(base, 0)
+        name = f"{base}{number}" if number or base == "t" else base
+        while name in taken or (base == "t" and number == 0):
+            number += 1
+            name = f"{base}{number}"
+        last[base] = number
+        taken.add(name)
+        given[instruction.out] = replace(instruction.out, name=name)
+    return substituted(program, given)
+
+
+def substituted(program: Program, new: Mapping[Value, Value]) -> Program:
+    """The program with some values replaced by others wherever they stand."""
+
+    def change(argument: Argument) -> Argument:
+        return new.get(argument, argument) if isinstance(argument, Value) else argument
+
+    instructions = [
+        Instruction(i.op, tuple(change(a) for a in i.args), new.get(i.out, i.out), i.attrs, i.source)
+        for i in program.instructions
+    ]
+    outputs = tuple(new.get(output, output) for output in program.outputs)
+    return replace(program, instructions=tuple(instructions), outputs=outputs)

@@ -1,0 +1,209 @@
+"""PyTorch's operators on tensors with a batch, in primitives: one function a kind of operator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from steploom.errors import UnsupportedOperation
+from steploom.program.codes import code, columns, gather, layout
+from steploom.program.elementwise import ELEMENTWISE, LOGICAL
+from steploom.program.program import Argument, Value
+from steploom.program.traced import Fixed, Form, Rows, Traced
+
+if TYPE_CHECKING:
+    from steploom.program.tracer import Called, Tracer
+
+__all__ = ["HANDLERS", "as_rows", "match", "numbered"]
+
+Forms = Form | list[Form | None]
+Handler = Callable[["Called"], Forms]
+
+ON_TRUTH = {"where", "mul", "clone", "detach", "gt", "ge", "lt", "le", "eq", "ne", "masked_fill", "isnan", *LOGICAL}
+
+MOVES = [
+    "view", "_unsafe_view", "reshape", "permute", "transpose", "t", "unsqueeze", "squeeze", "expand", "slice", "select",
+    "split", "split_with_sizes", "unbind", "narrow", "index_select", "index", "flip", "roll", "repeat", "cat", "stack",
+    "alias", "diagonal", "unfold", "chunk", "constant_pad_nd",
+]  # fmt: skip
+
+NEW = ["zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "empty_like", "new_empty"]
+
+
+def _elementwise(called: Called) -> Forms:
+    tensors = [item for item in called.args if isinstance(item, Traced)]
+    result = called.result[0] if isinstance(called.result, tuple) else called.result
+    truths = all(tensor.sample.dtype == torch.bool for tensor in tensors)
+    if truths and called.name not in ON_TRUTH:
+        raise UnsupportedOperation("it does arithmetic on truth values; write mask.to(h.dtype)")
+    aligned, before = match(called.tracer, called.args, result.shape)
+    options = {name: float(item) if is_number(item) else item for name, item in called.kwargs.items()}
+    options = {name: item for name, item in options.items() if name not in ("dtype", "layout", "memory_format")}
+    value = ELEMENTWISE[called.name](called.tracer.emit, *aligned, **options)
+    if isinstance(value, float):
+        value = called.tracer.build.write("fill", width=prod(result.shape) // called.tracer.batch, value=value)
+    form = Rows(value, before)
+    return [form, None] if isinstance(called.result, tuple) else form
+
+
+def match(tracer: Tracer, args: Sequence[Any], shape: Sequence[int]) -> tuple[list[Any], int]:
+    """The arguments of an elementwise operator as values of one width, broadcast to `shape`, and the place of the
+    batch in it."""
+    places = {number: _broadcast(tracer, item, shape) for number, item in enumerate(args) if is_rows(item)}
+    befores = {before for _, before in places.values()}
+    if len(befores) != 1:
+        raise UnsupportedOperation("its arguments have the batch in different places, so its rows are mixed")
+    before = befores.pop()
+    aligned: list[Any] = []
+    for number, item in enumerate(args):
+        if number in places:
+            aligned.append(places[number][0])
+        elif isinstance(item, Traced):
+            aligned.append(_vector(tracer, item, shape, before))
+        else:
+            aligned.append(float(item) if is_number(item) else item)
+    return aligned, before
+
+
+def _broadcast(tracer: Tracer, traced: Traced, shape: Sequence[int]) -> tuple[Value, int]:
+    form = rows_of(traced)
+    if tuple(traced.sample.shape) == tuple(shape):
+        return form.value, form.before
+    numbers, total = numbered(tracer, [traced])
+    wanted, before = columns(numbers[0].expand(*shape), tracer.batch, total)
+    return gather(tracer.build, [form.value], wanted), before
+
+
+def _vector(tracer: Tracer, traced: Traced, shape: Sequence[int], before: int) -> Argument:
+    form = traced.form
+    assert isinstance(form, Fixed)
+    if form.number is not None:
+        return form.number
+    place = layout(shape, before, tracer.batch)
+    aligned = [*([1] * (len(shape) - traced.sample.dim())), *traced.sample.shape]
+    if place is None or aligned[place.axis] != 1:
+        raise UnsupportedOperation("a parameter is as long as the batch where it meets it")
+    features = [*shape[: place.axis], place.outer, place.inner, *shape[place.axis + 1 :]]
+    own = [*aligned[: place.axis], 1, 1, *aligned[place.axis + 1 :]]
+    if tuple(own) != tuple(traced.sample.shape):
+        form = Fixed(tracer.leaves.reshaped(form, traced.sample.shape, own)[0])
+    reference, sample = tracer.leaves.reshaped(form, features, [prod(features)])
+    return tracer.leaves.vector(reference, sample)
+
+
+def _fill(called: Called) -> Forms:
+    result = called.result
+    if called.name in ("empty_like", "new_empty"):
+        raise UnsupportedOperation("it makes a tensor of unknown numbers")
+    if all(size % called.tracer.batch for size in result.shape):
+        return called.tracer.leaves.constant(result)
+    source = next(item for item in called.args if isinstance(item, Traced))
+    like = source.sample.shape == result.shape
+    before = rows_of(source).before if like else _only_place(result.shape, called.tracer.batch)
+    number = float(result.reshape(-1)[0])
+    return Rows(called.tracer.build.write("fill", width=result.numel() // called.tracer.batch, value=number), before)
+
+
+def _only_place(shape: Sequence[int], batch: int) -> int:
+    axes = [axis for axis, size in enumerate(shape) if size == batch]
+    if len(axes) != 1:
+        raise UnsupportedOperation("it is not clear where the batch stands in a new tensor")
+    return prod(shape[: axes[0]])
+
+
+def _to(called: Called) -> Forms:
+    return rows_of(called.args[0])
+
+
+def numbered(tracer: Tracer, tensors: Sequence[Traced]) -> tuple[list[Tensor], int]:
+    """For each tensor, one that numbers its elements, and how far rows are apart in these numbers."""
+    forms = [rows_of(traced) for traced in tensors]
+    total = sum(form.value.width for form in forms)
+    firsts = [sum(form.value.width for form in forms[:number]) for number in range(len(forms))]
+    numbers = [
+        code(form, traced.sample.shape, tracer.batch, first, total)
+        for form, traced, first in zip(forms, tensors, firsts, strict=True)
+    ]
+    return numbers, total
+
+
+def _move(called: Called) -> Forms:
+    tracer = called.tracer
+    tensors: list[Traced] = []
+
+    def number_them(argument: Any, place: int) -> Any:
+        if isinstance(argument, Traced) and called.name in ("index", "index_select") and place:
+            return argument.sample
+        if isinstance(argument, Traced):
+            tensors.append(as_rows(tracer, argument, called.result))
+            return tensors[-1]
+        return [number_them(item, place) for item in argument] if isinstance(argument, (list, tuple)) else argument
+
+    args = [number_them(argument, place) for place, argument in enumerate(called.args)]
+    kwargs = dict(called.kwargs)
+    padding = float(args[2]) if called.name == "constant_pad_nd" and len(args) > 2 else 0.0
+    if called.name == "constant_pad_nd":
+        args = [args[0], args[1], -1]
+    codes, total = numbered(tracer, tensors)
+    found = iter(codes)
+    moved = called.function(*_replaced(args, found), **kwargs)
+    sources = [rows_of(traced).value for traced in tensors]
+
+    def form_of(numbers: Tensor) -> Rows:
+        wanted, before = columns(numbers, tracer.batch, total)
+        return Rows(gather(tracer.build, sources, wanted, padding), before)
+
+    return form_of(moved) if isinstance(moved, Tensor) else [form_of(part) for part in moved]
+
+
+def _replaced(argument: Any, found: Any) -> Any:
+    if isinstance(argument, Traced):
+        return next(found)
+    return [_replaced(item, found) for item in argument] if isinstance(argument, (list, tuple)) else argument
+
+
+def as_rows(tracer: Tracer, traced: Traced, result: object = None) -> Traced:
+    """The tensor with rows of its own: a parameter that was expanded over the batch, beside others that have it."""
+    if isinstance(traced.form, Rows):
+        return traced
+    shape = traced.sample.shape
+    axes = [axis for axis, size in enumerate(shape) if size == tracer.batch]
+    if len(axes) != 1 or traced.sample.stride(axes[0]) != 0 and traced.form.number is None:
+        raise UnsupportedOperation("it joins a parameter to what differs from row to row")
+    features = [*shape[: axes[0]], 1, *shape[axes[0] + 1 :]]
+    first = traced.sample.narrow(axes[0], 0, 1)
+    call = torch.ops.aten.slice.Tensor
+    (form,) = tracer.leaves.call(call, (traced, axes[0], 0, 1), {}, first)
+    reference, sample = tracer.leaves.reshaped(form, features, [prod(features)])
+    zeros = tracer.build.write("fill", width=prod(features), value=0.0)
+    value = tracer.build.write("add", zeros, tracer.leaves.vector(reference, sample))
+    return tracer.wrap(traced.sample, Rows(value, prod(shape[: axes[0]])))
+
+
+def rows_of(traced: Traced) -> Rows:
+    """The form of a tensor with a batch."""
+    if not isinstance(traced.form, Rows):
+        raise UnsupportedOperation("it takes a parameter where it must take what differs from row to row")
+    return traced.form
+
+
+def is_rows(item: object) -> bool:
+    """Whether a traced tensor has a batch."""
+    return isinstance(item, Traced) and isinstance(item.form, Rows)
+
+
+def is_number(item: object) -> bool:
+    """Whether an argument is a number."""
+    return isinstance(item, (int, float))
+
+
+HANDLERS: dict[str, Handler] = (
+    {name: _elementwise for name in ELEMENTWISE}
+    | {name: _move for name in MOVES}
+    | {name: _fill for name in NEW}
+    | {"_to_copy": _to, "lift_fresh": _to}
+)

@@ -1,0 +1,137 @@
+"""PyTorch's products of matrices in primitives."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from steploom.errors import UnsupportedOperation
+from steploom.program.codes import columns, gather
+from steploom.program.operators import HANDLERS, Forms, is_rows, match, numbered, rows_of
+from steploom.program.program import Value
+from steploom.program.traced import Fixed, Rows, Traced
+
+if TYPE_CHECKING:
+    from steploom.program.tracer import Called, Tracer
+
+__all__ = ["MOST_PRODUCTS"]
+
+MOST_PRODUCTS = 64
+
+
+def _mm(called: Called) -> Forms:
+    return _product(called.tracer, called.args[0], called.args[1], called.result)
+
+
+def _addmm(called: Called) -> Forms:
+    bias, left, right = called.args
+    tracer, build = called.tracer, called.tracer.build
+    if is_rows(left) or is_rows(right):
+        form = _product(tracer, left, right, called.result)
+    else:
+        raise UnsupportedOperation("its product has no batch")
+    product = build.rows("mul", form.value, float(called.kwargs.get("alpha", 1)))
+    multiplied = tracer.wrap(called.result, Rows(product, form.before))
+    (added, other), before = match(tracer, [multiplied, bias], called.result.shape)
+    beta = float(called.kwargs.get("beta", 1))
+    value = tracer.emit("add", added, tracer.emit("mul", other, beta))
+    assert isinstance(value, Value)
+    return Rows(value, before)
+
+
+def _mv(called: Called) -> Forms:
+    left, right = called.args
+    tracer = called.tracer
+    if isinstance(right.form, Fixed):
+        length = right.sample.shape[0]
+        reference, sample = tracer.leaves.reshaped(right.form, [length], [length, 1])
+        return _product(tracer, left, tracer.wrap(sample, Fixed(reference)), called.result.unsqueeze(-1))
+    raise UnsupportedOperation("it multiplies a parameter with a vector over the batch")
+
+
+def _product(tracer: Tracer, left: Traced, right: Traced, result: Tensor) -> Rows:
+    """The product of (g, m, k) and (g, k, n), or of (m, k) and (k, n), one side of which is a parameter."""
+    if is_rows(left) and is_rows(right):
+        return _of_rows(tracer, left, right, result)
+    swapped = is_rows(right)
+    rows, fixed = (right, left) if swapped else (left, right)
+    numbers, total = numbered(tracer, [rows])
+    # (g, m, k) with the batch among the m, and the matrices (g, n, k)
+    codes = numbers[0].mT if swapped else numbers[0]
+    matrices = fixed.sample if swapped else fixed.sample.mT
+    if codes.dim() == 2:
+        codes, matrices = codes.unsqueeze(0), matrices.unsqueeze(0)
+    groups, m, k = codes.shape
+    n = matrices.shape[1]
+    if m % tracer.batch:
+        raise UnsupportedOperation("it sums over the batch")
+    wanted, before = columns(codes, tracer.batch, total)
+    if before % groups or (m // tracer.batch) % (before // groups):
+        raise UnsupportedOperation("rows of the batch are mixed")
+    each = m // tracer.batch
+    if groups * each > MOST_PRODUCTS:
+        raise UnsupportedOperation(f"it is {groups * each} small products")
+    value = rows_of(rows).value
+    parts = []
+    for group in range(groups):
+        matrix = _matrix(tracer, fixed, group if groups > 1 or fixed.sample.dim() == 3 else None, swapped)
+        for inner in range(each):
+            start = (group * each + inner) * k
+            taken = gather(tracer.build, [value], wanted[start : start + k])
+            parts.append(tracer.build.rows("product", taken, matrix))
+    joined = tracer.build.concat(parts)
+    if not swapped:
+        return Rows(joined, before)
+    # The columns are those of (g, each, n), the result is (g, n, m).
+    outer = before // groups
+    order = [(g * each + i) * n + c for g in range(groups) for c in range(n) for i in range(each)]
+    joined = joined if each == 1 else gather(tracer.build, [joined], order)
+    return Rows(joined, groups * n * outer)
+
+
+def _matrix(tracer: Tracer, fixed: Traced, group: int | None, swapped: bool) -> Value:
+    form, sample = fixed.form, fixed.sample
+    assert isinstance(form, Fixed)
+    if group is not None:
+        import torch
+
+        part = sample.select(0, group)
+        (form,) = tracer.leaves.call(torch.ops.aten.select.int, (fixed, 0, group), {}, part)
+        sample = part
+    if swapped:
+        return tracer.leaves.matrix(form.node, sample)
+    import torch
+
+    turned = sample.t()
+    (form,) = tracer.leaves.call(torch.ops.aten.t.default, (tracer.wrap(sample, form),), {}, turned)
+    return tracer.leaves.matrix(form.node, turned)
+
+
+def _of_rows(tracer: Tracer, left: Traced, right: Traced, result: Tensor) -> Rows:
+    """A product a row of the batch: (.., n, k) and (.., k, m), as a sum over the k of products element by element."""
+    if left.sample.dim() != 3:
+        raise UnsupportedOperation("it mixes the rows of the batch")
+    k = left.sample.shape[2]
+    if k > MOST_PRODUCTS:
+        raise UnsupportedOperation(f"it sums over {k} products of states")
+    numbers, total = numbered(tracer, [left, right])
+    value: Value | None = None
+    before = 0
+    for inner in range(k):
+        one = numbers[0].narrow(2, inner, 1).expand(*result.shape)
+        other = numbers[1].narrow(1, inner, 1).expand(*result.shape)
+        sources = [rows_of(left).value, rows_of(right).value]
+        first, before = columns(one, tracer.batch, total)
+        second, before_other = columns(other, tracer.batch, total)
+        if before != before_other:
+            raise UnsupportedOperation("it mixes the rows of the batch")
+        build = tracer.build
+        term = build.rows("mul", gather(build, sources, first), gather(build, sources, second))
+        value = term if value is None else build.rows("add", value, term)
+    assert value is not None and prod(result.shape) == value.width * tracer.batch
+    return Rows(value, before)
+
+
+HANDLERS |= {"mm": _mm, "bmm": _mm, "addmm": _addmm, "mv": _mv}

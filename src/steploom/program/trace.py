@@ -1,0 +1,186 @@
+"""From a cell to the program of its step.
+
+The step is run twice on tensors without numbers, which take note of every operator: with two batches of unusual size,
+so that what depends on the size of the batch shows. The program is then compared with the cell, values and gradients.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from steploom.cells.cell import Cell, check_declaration
+from steploom.errors import CellError, UnsupportedOperation
+from steploom.program import products, reductions
+from steploom.program.naming import name_values
+from steploom.program.passes.order import simplify
+from steploom.program.program import Program, Value
+from steploom.program.structure import structure
+from steploom.program.tracer import Tracer
+from steploom.program.traced import Rows, Traced
+from steploom.program.verify import verify
+
+__all__ = ["trace", "trace_unchecked"]
+
+PRIMES = (7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107, 109)
+
+
+def trace(cell: Cell) -> Program:
+    """The program of a cell's step, in canonical form and compared with the cell.
+
+    Args:
+        cell: in the mode (training or not) in which it will run. It is left as it is.
+
+    Raises:
+        UnsupportedOperation: the step cannot be said exactly by a program; names the operation and its line.
+        CellError: the cell breaks its declaration.
+    """
+    check_declaration(cell)
+    first, second = (trace_unchecked(cell, batch) for batch in _batches(cell))
+    if structure(first) != structure(second):
+        raise UnsupportedOperation(
+            f"the step of {type(cell).__name__} differs from call to call, or with the number of rows in the batch"
+        )
+    program = simplify(first)
+    verify(program, cell)
+    return program
+
+
+def trace_unchecked(cell: Cell, batch: int) -> Program:
+    """The instructions that one call of the step makes, as they come."""
+    parameter = next((p for p in cell.parameters() if p.is_floating_point()), torch.empty(0))
+    tracer = Tracer(batch)
+    device, dtype = parameter.device, parameter.dtype
+    x = Value("x", cell.input_size)
+    states = tuple(Value(name, size) for name, size in cell.states.items())
+    with torch.inference_mode(False), torch.enable_grad(), torch.autocast(device.type, enabled=False):
+        leaves = {
+            path: tracer.wrap(*tracer.leaves.add(path, tensor))
+            for path, tensor in [*cell.named_parameters(), *cell.named_buffers(), *_attributes(cell)]
+        }
+        inputs = [
+            tracer.enter(torch.rand(batch, value.width, dtype=dtype, device=device), value) for value in (x, *states)
+        ]
+        with replica(cell, leaves) as stand_in:
+            try:
+                with tracer:
+                    returned = stand_in(*inputs)
+            except CellError:
+                raise
+            except Exception as error:
+                raise UnsupportedOperation(
+                    f"the step of {type(cell).__name__} cannot be traced: {type(error).__name__}: {error}",
+                    source=tracer.build.source,
+                ) from error
+        outputs = _outputs(tracer, cell, returned)
+    for value, name in zip(outputs, cell.states, strict=True):
+        tracer.names.setdefault(value, f"{name}'")
+    program = Program(
+        type(cell).__name__,
+        x,
+        states,
+        tuple(tracer.leaves.leaves),
+        tracer.leaves.prologue(),
+        tuple(tracer.build.instructions),
+        outputs,
+    )
+    return name_values(program, tracer.names)
+
+
+def _batches(cell: Cell) -> list[int]:
+    """Two primes that divide no size of the cell, so that they are seen to be the batch wherever they occur."""
+    sizes = {cell.input_size, *cell.states.values()}
+    for tensor in [*cell.parameters(), *cell.buffers()]:
+        sizes |= set(tensor.shape)
+    sizes |= {one + other for one in sizes for other in sizes}
+    return [prime for prime in PRIMES if all(size % prime for size in sizes)][:2]
+
+
+def _outputs(tracer: Tracer, cell: Cell, returned: Any) -> tuple[Value, ...]:
+    names = ", ".join(cell.states)
+    if not isinstance(returned, tuple) or len(returned) != len(cell.states):
+        raise CellError(f"{type(cell).__name__} must return a tuple of its states: ({names},).")
+    outputs = []
+    for (name, size), tensor in zip(cell.states.items(), returned, strict=True):
+        if not isinstance(tensor, Traced) or not isinstance(tensor.form, Rows):
+            raise UnsupportedOperation(f"the new state `{name}` does not depend on the input or the states")
+        if tuple(tensor.sample.shape) != (tracer.batch, size) or tensor.form.before != 1:
+            raise CellError(f"{type(cell).__name__} returns state `{name}` with the shape {tuple(tensor.sample.shape)}.")
+        outputs.append(tensor.form.value)
+    return tuple(outputs)
+
+
+def _attributes(cell: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Tensors that are plain attributes of the cell or its parts."""
+    for prefix, module in cell.named_modules():
+        for name, item in vars(module).items():
+            if isinstance(item, Tensor):
+                yield f"{prefix}.{name}" if prefix else name, item
+
+
+@contextmanager
+def replica(cell: nn.Module, tensors: dict[str, Tensor]) -> Iterator[nn.Module]:
+    """A stand-in for the cell with other tensors in the place of its parameters and buffers.
+
+    The cell itself is not touched, so that it can run in another thread meanwhile.
+
+    Raises:
+        UnsupportedOperation: while it stood in, the step has written an attribute.
+    """
+    copies: dict[int, nn.Module] = {}
+
+    def copied(module: nn.Module, prefix: str) -> nn.Module:
+        if id(module) in copies:
+            return copies[id(module)]
+        stand_in = type(module).__new__(type(module))
+        stand_in.__dict__ = vars(module).copy()
+        copies[id(module)] = stand_in
+        for name, item in vars(module).items():
+            if isinstance(item, Tensor):
+                stand_in.__dict__[name] = tensors.get(prefix + name, item)
+            elif isinstance(item, (list, dict, set)):
+                stand_in.__dict__[name] = copy.copy(item)
+        for kind in ("_parameters", "_buffers"):
+            given = getattr(module, kind)
+            stand_in.__dict__[kind] = {
+                name: by_identity.get(id(item), item) if item is not None else None for name, item in given.items()
+            }
+        stand_in.__dict__["_modules"] = {
+            name: copied(child, f"{prefix}{name}.") if child is not None else None
+            for name, child in module._modules.items()
+        }
+        return stand_in
+
+    by_identity: dict[int, Tensor] = {}
+    for path, tensor in [*cell.named_parameters(), *cell.named_buffers()]:
+        if path in tensors:
+            by_identity[id(tensor)] = tensors[path]
+    stand_in = copied(cell, "")
+    before = {key: _contents(module) for key, module in copies.items()}
+    yield stand_in
+    for key, module in copies.items():
+        after = _contents(module)
+        changed = [name for name in after if name not in before[key] or not _same(after[name], before[key][name])]
+        if changed:
+            raise UnsupportedOperation(
+                f"the step of {type(cell).__name__} writes the attribute '{changed[0]}'",
+                hint="What a step must remember belongs in a state that forward takes and returns.",
+            )
+
+
+def _contents(module: nn.Module) -> dict[str, Any]:
+    return {name: copy.copy(i) if isinstance(i, (list, dict, set)) else i for name, i in vars(module).items()}
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, (list, dict, set)) and type(one) is type(other):
+        items = [list(part.values()) if isinstance(part, dict) else list(part) for part in (one, other)]
+        return len(one) == len(other) and all(a is b for a, b in zip(*items, strict=True))
+    return one is other
+
+

@@ -1,0 +1,96 @@
+"""The tensors that a cell works on while it is traced."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from steploom.errors import UnsupportedOperation
+from steploom.program.program import Value
+from steploom.program.prologue import Reference
+
+__all__ = ["Fixed", "Form", "Rows", "Traced"]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A tensor with the batch in it.
+
+    Read in order, its numbers are (before, batch, rest): the columns of `value` are those of `before` and `rest`.
+    Which shape it has beside that, its sample tells.
+    """
+
+    value: Value
+    before: int = 1
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """A tensor that depends on parameters and constants alone: a node of the prologue.
+
+    Attributes:
+        node: which.
+        number: its only number, where that is known beforehand.
+    """
+
+    node: Reference
+    number: float | None = None
+
+
+Form = Rows | Fixed
+
+
+class Recorder(Protocol):
+    """What takes note of an operator that was called on traced tensors."""
+
+    def record(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any: ...
+
+
+class Traced(Tensor):
+    """A tensor without numbers of its own, so that a step cannot act on what it reads from it.
+
+    Attributes:
+        sample: a real tensor, for shapes and types; its numbers are not used.
+        form: what it stands for.
+        recorder: who is tracing.
+    """
+
+    sample: Tensor
+    form: Form
+    recorder: Recorder
+
+    __torch_function__ = torch._C._disabled_torch_function_impl
+
+    @staticmethod
+    def __new__(cls, sample: Tensor, form: Form, recorder: Recorder) -> Traced:
+        make: Callable[..., Traced] = torch.Tensor._make_wrapper_subclass
+        traced = make(cls, sample.size(), strides=sample.stride(), dtype=sample.dtype, device=sample.device)
+        traced.sample, traced.form, traced.recorder = sample, form, recorder
+        return traced
+
+    def __init__(self, sample: Tensor, form: Form, recorder: Recorder) -> None:
+        super().__init__()
+
+    @classmethod
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        traced = next((item for item in _flat([*args, *(kwargs or {}).values()]) if isinstance(item, Traced)), None)
+        if traced is None:
+            raise UnsupportedOperation(f"{func} works on tensors that are not known")
+        return traced.recorder.record(func, args, kwargs or {})
+
+    def __repr__(self, *, tensor_contents: object = None) -> str:
+        return f"a traced tensor of shape {tuple(self.sample.shape)}"
+
+
+def _flat(items: Any) -> list[Any]:
+    found: list[Any] = []
+    for item in items:
+        if isinstance(item, (list, tuple)):
+            found += _flat(item)
+        else:
+            found.append(item)
+    return found

@@ -1,0 +1,272 @@
+"""Takes note of what a step of a cell does, operator by operator."""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from steploom.errors import UnsupportedOperation
+from steploom.program.builder import Builder
+from steploom.program.leaves import Leaves
+from steploom.program.operators import HANDLERS
+from steploom.program.program import Argument, Value
+from steploom.program.traced import Fixed, Form, Rows, Traced
+
+__all__ = ["Called", "Tracer"]
+
+OWN = str(Path(__file__).parent)
+TORCH = str(Path(torch.__file__).parent)
+READS_NUMBERS = {"_local_scalar_dense", "is_nonzero", "equal", "item"}
+READS = {"tolist", "numpy", "item", "__bool__", "__float__", "__int__", "__array__", "data_ptr"}
+RANDOM = ("rand", "normal", "bernoulli", "multinomial", "uniform", "exponential", "dropout", "poisson")
+TYPES = {torch.float64, torch.float32, torch.bool}
+
+
+@dataclass
+class Called:
+    """One call of an operator.
+
+    Attributes:
+        tracer: what takes note.
+        name: of the operator, such as "mul".
+        function: the operator.
+        args, kwargs: its arguments; all tensors in them are traced.
+        result: what it gives for the samples.
+    """
+
+    tracer: Tracer
+    name: str
+    function: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    result: Any
+
+
+class Tracer(TorchFunctionMode):
+    """Records one call of a cell's `forward`.
+
+    Attributes:
+        batch: number of rows of the samples.
+        build: where the instructions go.
+        leaves: the parameters and what is computed from them.
+        names: of values, the names of the cell's local variables that held them.
+    """
+
+    def __init__(self, batch: int) -> None:
+        super().__init__()
+        self.batch = batch
+        self.build = Builder()
+        self.leaves = Leaves()
+        self.names: dict[Value, str] = {}
+        self._live: list[weakref.ref[Traced]] = []
+        self._fresh: dict[int, Tensor] = {}
+        self._protected: set[int] = set()
+
+    def enter(self, sample: Tensor, value: Value) -> Traced:
+        """A traced tensor for an input of the step."""
+        self._protected.add(sample.untyped_storage().data_ptr())
+        return self.wrap(sample, Rows(value))
+
+    def wrap(self, sample: Tensor, form: Form) -> Traced:
+        """A traced tensor."""
+        traced = Traced(sample, form, self)
+        self._live.append(weakref.ref(traced))
+        return traced
+
+    def emit(self, op: str, *args: Argument, **attrs: int | float) -> Argument:
+        """Write an instruction; arithmetic on vectors alone goes to the prologue."""
+        values = [argument for argument in args if isinstance(argument, Value)]
+        if values and all(value.kind == "vector" for value in values):
+            if op in ("add", "sub") and args[1] == 0.0 or op in ("mul", "div") and args[1] == 1.0:
+                return args[0]
+            return self.leaves.arithmetic(op, args, attrs)
+        return self.build(op, *args, **attrs)
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        # New tensors are made by functions that take none, which no traced tensor would see.
+        kwargs = kwargs or {}
+        name = getattr(func, "__name__", "")
+        given = [item for item in flat([args, kwargs]) if isinstance(item, Tensor)]
+        if name in READS and given:
+            self._refuse_reading(given[0])
+        args, kwargs = self._each(args, self._traced_leaf), self._each(kwargs, self._traced_leaf)
+        if name == "where":
+            args = tuple(self._tensor(item) if isinstance(item, (int, float)) else item for item in args)
+        result = func(*args, **kwargs)
+        if type(result) is Tensor and all(id(item) in self._fresh for item in given):
+            if name.startswith(RANDOM):
+                raise UnsupportedOperation(f"the operation '{name}' draws random numbers", source=self.source())
+            self._fresh[id(result)] = result
+        return result
+
+    def _tensor(self, number: float) -> Tensor:
+        tensor = torch.full((), float(number))
+        self._fresh[id(tensor)] = tensor
+        return tensor
+
+    def _traced_leaf(self, tensor: Tensor) -> Tensor:
+        leaf = None if isinstance(tensor, Traced) else self.leaves.find(tensor)
+        return tensor if leaf is None else self.wrap(*leaf)
+
+    def _refuse_reading(self, tensor: Any) -> None:
+        constant = isinstance(tensor, Traced) and isinstance(tensor.form, Fixed) and tensor.form.number is not None
+        if not constant and id(tensor) not in self._fresh:
+            raise UnsupportedOperation(
+                "the step reads a number out of a tensor, as `if`, `float` or `item` do",
+                source=self.source(),
+                hint="Use torch.where, so that each row and step can differ.",
+            )
+
+    def source(self) -> str | None:
+        """The line of the cell that is at work."""
+        frame = self._frame()
+        return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}" if frame is not None else None
+
+    def _frame(self) -> FrameType | None:
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None and frame.f_code.co_filename.startswith((OWN, TORCH, "<")):
+            frame = frame.f_back
+        return frame
+
+    def _look_around(self) -> None:
+        """Learn the line at work and the names of local variables."""
+        frame = self._frame()
+        if frame is None:
+            return
+        self.build.source = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+        for name, item in frame.f_locals.items():
+            if isinstance(item, Traced) and isinstance(item.form, Rows):
+                self.names.setdefault(item.form.value, name)
+
+    def record(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """What the operator gives, as traced tensors.
+
+        Raises:
+            UnsupportedOperation: a program cannot say what it does.
+        """
+        self._look_around()
+        try:
+            return self._record(function, args, kwargs)
+        except UnsupportedOperation as error:
+            if error.source is not None:
+                raise
+            name = function._schema.name.removeprefix("aten::")
+            raise UnsupportedOperation(
+                f"the operation '{name}' cannot be part of a program: {error!s}".rstrip("."), source=self.build.source
+            ) from error
+
+    def _record(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        name = function._schema.name.removeprefix("aten::")
+        if name in READS_NUMBERS:
+            self._refuse_reading(args[0])
+        if torch.Tag.nondeterministic_seeded in function.tags:
+            raise UnsupportedOperation("it draws random numbers, which differ from step to step")
+        changes = function._schema.is_mutable
+        args, kwargs = self._each(args, self._known), self._each(kwargs, self._known)
+        given = [*flat(args), *flat(kwargs)]
+        if not any(isinstance(item, Traced) and isinstance(item.form, Rows) for item in given):
+            if changes:
+                raise UnsupportedOperation("it changes a parameter, a buffer or a constant in place")
+            return self._fixed(function, args, kwargs)
+        if changes:
+            return self._in_place(name, function, args, kwargs)
+        result = function(*self._each(args, sample_of), **self._each(kwargs, sample_of))
+        return self._results(name, function, args, kwargs, result)
+
+    def _results(self, name: str, function: Any, args: Any, kwargs: Any, result: Any) -> Any:
+        handler = HANDLERS.get(name)
+        if handler is None:
+            raise UnsupportedOperation("it is not in the table of primitives")
+        forms = handler(Called(self, name, function, args, kwargs, result))
+        if isinstance(result, Tensor):
+            return self._result(result, forms)
+        return type(result)(
+            self._result(item, form) if form is not None else item for item, form in zip(result, forms, strict=True)
+        )
+
+    def _result(self, sample: Tensor, form: Form) -> Traced:
+        if sample.dtype not in TYPES and isinstance(form, Rows):
+            raise UnsupportedOperation(f"it gives numbers of type {str(sample.dtype).removeprefix('torch.')}")
+        if isinstance(form, Rows) and not torch.is_grad_enabled():
+            form = Rows(self.build.rows("detach", form.value), form.before)
+        return self.wrap(sample, form)
+
+    def _fixed(self, function: Any, args: Any, kwargs: Any) -> Any:
+        result = function(*self._each(args, sample_of), **self._each(kwargs, sample_of))
+        forms = self.leaves.call(function, args, kwargs, result, detached=not torch.is_grad_enabled())
+        if isinstance(result, Tensor):
+            return self.wrap(result, forms[0])
+        return type(result)(self.wrap(item, form) for item, form in zip(result, forms, strict=True))
+
+    def _in_place(self, name: str, function: Any, args: Any, kwargs: Any) -> Traced:
+        target = args[0] if args else None
+        if not isinstance(target, Traced) or not name.endswith("_") or name.endswith("__") or "out" in kwargs:
+            raise UnsupportedOperation("it writes into a tensor that exists already")
+        storage = target.sample.untyped_storage().data_ptr()
+        others = [other for weak in self._live if (other := weak()) is not None and other is not target]
+        if storage in self._protected or any(o.sample.untyped_storage().data_ptr() == storage for o in others):
+            raise UnsupportedOperation("it writes into a tensor that others see a part of")
+        samples = self._each(args, sample_of)
+        result = function(samples[0].clone(), *samples[1:], **self._each(kwargs, sample_of))
+        changed = self._results(name[:-1], function, args, kwargs, result)
+        target.sample, target.form = changed.sample, changed.form
+        return target
+
+    def _known(self, tensor: Tensor) -> Traced:
+        if isinstance(tensor, Traced):
+            if tensor.recorder is not self:
+                raise UnsupportedOperation("it reads a tensor that an earlier step left behind")
+            return tensor
+        leaf = self.leaves.find(tensor)
+        if leaf is not None:
+            return self.wrap(*leaf)
+        if id(tensor) in self._fresh:
+            constant = tensor.detach().clone()
+            filled = self._filled(constant)
+            return self.wrap(constant, filled if filled is not None else self.leaves.constant(constant))
+        raise UnsupportedOperation(
+            "it reads a tensor that is neither an argument nor a parameter or buffer of the cell, nor made in the step"
+        )
+
+    def _filled(self, constant: Tensor) -> Rows | None:
+        """New tensors such as `torch.zeros(h.shape[0], 8)` have a row for each of the batch."""
+        if constant.dim() == 0 or all(size % self.batch for size in constant.shape):
+            return None
+        if constant.shape[0] != self.batch or not torch.equal(constant, constant[:1].expand_as(constant)):
+            raise UnsupportedOperation("it works on a new tensor that differs from row to row")
+        row = constant[0].reshape(-1)
+        if not bool((row == row[0]).all()):
+            raise UnsupportedOperation("it works on a new tensor that holds more than one number")
+        return Rows(self.build.write("fill", width=row.numel(), value=float(row[0])))
+
+    def _each(self, arguments: Any, change: Callable[[Any], Any]) -> Any:
+        if isinstance(arguments, Tensor):
+            return change(arguments)
+        if isinstance(arguments, (list, tuple)):
+            return type(arguments)([self._each(item, change) for item in arguments])
+        if isinstance(arguments, dict):
+            return {name: self._each(item, change) for name, item in arguments.items()}
+        return arguments
+
+
+def sample_of(traced: Tensor) -> Tensor:
+    """The real tensor behind a traced one."""
+    return traced.sample if isinstance(traced, Traced) else traced
+
+
+def flat(arguments: Any) -> list[Any]:
+    """The items of nested lists, tuples and dictionaries."""
+    if isinstance(arguments, dict):
+        return flat(list(arguments.values()))
+    if isinstance(arguments, (list, tuple)):
+        return [found for item in arguments for found in flat(item)]
+    return [arguments]

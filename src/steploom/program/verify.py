@@ -1,0 +1,79 @@
+"""Compares a program with the cell it was traced from, values and gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from steploom.cells.cell import Cell
+from steploom.errors import UnsupportedOperation
+from steploom.program.interpret import run_program
+from steploom.program.program import Program
+
+__all__ = ["verify"]
+
+BATCH = 3
+SPREADS = (0.5, 2.0)
+TOLERANCE = 1e-9
+
+
+def verify(program: Program, cell: Cell) -> None:
+    """Compare outputs and gradients of the program with those of the cell, on random numbers in float64.
+
+    Raises:
+        UnsupportedOperation: they differ, as they do where the step has a derivative written by hand.
+    """
+    from steploom.program.trace import replica
+
+    generator = torch.Generator().manual_seed(0)
+    named = [*cell.named_parameters(), *cell.named_buffers()]
+    with torch.inference_mode(False), torch.enable_grad(), torch.autocast("cpu", enabled=False):
+        tensors = {path: _moved(tensor, generator) for path, tensor in named}
+        parameters = [t for t in tensors.values() if t.is_floating_point()]
+        with replica(cell, tensors) as stand_in:
+            for spread in SPREADS:
+                sizes = (cell.input_size, *cell.states.values())
+                x, *states = (
+                    (torch.randn(BATCH, size, generator=generator, dtype=torch.float64) * spread).requires_grad_()
+                    for size in sizes
+                )
+                subjects = [x, *states, *parameters]
+                expected = stand_in(x, *states)
+                found = run_program(program, program.gather_leaves(stand_in), x, states)
+                weights = [torch.randn(part.shape, generator=generator, dtype=torch.float64) for part in expected]
+                _compare(program, "values", expected, found)
+                _compare(
+                    program, "gradients", _gradients(expected, weights, subjects), _gradients(found, weights, subjects)
+                )
+
+
+def _moved(tensor: Tensor, generator: torch.Generator) -> Tensor:
+    """The tensor in float64; constant parameters, such as peepholes that start at 0, are moved, or they would hide
+    what is done with them."""
+    moved = tensor.detach().to("cpu")
+    if not moved.is_floating_point():
+        return moved
+    moved = moved.double().clone()
+    if isinstance(tensor, torch.nn.Parameter) and moved.numel() and bool((moved == moved.flatten()[0]).all()):
+        moved += 0.1 * torch.randn(moved.shape, generator=generator, dtype=torch.float64)
+    return moved.requires_grad_()
+
+
+def _gradients(outputs: Sequence[Tensor], weights: Sequence[Tensor], subjects: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    loss = torch.stack([(output * weight).sum() for output, weight in zip(outputs, weights, strict=True)]).sum()
+    if not loss.requires_grad:
+        return tuple(torch.zeros_like(subject) for subject in subjects)
+    return torch.autograd.grad(loss, subjects, materialize_grads=True)
+
+
+def _compare(program: Program, what: str, expected: Sequence[Tensor], found: Sequence[Tensor]) -> None:
+    for one, other in zip(expected, found, strict=True):
+        one, other = one.detach(), other.detach()
+        scale = max(1.0, one.nan_to_num(0, 0, 0).abs().max().item()) if one.numel() else 1.0
+        if one.shape != other.shape or not torch.allclose(one, other, rtol=0, atol=TOLERANCE * scale, equal_nan=True):
+            raise UnsupportedOperation(
+                f"the {what} of the traced step of {program.name} differ from those of the cell, as they do where a "
+                "derivative is written by hand or a number depends on the dtype"
+            )
