@@ -15,7 +15,7 @@ from steploom.data.windows import Windows
 from steploom.errors import OptionError
 from steploom.models.forecast_heads import Layers
 from steploom.models.forecaster import HEADS, Forecaster
-from steploom.models.outputs import OUTPUTS
+from steploom.models.outputs import LEVELS, OUTPUTS
 from steploom.models.scaling import Scale
 from tests.data.forecast_series import changed, hourly
 
@@ -149,6 +149,31 @@ def test_known_covariates_statics_and_series_matter() -> None:
         if name == "static":
             other[name][:, 1] = 0
         assert not torch.equal(network.predict(other, scale)[1], before), name
+
+
+@pytest.mark.parametrize("output", ["quantile", "gaussian"])
+def test_the_loss_of_validation_is_that_of_the_forecast(output: str) -> None:
+    """Members that disagree: what is scored is the forecast whose quantiles are the mean of theirs."""
+    data = series()
+    network = forecaster(data, output=output, members=3, dropout=0.0).eval()
+    with torch.no_grad():
+        for number, head in enumerate(network.heads):
+            head.output_layers[-1].bias.copy_(torch.linspace(-1, 2, network.output.size) * (number + 1))
+    batch, scale = windows(network, data)
+    scaled = network._quantiles(batch, scale)[0].double()
+    measured = batch["target_observed"] > 0
+    if output == "quantile":
+        error = scale.relative(batch["target"])[..., None] - scale.relative(scaled)
+        level = torch.tensor(LEVELS)
+        expected = torch.maximum(level * error, (level - 1) * error).mean(-1)
+    else:
+        # The deviation of a normal distribution from its quantiles at 0.1 and 0.9.
+        deviation = (scaled[..., 8] - scaled[..., 0]) / (
+            2 * torch.special.ndtri(torch.tensor(0.9, dtype=torch.float64))
+        )
+        expected = -torch.distributions.Normal(scaled[..., 4], deviation).log_prob(batch["target"])
+    found = network.loss(batch)
+    torch.testing.assert_close(found.total.double(), expected[measured].sum().double(), rtol=2e-3, atol=0)
 
 
 def test_the_losses_of_two_processes_add_up_to_that_of_one() -> None:

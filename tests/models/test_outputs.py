@@ -29,7 +29,7 @@ LEVELS_TENSOR = torch.tensor(LEVELS, dtype=torch.float64)
 def test_gaussian() -> None:
     raw, output = raw_numbers(2), make_output("gaussian")
     target = raw_numbers(1)[..., 0]
-    loss = output.loss(raw, target, scales(3))
+    loss = output.loss([raw], target, scales(3))
     normal = torch.distributions.Normal(raw[..., 0], torch.from_numpy(positive(raw[..., 1])))
     torch.testing.assert_close(loss, -normal.log_prob(target))
     torch.testing.assert_close(
@@ -41,7 +41,7 @@ def test_student_t() -> None:
     raw, output = 3 * raw_numbers(3), make_output("student_t")
     target = raw_numbers(1)[..., 0]
     reference = stats.t(2 + positive(raw[..., 2]), raw[..., 0].numpy(), positive(raw[..., 1]))
-    loss = output.loss(raw, target, scales(3))
+    loss = output.loss([raw], target, scales(3))
     np.testing.assert_allclose(loss.numpy(), -reference.logpdf(target.numpy()))
     for level in (0.02, 0.1, 0.3, 0.5, 0.77, 0.9, 0.98):
         found = output.at(raw, torch.tensor([level]), scales(3))[..., 0].numpy()
@@ -58,7 +58,7 @@ def test_negative_binomial(unit: float) -> None:
     assert reference.var() == pytest.approx(mean + excess * mean**2)
     count = np.round(mean * np.linspace(0.2, 2, mean.size).reshape(mean.shape))
     target = torch.from_numpy((count / unit - 0.8) / 0.5)
-    loss = output.loss(raw, target, scale)
+    loss = output.loss([raw], target, scale)
     np.testing.assert_allclose(loss.numpy(), -reference.logpmf(count), rtol=1e-8)
     for level in (0.1, 0.5, 0.9):
         found = scale.invert(output.at(raw, torch.tensor([level]), scale))[..., 0].numpy()
@@ -70,7 +70,7 @@ def test_quantile_loss_is_the_pinball_loss_in_units() -> None:
     for logarithm in (False, True):
         output, scale = QuantileOutput(), scales(3, logarithm=logarithm)
         raw, target = raw_numbers(9), raw_numbers(1)[..., 0]
-        loss = output.loss(raw, target, scale).numpy()
+        loss = output.loss([raw], target, scale).numpy()
         quantiles = scale.invert(output.at(raw, LEVELS_TENSOR, scale)).numpy()
         error = scale.invert(target).numpy()[..., None] - quantiles
         expected = np.where(error > 0, np.array(LEVELS) * error, (np.array(LEVELS) - 1) * error).mean(-1) / 20.0
@@ -106,7 +106,7 @@ def test_gradients(name: str) -> None:
     raw = raw_numbers(output.size).requires_grad_()
     counts = torch.tensor([[3.0, 0, 7, 20, 41]]).double().repeat(3, 1)
     target = (counts / 20 - 0.8) / 0.5
-    assert torch.autograd.gradcheck(lambda r: output.loss(r, target, scale), raw)
+    assert torch.autograd.gradcheck(lambda r: output.loss([r], target, scale), raw)
 
 
 @pytest.mark.parametrize("name", OUTPUTS)
@@ -121,7 +121,7 @@ def test_training_finds_the_distribution(name: str) -> None:
 
     def closure() -> torch.Tensor:
         optimizer.zero_grad()
-        loss = output.loss(raw.expand(1, target.shape[1], -1), target, scale).mean()
+        loss = output.loss([raw.expand(1, target.shape[1], -1)], target, scale).mean()
         loss.backward()
         return loss
 

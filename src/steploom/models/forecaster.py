@@ -71,7 +71,9 @@ class Forecaster(Network):
     def loss(self, batch: dict[str, Tensor], carry: Carry | None = None) -> Loss:
         """The loss over the measured values of the horizon.
 
-        In training it is the mean of the members' own losses. In evaluation mode that of the direct head's average.
+        In training it is the mean of the members' own losses. In evaluation mode it is that of the forecast which the
+        members make together; not of the autoregressive head, whose forecast is drawn: there each step is scored by
+        itself, from true values, as in training.
         """
         scale = Scale.from_batch(batch, self.layout.logarithm)
         observed = batch["target_observed"]
@@ -79,9 +81,9 @@ class Forecaster(Network):
         # Twice `where`, not a product: a missing value must reach neither loss nor gradient, even as 0 times infinity.
         target = torch.where(observed > 0, batch["target"], nothing)
         raws = [head.raw(batch) for head in self.heads]
-        if not self.training and isinstance(self.heads[0], DirectHead):
-            raws = [torch.stack(raws).mean(0)] if len(raws) > 1 else raws
-        losses = torch.stack([self.output.loss(raw, target, scale) for raw in raws]).mean(0)
+        together = not self.training and isinstance(self.heads[0], DirectHead)
+        groups = [raws] if together else [[raw] for raw in raws]
+        losses = torch.stack([self.output.loss(group, target, scale) for group in groups]).mean(0)
         total = torch.where(observed > 0, losses, nothing).sum()
         return Loss(total, observed.sum())
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -40,14 +41,27 @@ class Output(ABC):
     size: int
 
     @abstractmethod
-    def loss(self, raw: Tensor, target: Tensor, scale: Scale) -> Tensor:
+    def parameters(self, raw: Tensor) -> Tensor:
+        """What the network's numbers (..., size) stand for: quantiles, or a distribution's parameters (..., size)."""
+
+    @abstractmethod
+    def score(self, parameters: Tensor, target: Tensor, scale: Scale) -> Tensor:
+        """The loss of each value, (batch, steps), from what `parameters` gives."""
+
+    def loss(self, raws: Sequence[Tensor], target: Tensor, scale: Scale) -> Tensor:
         """The loss of each value, (batch, steps).
 
+        Of several members, that of the forecast whose parameters are the mean of theirs. The mean of quantiles, or of
+        normal distributions' means and deviations, is the forecast that is made: its quantiles are the mean of the
+        members'. Of the other distributions it is the nearest one of their kind.
+
         Args:
-            raw: (batch, steps, size).
+            raws: of each member (batch, steps, size).
             target: (batch, steps), scaled; any finite value where missing.
             scale: of the windows.
         """
+        found = [self.parameters(raw) for raw in raws]
+        return self.score(torch.stack(found).mean(0) if len(found) > 1 else found[0], target, scale)
 
     @abstractmethod
     def at(self, raw: Tensor, levels: Tensor, scale: Scale) -> Tensor:
@@ -73,21 +87,19 @@ class QuantileOutput(Output):
 
     size = len(LEVELS)
 
-    def loss(self, raw: Tensor, target: Tensor, scale: Scale) -> Tensor:
-        error = scale.relative(target)[..., None] - scale.relative(self.knots(raw))
-        level = torch.tensor(LEVELS, dtype=raw.dtype, device=raw.device)
+    def score(self, parameters: Tensor, target: Tensor, scale: Scale) -> Tensor:
+        error = scale.relative(target)[..., None] - scale.relative(parameters)
+        level = torch.tensor(LEVELS, dtype=parameters.dtype, device=parameters.device)
         return torch.maximum(level * error, (level - 1) * error).mean(-1)
 
     def at(self, raw: Tensor, levels: Tensor, scale: Scale) -> Tensor:
-        knots = self.knots(raw)
+        knots = self.parameters(raw)
         place = _spread_out((levels * 10 - 1).to(raw), knots[..., :1])
         left = place.floor().clamp(0, self.size - 2).long()
         low, high = knots.gather(-1, left), knots.gather(-1, left + 1)
         return low + (high - low) * (place - left)
 
-    @staticmethod
-    def knots(raw: Tensor) -> Tensor:
-        """(..., 9): the quantiles at `LEVELS`."""
+    def parameters(self, raw: Tensor) -> Tensor:
         median, steps = raw[..., :1], F.softplus(raw[..., 1:] - 2)
         below, above = steps[..., :4].cumsum(-1), steps[..., 4:].cumsum(-1)
         return torch.cat((median - below.flip(-1), median, median + above), -1)
@@ -98,13 +110,17 @@ class GaussianOutput(Output):
 
     size = 2
 
-    def loss(self, raw: Tensor, target: Tensor, scale: Scale) -> Tensor:
-        mean, deviation = raw[..., 0], _positive(raw[..., 1])
+    def parameters(self, raw: Tensor) -> Tensor:
+        return torch.stack((raw[..., 0], _positive(raw[..., 1])), -1)
+
+    def score(self, parameters: Tensor, target: Tensor, scale: Scale) -> Tensor:
+        mean, deviation = parameters.unbind(-1)
         return 0.5 * ((target - mean) / deviation) ** 2 + deviation.log() + 0.5 * math.log(2 * math.pi)
 
     def at(self, raw: Tensor, levels: Tensor, scale: Scale) -> Tensor:
         standard: Tensor = torch.special.ndtri(levels.to(raw))
-        return raw[..., :1] + _positive(raw[..., 1:]) * standard
+        mean, deviation = (part[..., None] for part in self.parameters(raw).unbind(-1))
+        return mean + deviation * standard
 
 
 class StudentTOutput(Output):
@@ -112,14 +128,18 @@ class StudentTOutput(Output):
 
     size = 3
 
-    def loss(self, raw: Tensor, target: Tensor, scale: Scale) -> Tensor:
-        mean, spread, freedom = raw[..., 0], _positive(raw[..., 1]), 2 + _positive(raw[..., 2])
+    def parameters(self, raw: Tensor) -> Tensor:
+        return torch.stack((raw[..., 0], _positive(raw[..., 1]), 2 + _positive(raw[..., 2])), -1)
+
+    def score(self, parameters: Tensor, target: Tensor, scale: Scale) -> Tensor:
+        mean, spread, freedom = parameters.unbind(-1)
         z = (target - mean) / spread
         shape = torch.lgamma((freedom + 1) / 2) - torch.lgamma(freedom / 2) - 0.5 * (freedom * math.pi).log()
         return spread.log() - shape + (freedom + 1) / 2 * torch.log1p(z * z / freedom)
 
     def at(self, raw: Tensor, levels: Tensor, scale: Scale) -> Tensor:
-        return raw[..., :1] + _positive(raw[..., 1:2]) * _t_quantile(2 + _positive(raw[..., 2:]), levels.to(raw))
+        mean, spread, freedom = (part[..., None] for part in self.parameters(raw).unbind(-1))
+        return mean + spread * _t_quantile(freedom, levels.to(raw))
 
 
 class NegativeBinomialOutput(Output):
@@ -131,13 +151,16 @@ class NegativeBinomialOutput(Output):
 
     size = 2
 
-    def loss(self, raw: Tensor, target: Tensor, scale: Scale) -> Tensor:
-        mean, excess = self._mean_and_excess(raw, scale)
+    def parameters(self, raw: Tensor) -> Tensor:
+        return torch.stack((_positive(raw[..., 0]), _positive(raw[..., 1])), -1)
+
+    def score(self, parameters: Tensor, target: Tensor, scale: Scale) -> Tensor:
+        mean, excess = self._mean_and_excess(parameters, scale)
         count = _counts(target, scale)
         return -_log_negative_binomial(count, mean, excess)
 
     def at(self, raw: Tensor, levels: Tensor, scale: Scale) -> Tensor:
-        mean, excess = self._mean_and_excess(raw, scale)
+        mean, excess = self._mean_and_excess(self.parameters(raw), scale)
         last = mean + 12 * (mean + excess * mean**2).sqrt() + 12
         number = torch.arange(_COUNT_GRID + 1, dtype=raw.dtype, device=raw.device)
         # Cells of counts up to the far tail: single ones as far as the grid reaches, else ever wider ones.
@@ -158,8 +181,8 @@ class NegativeBinomialOutput(Output):
         """Whole numbers of at least 0: widened intervals and averaged members leave them."""
         return values.clamp(min=0).round()
 
-    def _mean_and_excess(self, raw: Tensor, scale: Scale) -> tuple[Tensor, Tensor]:
-        return _positive(raw[..., 0]) * _like(scale.unit, raw[..., 0]), _positive(raw[..., 1])
+    def _mean_and_excess(self, parameters: Tensor, scale: Scale) -> tuple[Tensor, Tensor]:
+        return parameters[..., 0] * _like(scale.unit, parameters[..., 0]), parameters[..., 1]
 
 
 OUTPUTS: dict[str, type[Output]] = {
