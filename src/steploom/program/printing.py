@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from steploom.program.derivative import Derivative, VectorGradient, WeightGradient
+    from steploom.program.plan import Plan
     from steploom.program.program import Argument, Instruction, Program
 
-__all__ = ["equation", "print_instructions", "print_program"]
+__all__ = ["equation", "print_derivative", "print_instructions", "print_plan", "print_program"]
 
 INFIX = {"add": "+", "sub": "-", "div": "/", "gt": ">", "ge": "≥", "lt": "<", "le": "≤", "eq": "=", "ne": "≠"}
 PREFIX = {"sigmoid": "σ", "neg": "-"}
@@ -35,6 +37,40 @@ def print_program(program: Program) -> str:
     lines.append(print_instructions(program.instructions))
     lines.append(f"    return {', '.join(output.name for output in program.outputs)}")
     return "".join(lines)
+
+
+def print_derivative(derivative: Derivative) -> str:
+    """The backward step as equations."""
+    inputs = ", ".join(value.name for value in derivative.inputs)
+    lines = [f"derivative of {derivative.program.name}: {inputs}\n", print_instructions(derivative.instructions)]
+    lines += _gradients(derivative.weight_gradients, derivative.vector_gradients)
+    returned = [("dx", derivative.dx)]
+    returned += [(f"d{s.name}", d) for s, d in zip(derivative.program.states, derivative.dstates, strict=True)]
+    shown = [f"{name} = {value.name if value is not None else 0}" for name, value in returned]
+    return "".join(lines) + f"    return {', '.join(shown)}"
+
+
+def print_plan(plan: Plan) -> str:
+    """What runs before, in and after the loop, forward and backward."""
+    parts = [
+        ("before the loop:", plan.hoisted),
+        ("each step:", plan.loop),
+        ("after the loop:", plan.sunk),
+        ("each step backwards, computed again:", plan.recomputed),
+        ("each step backwards:", plan.backward_loop),
+        ("after the loop backwards:", plan.deferred),
+    ]
+    lines = [f"{title}\n{print_instructions(instructions)}" for title, instructions in parts if instructions]
+    lines += _gradients(plan.weight_gradients, plan.vector_gradients)
+    saved = [value.name for value in plan.saved]
+    saved += [state.name for state, is_saved in zip(plan.program.states, plan.saves_state, strict=True) if is_saved]
+    lines.append(f"saved: {', '.join(saved) or 'nothing'}")
+    return "".join(lines)
+
+
+def _gradients(weights: Iterable[WeightGradient], vectors: Iterable[VectorGradient]) -> list[str]:
+    lines = [f"    d {w.matrix.name} += {w.grad.name}ᵀ {w.left.name}\n" for w in weights]
+    return lines + [f"    d {v.vector.name} += {v.grad.name}\n" for v in vectors]
 
 
 def _right_side(instruction: Instruction) -> str:

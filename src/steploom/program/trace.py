@@ -110,7 +110,9 @@ def _outputs(tracer: Tracer, cell: Cell, returned: Any) -> tuple[Value, ...]:
         if not isinstance(tensor, Traced) or not isinstance(tensor.form, Rows):
             raise UnsupportedOperation(f"the new state `{name}` does not depend on the input or the states")
         if tuple(tensor.sample.shape) != (tracer.batch, size) or tensor.form.before != 1:
-            raise CellError(f"{type(cell).__name__} returns state `{name}` with the shape {tuple(tensor.sample.shape)}.")
+            raise CellError(
+                f"{type(cell).__name__} returns state `{name}` with the shape {tuple(tensor.sample.shape)}."
+            )
         outputs.append(tensor.form.value)
     return tuple(outputs)
 
@@ -182,5 +184,3 @@ def _same(one: Any, other: Any) -> bool:
         items = [list(part.values()) if isinstance(part, dict) else list(part) for part in (one, other)]
         return len(one) == len(other) and all(a is b for a, b in zip(*items, strict=True))
     return one is other
-
-
