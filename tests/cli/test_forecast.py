@@ -1,6 +1,7 @@
 """A forecaster through the command line: train, predict, evaluate, info, plot."""
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 
@@ -76,6 +77,13 @@ def test_evaluate_prints_a_table(model: Path, run: Run) -> None:
     assert lines[0] == "model on later.csv"
     assert any(line.startswith("MAE ") for line in lines)
     assert all(len(line) <= 80 for line in lines)
+
+
+def test_what_to_type_next_can_be_typed(trained: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(trained)
+    printed = run("train", "forecast", "past.csv", "-o", "my model", *OPTIONS, "--members", 1).stdout.splitlines()
+    (predict,) = (line for line in printed if line.startswith("  steploom predict "))
+    assert run(*shlex.split(predict)[1:]).exit_code == 0
 
 
 def test_info_and_plot(model: Path, run: Run) -> None:
