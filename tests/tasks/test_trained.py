@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -341,3 +342,33 @@ def test_an_interruption_while_the_test_part_is_scored_leaves_a_complete_model(t
     with pytest.raises(KeyboardInterrupt, match=r"holds the model.*steploom evaluate .*model .*data\.txt"):
         train("toy", data, tmp_path / "model", test=data, epochs=1)
     assert load(tmp_path / "model").manifest["training"]["stopped"] == "epochs"
+
+
+def test_a_part_that_is_not_there_has_no_scores(tmp_path, data, monkeypatch, caplog):
+    from toy import ToyTask
+
+    prepare = ToyTask.prepare.__func__
+    without = classmethod(lambda cls, *args: replace(prepare(cls, *args), valid=None, valid_source=None))
+    monkeypatch.setattr(ToyTask, "prepare", without)
+    caplog.set_level("INFO", logger="steploom")
+    report = train("toy", data, tmp_path / "model", epochs=1).report
+    assert report["validation"] == report["test"] == {"metrics": {}, "baselines": {}}
+    assert "nothing was set aside for validation" in caplog.text
+
+
+def test_scoring_the_training_data_is_said(model, data, tmp_path, caplog):
+    other = tmp_path / "other.txt"
+    other.write_text("4\n")
+    load(model).evaluate(other)
+    assert not caplog.text
+    load(model).evaluate(data)
+    assert "data.txt: the model was trained on this file" in caplog.text
+    (tmp_path / "copy.txt").write_text(data.read_text())
+    caplog.clear()
+    trained = train("toy", [other, data], tmp_path / "two", epochs=1)
+    trained.evaluate(tmp_path / "copy.txt")
+    assert "copy.txt: the model was trained on this file" in caplog.text
+    (model / "model.json").write_text(
+        json.dumps(json.loads((model / "model.json").read_text()) | {"trained_on": ["?", 3]})
+    )
+    load(model).evaluate(data)

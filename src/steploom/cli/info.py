@@ -28,7 +28,9 @@ def command(directory: Path, as_json: bool) -> None:
     stored = read(directory)
     task = stored_task(stored)
     options = task.options
-    facts: dict[str, Any] = {name: value for name, value in stored.manifest.items() if name != "files"}
+    facts: dict[str, Any] = {
+        name: value for name, value in stored.manifest.items() if name not in ("files", "trained_on")
+    }
     facts["data"] = task.facts()
     facts["files"] = {path.name: path.stat().st_size for path in sorted(directory.iterdir()) if path.is_file()}
     facts["can_resume"] = (directory / "last").is_dir()

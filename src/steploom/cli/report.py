@@ -69,7 +69,7 @@ def report_training(model: TrainedModel, as_json: bool) -> None:
 
     path, report = model.path, model.report
     for part in ("validation", "test"):
-        if part in report:
+        if report[part]["metrics"]:
             show(score_table(f"{part} part", report[part]["metrics"], report[part]["baselines"], model.task.metrics))
             click.echo()
     how = {"time": "the time was used up", "patience": "the validation loss had stopped falling"}

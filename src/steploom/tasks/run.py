@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,7 @@ def run_training(
     resuming: bool,
     progress: bool,
     longer: bool = False,
+    trained_on: Sequence[Mapping[str, Any]] = (),
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Trains, saves and scores a prepared task; on return the network has its final weights.
 
@@ -47,6 +48,7 @@ def run_training(
         resuming: go on from the last checkpoint.
         progress: show a bar where there is a terminal.
         longer: train on beyond an early stop.
+        trained_on: "bytes" and "sha256" of the training files, for model.json.
 
     Returns:
         what model.json says, and what `steploom train --json` prints.
@@ -67,18 +69,22 @@ def run_training(
     interrupted = result.stopped == "interrupted"
     if interrupted and not result.has_weights:
         raise KeyboardInterrupt(_how_to_go_on(path, result, task.options))
+    files = {"trained_on": [{name: file[name] for name in ("bytes", "sha256")} for file in trained_on]}
     if interrupted:
         task.finish(network, prepared)
-        publish_model(path, task, network, _describe(task, network, result))
+        publish_model(path, task, network, _describe(task, network, result) | files)
         raise KeyboardInterrupt(_how_to_go_on(path, result, task.options))
     try:
+        # What stands in the directory should the rest be cut short.
+        task.finish(network, prepared)
+        publish_model(path, task, network, _describe(task, network, replace(result, stopped="interrupted")) | files)
         report, anew = _finish(prepared, network, path, result, progress)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"the training has ended, but the model was not complete yet; {path} keeps the state of the training. "
             f"Go on with: {_command('resume', path, task.options)}"
         ) from None
-    manifest = _describe(task, network, result, anew)
+    manifest = _describe(task, network, result, anew) | files
     publish_model(path, task, network, manifest)
     try:
         report |= _scores(prepared, network, "test", prepared.test_source)
@@ -104,13 +110,9 @@ def first_weights(task: Task, seed: int) -> Network:
 def _finish(
     prepared: Prepared[Any], network: Network, path: Path, result: FitResult, progress: bool
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """The scores of the validation part, and what is said of training anew after that.
-
-    Whoever stops it finds the model in the directory as it was before.
-    """
-    task = prepared.task
-    task.finish(network, prepared)
-    publish_model(path, task, network, _describe(task, network, replace(result, stopped="interrupted")))
+    """The scores of the validation part, and what is said of training anew after that."""
+    if prepared.valid is None:
+        words.info("nothing was set aside for validation: the last weights are the model, and they have no scores")
     # Before the validation part may be learnt from.
     report = _scores(prepared, network, "validation", prepared.valid_source)
     return report, _train_anew(prepared, network, path, result, progress)
@@ -118,7 +120,7 @@ def _finish(
 
 def _scores(prepared: Prepared[Any], network: Network, part: str, source: object | None) -> dict[str, Any]:
     if source is None:
-        return {}
+        return {part: {"metrics": {}, "baselines": {}}}
     task = prepared.task
     scores = task.evaluate(network, source, task.EvaluateOptions.checked({}))
     return {part: {"metrics": scores.metrics, "baselines": scores.baselines}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import time
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from steploom.training.directory import FORMAT, RUN, StoredModel, read
 from steploom.training.lock import only_training_in
 from steploom.training.output import check_output, create, discard, read_run, rewrite_run
 from steploom.training.processes import is_main_process, others_end_silently
-from steploom.training.sources import fingerprint, unchanged
+from steploom.training.sources import fingerprint, is_among, unchanged
 
 if TYPE_CHECKING:
     from steploom.models.network import Network
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["TrainedModel", "load", "resume", "stored_task", "train"]
 
 File = str | Path
+
+words = logging.getLogger("steploom")
 
 
 class TrainedModel:
@@ -38,7 +41,7 @@ class TrainedModel:
         manifest: what model.json says: "task", "architecture" (network, cell, hidden_size, num_layers), "parameters",
             "engine", and in "training" how it ended: epochs, steps, stopped, best_valid_loss, seconds, and refit, the
             steps and epochs of training anew (None without). Of a loaded model also "format", the versions "steploom"
-            and "torch", and "files", name to bytes and sha256.
+            and "torch", and "files", name to bytes and sha256; "trained_on" has the same of the training files.
         report: what `steploom train --json` prints; empty for a model that was loaded.
     """
 
@@ -61,11 +64,16 @@ class TrainedModel:
     def evaluate(self, data: File, **options: Any) -> Evaluation:
         """The metrics on a file, and those of the task's naive baselines. The options are those of `steploom evaluate`.
 
+        A warning is logged where the model was trained on this file.
+
         Raises:
             DataError: the file cannot be used.
             OptionError: an option is wrong.
         """
-        return self.task.evaluate(self.network, Path(data), self.task.EvaluateOptions.checked(options))
+        checked, file = self.task.EvaluateOptions.checked(options), Path(data)
+        if is_among(file, self.manifest.get("trained_on")):
+            words.warning(f"{file}: the model was trained on this file; these scores say little about new data")
+        return self.task.evaluate(self.network, file, checked)
 
     def plot(self, path: File, data: File | None = None) -> None:
         """Writes the task's picture of the model to `path` (PNG).
@@ -141,15 +149,24 @@ def train(
     parts = {"train": files, "valid": [Path(valid)] if valid else [], "test": [Path(test)] if test else []}
     prepared = _prepare(kind, checked, parts)
     network = first_weights(prepared.task, checked.seed)
+    used: list[dict[str, Any]] = []
     with only_training_in(out / "last") if main else nullcontext():
         if main:
             # Reading the data may have taken minutes, in which another training may have come to its end here.
             check_output(out, force)
-            run = {"format": FORMAT, "steploom": _version(), "task": task, "options": checked.model_dump(mode="json")}
+            run: dict[str, Any] = {
+                "format": FORMAT,
+                "steploom": _version(),
+                "task": task,
+                "options": checked.model_dump(mode="json"),
+            }
             run["files"] = {part: [fingerprint(file) for file in chosen] for part, chosen in parts.items()}
+            used = run["files"]["train"]
             create(out, run, checked.model_dump(mode="json"))
         try:
-            ended = run_training(prepared, network, out, parts, began, resuming=False, progress=progress)
+            ended = run_training(
+                prepared, network, out, parts, began, resuming=False, progress=progress, trained_on=used
+            )
         except BaseException:
             if main and not (out / "last" / "checkpoint.pt").exists():
                 discard(out)
@@ -201,7 +218,17 @@ def resume(
         network = first_weights(prepared.task, options.seed)
         if main and given:
             rewrite_run(path, {**run, "options": options.model_dump(mode="json")}, options.model_dump(mode="json"))
-        ended = run_training(prepared, network, path, parts, began, resuming=True, longer=longer, progress=progress)
+        ended = run_training(
+            prepared,
+            network,
+            path,
+            parts,
+            began,
+            resuming=True,
+            longer=longer,
+            progress=progress,
+            trained_on=run["files"]["train"],
+        )
     return TrainedModel(prepared.task, network, path, *ended)
 
 

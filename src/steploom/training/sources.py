@@ -8,7 +8,7 @@ from typing import Any
 from steploom.errors import DataError
 from steploom.training.directory import file_digest
 
-__all__ = ["fingerprint", "is_fingerprint", "unchanged"]
+__all__ = ["fingerprint", "is_among", "is_fingerprint", "unchanged"]
 
 _FACTS = {"path": str, "absolute": str, "bytes": int, "sha256": str}
 
@@ -26,6 +26,14 @@ def fingerprint(file: Path) -> dict[str, Any]:
 def is_fingerprint(entry: object) -> bool:
     """Whether `entry`, read from a file, is what `fingerprint` gives."""
     return isinstance(entry, dict) and all(isinstance(entry.get(name), kind) for name, kind in _FACTS.items())
+
+
+def is_among(file: Path, entries: object) -> bool:
+    """Whether `file` has the content of one of `entries`, each with "bytes" and "sha256"; others count for nothing."""
+    known = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    if not file.is_file() or file.stat().st_size not in [entry.get("bytes") for entry in known]:
+        return False
+    return file_digest(file) in [entry.get("sha256") for entry in known]
 
 
 def unchanged(entry: dict[str, Any]) -> Path:
