@@ -41,3 +41,16 @@ def test_other_processes_write_nothing(tmp_path):
     record.metrics(ROWS)
     record.curves(ROWS)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_single_epoch_is_seen(tmp_path):
+    from matplotlib.image import imread
+
+    Record(tmp_path).curves(ROWS[:1])
+    picture = imread(tmp_path / "curves.png")[..., :3]
+    height, width = picture.shape[0], picture.shape[1] // 2
+    # The grey of the training curve, outside the legend in the upper right corner.
+    grey = abs(picture - [0x7F / 255, 0x8F / 255, 0xA6 / 255]).max(-1) < 0.03
+    grey[: height // 3, width // 2 :] = False
+    rows, columns = grey[:, :width].nonzero()
+    assert len(rows) > 60 and columns.std() < 10

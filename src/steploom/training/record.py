@@ -65,17 +65,21 @@ class Record:
         figure = Figure(figsize=(6.4 * (1 + len(metrics[:2])), 4.4), layout="constrained")
         FigureCanvasAgg(figure)
         panels = figure.subplots(1, 1 + len(metrics[:2]), squeeze=False)[0]
+        # A single epoch has no line to be seen by.
+        size = 3.5 if len(rows) > 1 else 9
         for panel, name in zip(panels, ["loss", *metrics[:2]], strict=True):
             for part, colour in (("train", "#7f8fa6"), ("valid", "#c0392b")):
                 points = [(row["epoch"], row[f"{part}_{name}"]) for row in rows if f"{part}_{name}" in row]
                 if points:
                     style = "o-" if len(points) <= 60 else "-"
                     label = "training" if part == "train" else "validation"
-                    panel.plot(*zip(*points, strict=True), style, color=colour, label=label, markersize=3.5)
+                    panel.plot(*zip(*points, strict=True), style, color=colour, label=label, markersize=size)
             best = min((r for r in rows if "valid_loss" in r), key=lambda r: r["valid_loss"], default=None)
             if best is not None:
                 panel.axvline(best["epoch"], color="#c0392b", linewidth=0.8, linestyle=":", label="best weights")
             panel.set_xlabel("epoch")
+            if len(rows) == 1:
+                panel.set_xlim(0, rows[0]["epoch"] + 1)
             panel.set_ylabel(name.replace("_", " "))
             panel.xaxis.get_major_locator().set_params(integer=True)
             panel.grid(alpha=0.3)
