@@ -6,6 +6,8 @@ import torch
 from steploom.cells.cell import Cell
 from steploom.cells.registry import cell_names, make_cell
 from steploom.engine.reference import run
+from steploom.program.check import check
+from steploom.program.check import check_plan as check_plan_form
 from steploom.program.plan import make_plan
 from steploom.program.run_plan import run_plan, run_plan_backward
 
@@ -17,6 +19,8 @@ def check_plan(cell: Cell, *, steps: int = 5, batch: int = 3, needs_dx: bool = T
         for parameter in cell.parameters():
             parameter += 0.1 * torch.randn_like(parameter)
     plan = make_plan(cell, needs_dx)
+    check(plan.program)
+    check_plan_form(plan)
     x = torch.randn(steps, batch, cell.input_size, dtype=torch.float64, requires_grad=True)
     states = tuple(torch.randn(batch, n, dtype=torch.float64, requires_grad=True) for n in cell.states.values())
     y, finals = run(cell, x, states)

@@ -1,15 +1,18 @@
-"""Writes instructions: finds widths, folds constants, and leaves out what changes nothing."""
+"""Writes instructions in canonical form: finds widths, folds constants, and writes nothing twice."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable
 
 import torch
 
+from steploom.program.algebra import simpler
 from steploom.program.primitives import PRIMITIVES, Number, is_elementwise, width_of
 from steploom.program.program import Argument, Instruction, Value
 
-__all__ = ["Builder", "is_one", "is_zero"]
+__all__ = ["Builder"]
+
+COMMUTATIVE = {"add", "mul", "maximum", "minimum", "eq", "ne"}
 
 
 class Builder:
@@ -21,18 +24,19 @@ class Builder:
         prefix: how the names of new values begin.
     """
 
-    def __init__(self, instructions: Iterable[Instruction] = (), prefix: str = "t") -> None:
-        self.instructions = list(instructions)
+    def __init__(self, prefix: str = "t") -> None:
+        self.instructions: list[Instruction] = []
         self.source: str | None = None
         self.prefix = prefix
-        self._written = 0
+        self._makers: dict[Value, Instruction] = {}
+        self._known: dict[Hashable, Value] = {}
 
     def __call__(self, op: str, *args: Argument, **attrs: Number) -> Argument:
-        """Write `op(args; attrs)` and give its result, or what is known to be the result already."""
+        """The result of `op(args; attrs)`: known already, simpler than that, or written now."""
         if args and all(isinstance(argument, float) for argument in args) and is_elementwise(op):
             numbers = [torch.tensor(argument, dtype=torch.float64) for argument in args]
             return float(PRIMITIVES[op].meaning(*numbers))
-        known = _simpler(op, args, attrs)
+        known = simpler(self, op, args, attrs)
         return known if known is not None else self.write(op, *args, **attrs)
 
     def rows(self, op: str, *args: Argument, **attrs: Number) -> Value:
@@ -43,44 +47,21 @@ class Builder:
         return result
 
     def write(self, op: str, *args: Argument, **attrs: Number) -> Value:
-        """Write an instruction as it stands."""
-        self._written += 1
-        out = Value(f"{self.prefix}{self._written}", width_of(op, args, attrs))
-        self.instructions.append(Instruction(op, args, out, attrs, self.source))
-        return out
+        """Write an instruction as it stands, unless it stands there already."""
+        keys: list[Hashable] = [repr(a) if isinstance(a, float) else a for a in args]
+        key = (op, frozenset(keys) if op in COMMUTATIVE else tuple(keys), tuple(sorted(attrs.items())))
+        if key not in self._known:
+            out = Value(f"{self.prefix}{len(self.instructions) + 1}", width_of(op, args, attrs))
+            instruction = Instruction(op, args, out, attrs, self.source)
+            self.instructions.append(instruction)
+            self._makers[out] = instruction
+            self._known[key] = out
+        return self._known[key]
+
+    def maker(self, argument: Argument) -> Instruction | None:
+        """The instruction that writes a value, if it is one of these."""
+        return self._makers.get(argument) if isinstance(argument, Value) else None
 
     def concat(self, parts: list[Value]) -> Value:
         """The parts side by side."""
         return parts[0] if len(parts) == 1 else self.rows("concat", *parts)
-
-
-def is_zero(argument: Argument) -> bool:
-    """Whether the argument is the number 0."""
-    return isinstance(argument, float) and argument == 0
-
-
-def is_one(argument: Argument) -> bool:
-    """Whether the argument is the number 1."""
-    return isinstance(argument, float) and argument == 1
-
-
-def _simpler(op: str, args: tuple[Argument, ...], attrs: dict[str, Number]) -> Argument | None:
-    """What the instruction gives, where no instruction is needed; the result must be rows or a number."""
-    first = args[0] if args else None
-    if isinstance(first, Value) and first.kind == "rows":
-        if op == "slice" and attrs["start"] == 0 and attrs["stop"] == first.width:
-            return first
-        if op in ("sum", "max") and attrs["groups"] == first.width:
-            return first
-        if op == "expand" and attrs["width"] == first.width:
-            return first
-        if op in ("add", "sub") and is_zero(args[1]):
-            return first
-        if op in ("mul", "div") and is_one(args[1]):
-            return first
-    if len(args) == 2 and isinstance(args[1], Value) and args[1].kind == "rows":
-        if op == "add" and first is not None and is_zero(first):
-            return args[1]
-        if op == "mul" and first is not None and is_one(first):
-            return args[1]
-    return None

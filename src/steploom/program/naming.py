@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -9,20 +11,23 @@ from steploom.program.program import Argument, Instruction, Program, Value
 
 __all__ = ["name_values", "substituted"]
 
+NUMBERED = re.compile(r"t\d+")
+
 
 def name_values(program: Program, names: Mapping[Value, str]) -> Program:
     """The program with the values called as in `names`, numbered where two have the same name."""
     given = {value: value for value in (program.x, *program.states)}
     taken = {value.name for value in given}
-    last: dict[str, int] = {}
+    numbers: Counter[str] = Counter()
     for instruction in program.instructions:
-        base = names.get(instruction.out, "t")
-        number = last.get(base, 0)
-        name = f"{base}{number}" if number or base == "t" else base
-        while name in taken or (base == "t" and number == 0):
-            number += 1
-            name = f"{base}{number}"
-        last[base] = number
+        base = names.get(instruction.out, "")
+        base = "t" if not base or NUMBERED.fullmatch(base) else base
+        name = base
+        while name in taken or name == "t":
+            numbers[base] += 1
+            # "h'" and "t1" would read as another name with a plain number behind them.
+            gap = "_" if base[-1] == "'" or base[-1].isdigit() else ""
+            name = f"{base}{gap}{numbers[base]}"
         taken.add(name)
         given[instruction.out] = replace(instruction.out, name=name)
     return substituted(program, given)

@@ -172,7 +172,7 @@ def as_rows(tracer: Tracer, traced: Traced, result: object = None) -> Traced:
         return traced
     shape = traced.sample.shape
     axes = [axis for axis, size in enumerate(shape) if size == tracer.batch]
-    if len(axes) != 1 or traced.sample.stride(axes[0]) != 0 and traced.form.number is None:
+    if len(axes) != 1 or (traced.sample.stride(axes[0]) != 0 and traced.form.number is None):
         raise UnsupportedOperation("it joins a parameter to what differs from row to row")
     features = [*shape[: axes[0]], 1, *shape[axes[0] + 1 :]]
     first = traced.sample.narrow(axes[0], 0, 1)
@@ -202,8 +202,8 @@ def is_number(item: object) -> bool:
 
 
 HANDLERS: dict[str, Handler] = (
-    {name: _elementwise for name in ELEMENTWISE}
-    | {name: _move for name in MOVES}
-    | {name: _fill for name in NEW}
+    dict.fromkeys(ELEMENTWISE, _elementwise)
+    | dict.fromkeys(MOVES, _move)
+    | dict.fromkeys(NEW, _fill)
     | {"_to_copy": _to, "lift_fresh": _to}
 )

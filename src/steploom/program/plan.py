@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 from steploom.cells.cell import Cell
 from steploom.program.derivative import Derivative, VectorGradient, WeightGradient, derive
 from steploom.program.passes.dead_code import live
+from steploom.program.passes.detached import without_detach
+from steploom.program.passes.schedule import fuse, group_products
 from steploom.program.printing import print_plan
 from steploom.program.program import Instruction, Program, Value
 from steploom.program.saving import choose
@@ -93,7 +96,8 @@ def make_plan(cell_or_program: Cell | Program, needs_dx: bool = True) -> Plan:
 
 
 def _arrange(program: Program, needs_dx: bool) -> Plan:
-    derivative = derive(program)
+    derivative = without_detach(derive(program))
+    program = derivative.program
     hoisted, loop, sunk = _forward_parts(program)
     dx = derivative.dx if needs_dx else None
     weights, vectors = derivative.weight_gradients, derivative.vector_gradients
@@ -108,13 +112,20 @@ def _arrange(program: Program, needs_dx: bool) -> Plan:
     kept = [i.out for i in (*recomputed, *backward_loop) if i.out in after]
     kept += [value for value in derivative.inputs if value in after]
     forward_loop = {i.out for i in loop}
+    stored = tuple(value for value in _ordered(loop) if value in _read_by(sunk) & forward_loop)
+    lists = (hoisted, loop, sunk, recomputed, backward_loop, deferred)
+    wanted = {*stored, *saved, *kept, *program.outputs, *lefts, *ends, *dstates}
+    forward_reads = _count_reads((*hoisted, *loop, *sunk))
+    backward_reads = _count_reads((*recomputed, *backward_loop, *deferred))
+    hoisted, loop, sunk = (fuse(group_products(part), wanted, forward_reads) for part in lists[:3])
+    recomputed, backward_loop, deferred = (fuse(group_products(part), wanted, backward_reads) for part in lists[3:])
     return Plan(
         program=program,
         derivative=derivative,
         hoisted=hoisted,
         loop=loop,
         sunk=sunk,
-        stored=tuple(value for value in _ordered(loop) if value in _read_by(sunk) & forward_loop),
+        stored=stored,
         saved=saved,
         saves_x=program.x in read,
         saves_state=tuple(state in read for state in program.states),
@@ -176,6 +187,10 @@ def _backward_parts(
         else:
             inside.add(instruction.out)
     return tuple(i for i in backward if i.out in inside), tuple(deferred)
+
+
+def _count_reads(instructions: Iterable[Instruction]) -> Counter[Value]:
+    return Counter(a for instruction in instructions for a in instruction.args if isinstance(a, Value))
 
 
 def _read_by(instructions: Iterable[Instruction]) -> set[Value]:

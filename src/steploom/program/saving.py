@@ -28,7 +28,7 @@ def choose(
     makers = {instruction.out: instruction for instruction in program.instructions}
     wanted = {a for i in backward for a in i.args if isinstance(a, Value)} | lefts
     wanted &= set(makers)
-    saved = {value for value in wanted if _is_dear(makers[value]) or value in lefts and makers[value].op != "slice"}
+    saved = {value for value in wanted if _is_dear(makers[value]) or (value in lefts and makers[value].op != "slice")}
     cheap = [i.out for i in program.instructions if i.out in wanted - saved]
     for value in cheap:
         if not _at_hand(value, makers, saved, {program.x, *program.states}):

@@ -7,6 +7,7 @@ so that what depends on the size of the batch shows. The program is then compare
 from __future__ import annotations
 
 import copy
+import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,16 +17,19 @@ from torch import Tensor, nn
 
 from steploom.cells.cell import Cell, check_declaration
 from steploom.errors import CellError, UnsupportedOperation
-from steploom.program import products, reductions
 from steploom.program.naming import name_values
 from steploom.program.passes.order import simplify
 from steploom.program.program import Program, Value
 from steploom.program.structure import structure
-from steploom.program.tracer import Tracer
 from steploom.program.traced import Rows, Traced
+from steploom.program.tracer import Tracer
 from steploom.program.verify import verify
 
 __all__ = ["trace", "trace_unchecked"]
+
+# Each adds what it knows to the table of operators.
+for _module in ("products", "reductions"):
+    importlib.import_module(f"steploom.program.{_module}")
 
 PRIMES = (7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107, 109)
 
@@ -79,7 +83,7 @@ def trace_unchecked(cell: Cell, batch: int) -> Program:
                 ) from error
         outputs = _outputs(tracer, cell, returned)
     for value, name in zip(outputs, cell.states, strict=True):
-        tracer.names.setdefault(value, f"{name}'")
+        tracer.names[value] = f"{name}'"
     program = Program(
         type(cell).__name__,
         x,

@@ -86,7 +86,7 @@ class Tracer(TorchFunctionMode):
         """Write an instruction; arithmetic on vectors alone goes to the prologue."""
         values = [argument for argument in args if isinstance(argument, Value)]
         if values and all(value.kind == "vector" for value in values):
-            if op in ("add", "sub") and args[1] == 0.0 or op in ("mul", "div") and args[1] == 1.0:
+            if (op in ("add", "sub") and args[1] == 0.0) or (op in ("mul", "div") and args[1] == 1.0):
                 return args[0]
             return self.leaves.arithmetic(op, args, attrs)
         return self.build(op, *args, **attrs)
