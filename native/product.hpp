@@ -10,6 +10,7 @@ namespace steploom::STEPLOOM_ISA {
 // Columns of a panel: two vectors. Within a panel the weights stand in the order in which the product reads them.
 template <class T> constexpr int panel_columns = 2 * lanes<T>;
 constexpr int most_rows = 14;
+constexpr int most_outer_rows = 8;
 
 template <class T> struct Factor {
     const T* left;             // rows
@@ -72,23 +73,22 @@ void product_tile(const Factor<T>* factors, int count, const T* init, std::int64
         }
 }
 
-// `Rows` x 2 vectors of out (+)= sum over r of left[r, 0:Rows] * right[r, 0:columns].
-template <class T, int Rows>
+// `Rows` x 2 vectors of out (+)= sum over r of left[r, 0:Rows] * right[r, 0:columns]. `Whole`: all columns are there.
+template <class T, int Rows, bool Whole>
 void outer_tile(std::int64_t count, const T* left, std::int64_t left_row, const T* right, std::int64_t right_row, T* out,
                 std::int64_t out_row, bool add, int columns) {
     constexpr int L = lanes<T>;
+    const int counts[2] = {Whole ? L : std::min(columns, L), Whole ? L : std::max(columns - L, 0)};
+    const auto read = [&](const T* from, int j) {
+        if constexpr (Whole) return load(from);
+        return counts[j] == L ? load(from) : counts[j] > 0 ? load_part(from, counts[j]) : V<T>{};
+    };
     V<T> sum[Rows][2];
-    const int first = std::min(columns, L), second = columns - first;
     for (int i = 0; i < Rows; ++i)
-        for (int j = 0; j < 2; ++j) {
-            const int rest = j ? second : first;
-            const T* from = out + i * out_row + j * L;
-            sum[i][j] = !add || rest <= 0 ? V<T>{} : rest == L ? load(from) : load_part(from, rest);
-        }
+        for (int j = 0; j < 2; ++j) sum[i][j] = add ? read(out + i * out_row + j * L, j) : V<T>{};
 #pragma GCC unroll 1
     for (std::int64_t r = 0; r < count; ++r) {
-        const V<T> a = first == L ? load(right) : load_part(right, first);
-        const V<T> b = second == L ? load(right + L) : second > 0 ? load_part(right + L, second) : V<T>{};
+        const V<T> a = read(right, 0), b = read(right + L, 1);
 #pragma GCC unroll 16
         for (int i = 0; i < Rows; ++i) {
             const V<T> x = broadcast(left[i]);
@@ -100,9 +100,8 @@ void outer_tile(std::int64_t count, const T* left, std::int64_t left_row, const 
     }
     for (int i = 0; i < Rows; ++i)
         for (int j = 0; j < 2; ++j) {
-            const int rest = j ? second : first;
-            if (rest == L) store(out + i * out_row + j * L, sum[i][j]);
-            else if (rest > 0) store_part(out + i * out_row + j * L, sum[i][j], rest);
+            if (counts[j] == L) store(out + i * out_row + j * L, sum[i][j]);
+            else if (counts[j] > 0) store_part(out + i * out_row + j * L, sum[i][j], counts[j]);
         }
 }
 
@@ -115,8 +114,8 @@ template <class T, int... I> ProductTile<T> product_tile_of(int rows, std::integ
     static constexpr ProductTile<T> tiles[] = {product_tile<T, I + 1, 1>...};
     return tiles[rows - 1];
 }
-template <class T, int... I> OuterTile<T> outer_tile_of(int rows, std::integer_sequence<int, I...>) {
-    static constexpr OuterTile<T> tiles[] = {outer_tile<T, I + 1>...};
+template <class T, bool Whole, int... I> OuterTile<T> outer_tile_of(int rows, std::integer_sequence<int, I...>) {
+    static constexpr OuterTile<T> tiles[] = {outer_tile<T, I + 1, Whole>...};
     return tiles[rows - 1];
 }
 
@@ -163,11 +162,13 @@ void outer(std::int64_t count, const T* left, std::int64_t left_row, int rows, c
            int columns, T* out, std::int64_t out_row, bool add) {
     for (int column = 0; column < columns; column += panel_columns<T>) {
         const int width = std::min(panel_columns<T>, columns - column);
-        const int tiles = (rows + most_rows - 1) / most_rows;
+        const int tiles = (rows + most_outer_rows - 1) / most_outer_rows;
         for (int tile = 0; tile < tiles; ++tile) {
             const int row = rows * tile / tiles, height = rows * (tile + 1) / tiles - row;
-            outer_tile_of<T>(height, std::make_integer_sequence<int, most_rows>{})(
-                count, left + row, left_row, right + column, right_row, out + row * out_row + column, out_row, add, width);
+            constexpr auto heights = std::make_integer_sequence<int, most_outer_rows>{};
+            const OuterTile<T> run = width == panel_columns<T> ? outer_tile_of<T, true>(height, heights)
+                                                               : outer_tile_of<T, false>(height, heights);
+            run(count, left + row, left_row, right + column, right_row, out + row * out_row + column, out_row, add, width);
         }
     }
 }
