@@ -71,20 +71,20 @@ def gru_layernorm_backward(p, saved, d):
 
 
 def dense(weight):
-    """The whole matrix (gates * size, size) of a block-diagonal weight (gates, heads, out, in)."""
-    gates, heads, size, _ = weight.shape
+    """The whole matrix (gates * size, size) of a block-diagonal weight (heads, gates, out, in)."""
+    heads, gates, size, _ = weight.shape
     matrix = np.zeros((gates, heads * size, heads * size))
     for head in range(heads):
         own = slice(head * size, (head + 1) * size)
-        matrix[:, own, own] = weight[:, head]
+        matrix[:, own, own] = weight[head]
     return matrix.reshape(gates * heads * size, heads * size)
 
 
 def blocks(matrix, shape):
     """The blocks of `dense`, taken out of the matrix's gradient."""
-    gates, heads, size, _ = shape
+    heads, gates, size, _ = shape
     matrix = matrix.reshape(gates, heads, size, heads, size)
-    return np.stack([matrix[:, head, :, head] for head in range(heads)], 1)
+    return np.stack([matrix[:, head, :, head] for head in range(heads)])
 
 
 def slstm(log_forget, log_forget_slope):

@@ -115,7 +115,7 @@ def test_slstm_heads_do_not_see_one_another():
 
 @pytest.mark.parametrize(("size", "heads"), [(8, 4), (6, 2), (5, 1)])
 def test_slstm_takes_the_heads_that_fit(size, heads):
-    assert SLSTMCell(3, size).recurrent.weight.shape == (4, heads, size // heads, size // heads)
+    assert SLSTMCell(3, size).recurrent.weight.shape == (heads, 4, size // heads, size // heads)
 
 
 @pytest.mark.parametrize("heads", [3, 0, 2.0])

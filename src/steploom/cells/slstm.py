@@ -25,15 +25,15 @@ class BlockDiagonal(nn.Module):
 
     def __init__(self, size: int, gates: int, heads: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(gates, heads, size // heads, size // heads))
+        self.weight = nn.Parameter(torch.empty(heads, gates, size // heads, size // heads))
         with torch.no_grad():
             for block in self.weight.flatten(0, 1):
                 nn.init.orthogonal_(block)
 
     def forward(self, h: Tensor) -> Tensor:
         """`h` (batch, size) to (batch, gates * size), one gate after the other."""
-        parts = h.reshape(-1, self.weight.shape[1], self.weight.shape[3])
-        return torch.cat([torch.einsum("bhi,hoi->bho", parts, gate).flatten(1) for gate in self.weight], -1)
+        parts = h.reshape(-1, self.weight.shape[0], self.weight.shape[3])
+        return torch.einsum("bhi,hgoi->bgho", parts, self.weight).flatten(1)
 
 
 @named("slstm")
