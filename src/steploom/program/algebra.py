@@ -35,13 +35,21 @@ def _without_fills(build: Builder, op: str, args: Sequence[Argument]) -> list[Ar
     """The arguments with numbers in the place of values that hold one number everywhere, if there are such."""
     if not is_elementwise(op) or op == "detach":
         return None
-    makers = [build.maker(argument) for argument in args]
-    changed = [
-        float(maker.attrs["value"]) if maker is not None and maker.op == "fill" else argument
-        for argument, maker in zip(args, makers, strict=True)
-    ]
+    changed = [_without_fill(build, argument) for argument in args]
     rows = [argument for argument in changed if isinstance(argument, Value) and argument.kind == "rows"]
     return changed if rows and changed != list(args) else None
+
+
+def _without_fill(build: Builder, argument: Argument) -> Argument:
+    maker = build.maker(argument)
+    if maker is not None and maker.op == "fill":
+        return float(maker.attrs["value"])
+    if maker is not None and maker.op == "add":
+        filled, vector = build.maker(maker.args[0]), maker.args[1]
+        if filled is not None and filled.op == "fill" and filled.attrs["value"] == 0:
+            # A vector repeated for every row.
+            return vector
+    return argument
 
 
 def _add(build: Builder, args: list[Argument], attrs: dict[str, Number]) -> Argument | None:

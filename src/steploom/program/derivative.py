@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial, reduce
 
 from steploom.program.builder import Builder
 from steploom.program.passes.dead_code import live
@@ -96,27 +97,24 @@ class _Gradients:
             sums[place] = self.build.rows("add", sums[place], part.grad) if place in sums else part.grad
         layers: list[list[_Part]] = []
         for (start, stop), grad in sorted(sums.items(), key=lambda item: item[0]):
-            layer = next((layer for layer in layers if layer[-1].stop <= start), None)
-            if layer is None:
-                layers.append(layer := [])
-            layer.append(_Part(grad, start, stop))
-        total: Value | None = None
-        for layer in layers:
-            whole = self._joined(layer, value.width)
-            total = whole if total is None else self.build.rows("add", total, whole)
-        return total
+            free = [layer for layer in layers if layer[-1].stop <= start]
+            if not free:
+                layers.append([])
+            (free or layers[-1:])[0].append(_Part(grad, start, stop))
+        wholes: list[Value] = [self._joined(layer, value.width) for layer in layers]
+        return reduce(partial(self.build.rows, "add"), wholes) if wholes else None
 
     def _joined(self, layer: list[_Part], width: int) -> Value:
         parts: list[Value] = []
         reached = 0
-        for part in [*layer, None]:
-            start = width if part is None else part.start
-            if start > reached:
-                parts.append(self.build.write("fill", width=start - reached, value=0.0))
-            if part is not None:
-                parts.append(part.grad)
-                reached = part.stop
-        return self.build.concat(parts)
+        for part in layer:
+            parts += self._zeros(part.start - reached)
+            parts.append(part.grad)
+            reached = part.stop
+        return self.build.concat([*parts, *self._zeros(width - reached)])
+
+    def _zeros(self, width: int) -> list[Value]:
+        return [self.build.write("fill", width=width, value=0.0)] if width else []
 
 
 def derive(program: Program) -> Derivative:
@@ -150,7 +148,7 @@ def derive(program: Program) -> Derivative:
     dx = gradients.total(program.x)
     dstates = tuple(gradients.total(state) for state in program.states)
     wanted = [value for value in (dx, *dstates) if value is not None]
-    wanted += [gradient.grad for gradient in (*weights, *vectors)]
+    wanted += [weight.grad for weight in weights] + [vector.grad for vector in vectors]
     instructions = live(build.instructions, wanted)
     return Derivative(program, inputs, instructions, dx, dstates, tuple(weights), tuple(vectors))
 

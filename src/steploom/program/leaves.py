@@ -31,9 +31,10 @@ class Leaves:
         self._values: dict[MatrixView | VectorView, Value] = {}
         self._references: dict[Value, Reference] = {}
 
-    def add(self, path: str, tensor: Tensor) -> tuple[Tensor, Fixed]:
-        """Make a parameter or buffer of the cell known; its sample and form."""
-        reference = self._node(path, tensor.detach().contiguous())
+    def add(self, path: str, tensor: Tensor, dtype: torch.dtype | None = None) -> tuple[Tensor, Fixed]:
+        """Make a parameter or buffer of the cell known; its sample, in a dtype, and its form."""
+        sample = tensor.detach().contiguous()
+        reference = self._node(path, sample.to(dtype) if sample.is_floating_point() else sample)
         self._by_id[id(tensor)] = (self._samples[reference], Fixed(reference))
         return self._by_id[id(tensor)]
 
@@ -58,9 +59,8 @@ class Leaves:
             if detached:
                 reference = self._node(Call(torch.ops.aten.detach.default, (reference,), {}), tensor)
             self._samples[reference] = tensor
-            sources = [traced for traced in given if _same_storage(traced.sample, tensor)]
-            whole = bool(sources) and not detached and isinstance(sources[0].form, Fixed)
-            self._roots[reference] = self._roots[sources[0].form.node] if whole else reference
+            same = [t.form for t in given if isinstance(t.form, Fixed) and _same_storage(t.sample, tensor)]
+            self._roots[reference] = self._roots[same[0].node] if same and not detached else reference
             number = _number(given, tensor)
             forms.append(Fixed(reference, number))
         return forms
@@ -92,12 +92,38 @@ class Leaves:
             view = MatrixView(self._leaf(reference, sample, "matrix"), 0, sample.shape[0], 0, sample.shape[1])
         return self._value(view, sample, reference)
 
+    def matrix_of(self, flat: Reference, start: int, rows: int, width: int) -> Value:
+        """The matrix (width, rows) whose transpose is stored in a tensor from an element on."""
+        aten, sample = torch.ops.aten, self._samples[flat]
+        part = sample[start : start + rows * width]
+        cut = self._node(Call(aten.slice.Tensor, (flat, 0, start, start + rows * width), {}), part)
+        if _same_storage(part, sample):
+            self._roots[cut] = self._roots[flat]
+        shaped = self._view(aten.reshape.default, cut, part.reshape(rows, width), [rows, width])
+        turned = self._samples[shaped].t()
+        last = self._node(Call(aten.t.default, (shaped,), {}), turned)
+        self._roots[last] = self._roots[shaped]
+        return self.matrix(last, turned)
+
+    def matrix_of(self, flat: Reference, start: int, rows: int, width: int) -> Value:
+        """The matrix (width, rows) whose transpose is stored in a tensor from an element on."""
+        aten, sample = torch.ops.aten, self._samples[flat]
+        part = sample[start : start + rows * width]
+        cut = self._node(Call(aten.slice.Tensor, (flat, 0, start, start + rows * width), {}), part)
+        if _same_storage(part, sample):
+            self._roots[cut] = self._roots[flat]
+        shaped = self._view(aten.reshape.default, cut, part.reshape(rows, width), [rows, width])
+        turned = self._samples[shaped].t()
+        last = self._node(Call(aten.t.default, (shaped,), {}), turned)
+        self._roots[last] = self._roots[shaped]
+        return self.matrix(last, turned)
+
     def vector(self, reference: Reference, sample: Tensor) -> Value:
         """The value that stands for a tensor (width,)."""
         root = self._roots[reference]
         length = sample.shape[0]
         if length == 1 or sample.stride(0) == 1:
-            start = sample.storage_offset() - self._samples[root].storage_offset()
+            start = int(sample.storage_offset() - self._samples[root].storage_offset())
             view = VectorView(self._leaf(root, self._samples[root], "vector"), start, start + length)
         else:
             view = VectorView(self._leaf(reference, sample, "vector"), 0, length)
@@ -126,7 +152,7 @@ class Leaves:
             return None
         long = root.shape[-1]
         (n, k), (step_n, step_k) = sample.shape, sample.stride()
-        row, column = divmod(sample.storage_offset() - root.storage_offset(), long)
+        row, column = divmod(int(sample.storage_offset() - root.storage_offset()), long)
         if (n == 1 or step_n == long) and (k == 1 or step_k == 1) and column + k <= long:
             return MatrixView(self._leaf(root_reference, root, "matrix"), row, row + n, column, column + k)
         if (n == 1 or step_n == 1) and (k == 1 or step_k == long) and column + n <= long:

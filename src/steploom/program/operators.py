@@ -18,7 +18,7 @@ from steploom.program.traced import Fixed, Form, Rows, Traced
 if TYPE_CHECKING:
     from steploom.program.tracer import Called, Tracer
 
-__all__ = ["HANDLERS", "as_rows", "match", "numbered"]
+__all__ = ["HANDLERS", "as_rows", "match", "numbered", "spread"]
 
 Forms = Form | list[Form | None]
 Handler = Callable[["Called"], Forms]
@@ -98,7 +98,7 @@ def _vector(tracer: Tracer, traced: Traced, shape: Sequence[int], before: int) -
 def _fill(called: Called) -> Forms:
     result = called.result
     if called.name in ("empty_like", "new_empty"):
-        raise UnsupportedOperation("it makes a tensor of unknown numbers")
+        result = torch.full_like(result, torch.nan)
     if all(size % called.tracer.batch for size in result.shape):
         return called.tracer.leaves.constant(result)
     source = next(item for item in called.args if isinstance(item, Traced))
@@ -117,6 +117,15 @@ def _only_place(shape: Sequence[int], batch: int) -> int:
 
 def _to(called: Called) -> Forms:
     return rows_of(called.args[0])
+
+
+def _glu(called: Called) -> Forms:
+    traced, tracer = called.args[0], called.tracer
+    dim = called.args[1] if len(called.args) > 1 else -1
+    numbers, total = numbered(tracer, [traced])
+    halves = [columns(half, tracer.batch, total) for half in numbers[0].chunk(2, dim)]
+    value, gate = (gather(tracer.build, [rows_of(traced).value], wanted) for wanted, _ in halves)
+    return Rows(tracer.build.rows("mul", value, tracer.build.rows("sigmoid", gate)), halves[0][1])
 
 
 def numbered(tracer: Tracer, tensors: Sequence[Traced]) -> tuple[list[Tensor], int]:
@@ -139,7 +148,7 @@ def _move(called: Called) -> Forms:
         if isinstance(argument, Traced) and called.name in ("index", "index_select") and place:
             return argument.sample
         if isinstance(argument, Traced):
-            tensors.append(as_rows(tracer, argument, called.result))
+            tensors.append(as_rows(tracer, argument))
             return tensors[-1]
         return [number_them(item, place) for item in argument] if isinstance(argument, (list, tuple)) else argument
 
@@ -166,22 +175,32 @@ def _replaced(argument: Any, found: Any) -> Any:
     return [_replaced(item, found) for item in argument] if isinstance(argument, (list, tuple)) else argument
 
 
-def as_rows(tracer: Tracer, traced: Traced, result: object = None) -> Traced:
-    """The tensor with rows of its own: a parameter that was expanded over the batch, beside others that have it."""
+def as_rows(tracer: Tracer, traced: Traced) -> Traced:
+    """A tensor with rows of its own: what is the same for all rows is refused."""
     if isinstance(traced.form, Rows):
         return traced
-    shape = traced.sample.shape
-    axes = [axis for axis, size in enumerate(shape) if size == tracer.batch]
-    if len(axes) != 1 or (traced.sample.stride(axes[0]) != 0 and traced.form.number is None):
-        raise UnsupportedOperation("it joins a parameter to what differs from row to row")
-    features = [*shape[: axes[0]], 1, *shape[axes[0] + 1 :]]
-    first = traced.sample.narrow(axes[0], 0, 1)
-    call = torch.ops.aten.slice.Tensor
-    (form,) = tracer.leaves.call(call, (traced, axes[0], 0, 1), {}, first)
-    reference, sample = tracer.leaves.reshaped(form, features, [prod(features)])
-    zeros = tracer.build.write("fill", width=prod(features), value=0.0)
-    value = tracer.build.write("add", zeros, tracer.leaves.vector(reference, sample))
-    return tracer.wrap(traced.sample, Rows(value, prod(shape[: axes[0]])))
+    raise UnsupportedOperation(
+        "it joins a parameter to what differs from row to row; expand the parameter to the batch first"
+    )
+
+
+def spread(tracer: Tracer, function: Any, args: Sequence[Any], result: Tensor) -> Rows | None:
+    """A parameter repeated for every row of the batch; None where the operator does not do that."""
+    name = function._schema.name.removeprefix("aten::")
+    axes = [axis for axis, size in enumerate(result.shape) if size == tracer.batch]
+    if name not in ("expand", "repeat") or len(axes) != 1:
+        return None
+    sizes = list(args[1])
+    sizes[axes[0]] = 1
+    single = function(args[0].sample, sizes)
+    if single.shape[axes[0]] != 1:
+        return None
+    (form,) = tracer.leaves.call(function, (args[0], sizes), {}, single)
+    reference, sample = tracer.leaves.reshaped(form, single.shape, [single.numel()])
+    vector = tracer.leaves.vector(reference, sample)
+    value = tracer.build.write("add", tracer.build.write("fill", width=vector.width, value=0.0), vector)
+    tracer.spread[value] = reference
+    return Rows(value, prod(result.shape[: axes[0]]))
 
 
 def rows_of(traced: Traced) -> Rows:
@@ -201,9 +220,6 @@ def is_number(item: object) -> bool:
     return isinstance(item, (int, float))
 
 
-HANDLERS: dict[str, Handler] = (
-    dict.fromkeys(ELEMENTWISE, _elementwise)
-    | dict.fromkeys(MOVES, _move)
-    | dict.fromkeys(NEW, _fill)
-    | {"_to_copy": _to, "lift_fresh": _to}
-)
+HANDLERS: dict[str, Handler] = {"_to_copy": _to, "lift_fresh": _to, "glu": _glu}
+for _names, _handler in ((ELEMENTWISE, _elementwise), (MOVES, _move), (NEW, _fill)):
+    HANDLERS |= dict.fromkeys(_names, _handler)

@@ -101,7 +101,8 @@ def _arrange(program: Program, needs_dx: bool) -> Plan:
     hoisted, loop, sunk = _forward_parts(program)
     dx = derivative.dx if needs_dx else None
     weights, vectors = derivative.weight_gradients, derivative.vector_gradients
-    ends = [gradient.grad for gradient in (*weights, *vectors)] + ([dx] if dx is not None else [])
+    ends = [weight.grad for weight in weights] + [vector.grad for vector in vectors]
+    ends += [dx] if dx is not None else []
     dstates = [value for value in derivative.dstates if value is not None]
     backward = live(derivative.instructions, [*ends, *dstates])
     backward_loop, deferred = _backward_parts(backward, dstates, ends)

@@ -15,7 +15,6 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from steploom.program.program import Argument, Instruction
 
@@ -223,6 +222,10 @@ def _choose(mask: Tensor, a: Tensor | float, b: Tensor | float) -> Tensor:
     return torch.where(mask != 0, first, second)
 
 
+def _soft_plus(a: Tensor) -> Tensor:
+    return torch.logaddexp(a, torch.zeros_like(a))
+
+
 def _sum_groups(a: Tensor, *, groups: int) -> Tensor:
     return a.reshape(*a.shape[:-1], groups, -1).sum(-1)
 
@@ -248,7 +251,7 @@ PRIMITIVES: dict[str, Primitive] = {
     "sigmoid": Primitive(1, torch.sigmoid, _sigmoid, transcendental=True),
     "tanh": Primitive(1, torch.tanh, _tanh, transcendental=True),
     "relu": Primitive(1, torch.relu, _relu),
-    "softplus": Primitive(1, functional.softplus, _softplus, transcendental=True),
+    "softplus": Primitive(1, _soft_plus, _softplus, transcendental=True),
     "sin": Primitive(1, torch.sin, _sin, transcendental=True),
     "cos": Primitive(1, torch.cos, _cos, transcendental=True),
     "erf": Primitive(1, torch.erf, _erf, transcendental=True),

@@ -5,12 +5,14 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from steploom.errors import UnsupportedOperation
 from steploom.program.codes import columns, gather
 from steploom.program.operators import HANDLERS, Forms, is_rows, match, numbered, rows_of
 from steploom.program.program import Value
+from steploom.program.prologue import Reference
 from steploom.program.traced import Fixed, Rows, Traced
 
 if TYPE_CHECKING:
@@ -95,22 +97,72 @@ def _matrix(tracer: Tracer, fixed: Traced, group: int | None, swapped: bool) -> 
     form, sample = fixed.form, fixed.sample
     assert isinstance(form, Fixed)
     if group is not None:
-        import torch
-
         part = sample.select(0, group)
         (form,) = tracer.leaves.call(torch.ops.aten.select.int, (fixed, 0, group), {}, part)
         sample = part
     if swapped:
         return tracer.leaves.matrix(form.node, sample)
-    import torch
-
     turned = sample.t()
     (form,) = tracer.leaves.call(torch.ops.aten.t.default, (tracer.wrap(sample, form),), {}, turned)
     return tracer.leaves.matrix(form.node, turned)
 
 
+def _of_spread(tracer: Tracer, left: Traced, right: Traced, flat: Reference) -> Rows:
+    """A product a row of the batch where the right side is a parameter repeated for every row."""
+    numbers, total = numbered(tracer, [left])
+    wanted, before = columns(numbers[0], tracer.batch, total)
+    (codes,), of_right = numbered(tracer, [right])
+    order, _ = columns(codes, tracer.batch, of_right)
+    k, n = right.sample.shape[1:]
+    m = left.sample.shape[1]
+    count = len(wanted) // (m * k)
+    if codes.shape[0] % tracer.batch or count * m > MOST_PRODUCTS:
+        raise UnsupportedOperation("it is many small products")
+    parts = []
+    for group in range(count):
+        chosen = order[group * k * n : (group + 1) * k * n]
+        if chosen != list(range(chosen[0], chosen[0] + k * n)):
+            raise UnsupportedOperation("its matrices are not stored one after the other")
+        matrix = tracer.leaves.matrix_of(flat, chosen[0], k, n)
+        for row in range(m):
+            start = (group * m + row) * k
+            taken = gather(tracer.build, [rows_of(left).value], wanted[start : start + k])
+            parts.append(tracer.build.rows("product", taken, matrix))
+    return Rows(tracer.build.concat(parts), before)
+
+
+def _of_spread(tracer: Tracer, left: Traced, right: Traced, flat: Reference) -> Rows:
+    """A product a row of the batch where the right side is a parameter repeated for every row."""
+    numbers, total = numbered(tracer, [left])
+    wanted, before = columns(numbers[0], tracer.batch, total)
+    (codes,), of_right = numbered(tracer, [right])
+    order, _ = columns(codes, tracer.batch, of_right)
+    k, n = right.sample.shape[1:]
+    m = left.sample.shape[1]
+    count = len(wanted) // (m * k)
+    if codes.shape[0] % tracer.batch or count * m > MOST_PRODUCTS:
+        raise UnsupportedOperation("it is many small products")
+    parts = []
+    for group in range(count):
+        chosen = order[group * k * n : (group + 1) * k * n]
+        if chosen != list(range(chosen[0], chosen[0] + k * n)):
+            raise UnsupportedOperation("its matrices are not stored one after the other")
+        matrix = tracer.leaves.matrix_of(flat, chosen[0], k, n)
+        for row in range(m):
+            start = (group * m + row) * k
+            taken = gather(tracer.build, [rows_of(left).value], wanted[start : start + k])
+            parts.append(tracer.build.rows("product", taken, matrix))
+    return Rows(tracer.build.concat(parts), before)
+
+
 def _of_rows(tracer: Tracer, left: Traced, right: Traced, result: Tensor) -> Rows:
     """A product a row of the batch: (.., n, k) and (.., k, m), as a sum over the k of products element by element."""
+    matrices = tracer.spread.get(rows_of(right).value)
+    if matrices is not None and left.sample.dim() == 3:
+        return _of_spread(tracer, left, right, matrices)
+    matrices = tracer.spread.get(rows_of(right).value)
+    if matrices is not None and left.sample.dim() == 3:
+        return _of_spread(tracer, left, right, matrices)
     if left.sample.dim() != 3:
         raise UnsupportedOperation("it mixes the rows of the batch")
     k = left.sample.shape[2]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -45,7 +45,7 @@ def trace(cell: Cell) -> Program:
         CellError: the cell breaks its declaration.
     """
     check_declaration(cell)
-    first, second = (trace_unchecked(cell, batch) for batch in _batches(cell))
+    first, second = (_trace_in_best_dtype(cell, batch) for batch in _batches(cell))
     if structure(first) != structure(second):
         raise UnsupportedOperation(
             f"the step of {type(cell).__name__} differs from call to call, or with the number of rows in the batch"
@@ -55,20 +55,37 @@ def trace(cell: Cell) -> Program:
     return program
 
 
-def trace_unchecked(cell: Cell, batch: int) -> Program:
-    """The instructions that one call of the step makes, as they come."""
+def _trace_in_best_dtype(cell: Cell, batch: int) -> Program:
+    """Constants are exact in float64, but some cells make tensors of the default dtype."""
+    try:
+        return trace_unchecked(cell, batch, torch.float64)
+    except UnsupportedOperation as error:
+        if not isinstance(error.__cause__, RuntimeError):
+            raise
+        return trace_unchecked(cell, batch, None)
+
+
+def trace_unchecked(cell: Cell, batch: int, dtype: torch.dtype | None = torch.float64) -> Program:
+    """The instructions that one call of the step makes, as they come.
+
+    Args:
+        cell: the cell.
+        batch: number of rows of the samples.
+        dtype: of the samples; None for the cell's own.
+    """
     parameter = next((p for p in cell.parameters() if p.is_floating_point()), torch.empty(0))
     tracer = Tracer(batch)
-    device, dtype = parameter.device, parameter.dtype
+    device = parameter.device
     x = Value("x", cell.input_size)
     states = tuple(Value(name, size) for name, size in cell.states.items())
     with torch.inference_mode(False), torch.enable_grad(), torch.autocast(device.type, enabled=False):
         leaves = {
-            path: tracer.wrap(*tracer.leaves.add(path, tensor))
+            path: tracer.wrap(*tracer.leaves.add(path, tensor, dtype))
             for path, tensor in [*cell.named_parameters(), *cell.named_buffers(), *_attributes(cell)]
         }
         inputs = [
-            tracer.enter(torch.rand(batch, value.width, dtype=dtype, device=device), value) for value in (x, *states)
+            tracer.enter(torch.rand(batch, value.width, dtype=dtype or parameter.dtype, device=device), value)
+            for value in (x, *states)
         ]
         with replica(cell, leaves) as stand_in:
             try:
@@ -130,7 +147,7 @@ def _attributes(cell: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 
 @contextmanager
-def replica(cell: nn.Module, tensors: dict[str, Tensor]) -> Iterator[nn.Module]:
+def replica(cell: nn.Module, tensors: Mapping[str, Tensor]) -> Iterator[nn.Module]:
     """A stand-in for the cell with other tensors in the place of its parameters and buffers.
 
     The cell itself is not touched, so that it can run in another thread meanwhile.

@@ -63,7 +63,7 @@ class Traced(Tensor):
     form: Form
     recorder: Recorder
 
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment] # PyTorch's own way to say so
 
     @staticmethod
     def __new__(cls, sample: Tensor, form: Form, recorder: Recorder) -> Traced:
@@ -76,13 +76,15 @@ class Traced(Tensor):
         super().__init__()
 
     @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(  # type: ignore[override] # PyTorch declares it without the class
+        cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         traced = next((item for item in _flat([*args, *(kwargs or {}).values()]) if isinstance(item, Traced)), None)
         if traced is None:
             raise UnsupportedOperation(f"{func} works on tensors that are not known")
         return traced.recorder.record(func, args, kwargs or {})
 
-    def __repr__(self, *, tensor_contents: object = None) -> str:
+    def __repr__(self) -> str:  # type: ignore[override] # nobody asks it for other contents
         return f"a traced tensor of shape {tuple(self.sample.shape)}"
 
 

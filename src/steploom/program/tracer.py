@@ -17,8 +17,9 @@ from torch.overrides import TorchFunctionMode
 from steploom.errors import UnsupportedOperation
 from steploom.program.builder import Builder
 from steploom.program.leaves import Leaves
-from steploom.program.operators import HANDLERS
+from steploom.program.operators import HANDLERS, spread
 from steploom.program.program import Argument, Value
+from steploom.program.prologue import Reference
 from steploom.program.traced import Fixed, Form, Rows, Traced
 
 __all__ = ["Called", "Tracer"]
@@ -58,6 +59,7 @@ class Tracer(TorchFunctionMode):
         batch: number of rows of the samples.
         build: where the instructions go.
         leaves: the parameters and what is computed from them.
+        spread: values that are a parameter repeated for every row, and which.
         names: of values, the names of the cell's local variables that held them.
     """
 
@@ -67,6 +69,7 @@ class Tracer(TorchFunctionMode):
         self.build = Builder()
         self.leaves = Leaves()
         self.names: dict[Value, str] = {}
+        self.spread: dict[Value, Reference] = {}
         self._live: list[weakref.ref[Traced]] = []
         self._fresh: dict[int, Tensor] = {}
         self._protected: set[int] = set()
@@ -99,6 +102,16 @@ class Tracer(TorchFunctionMode):
         if name in READS and given:
             self._refuse_reading(given[0])
         args, kwargs = self._each(args, self._traced_leaf), self._each(kwargs, self._traced_leaf)
+        if any(
+            not isinstance(item, Traced) and id(item) not in self._fresh
+            for item in flat([args, kwargs])
+            if isinstance(item, Tensor)
+        ):
+            raise UnsupportedOperation(
+                f"'{name}' reads a tensor that is neither an argument nor a parameter or buffer of the cell",
+                source=self.source(),
+                hint="Register it as a buffer.",
+            )
         if name == "where":
             args = tuple(self._tensor(item) if isinstance(item, (int, float)) else item for item in args)
         result = func(*args, **kwargs)
@@ -187,10 +200,10 @@ class Tracer(TorchFunctionMode):
         if handler is None:
             raise UnsupportedOperation("it is not in the table of primitives")
         forms = handler(Called(self, name, function, args, kwargs, result))
-        if isinstance(result, Tensor):
+        if not isinstance(forms, list):
             return self._result(result, forms)
         return type(result)(
-            self._result(item, form) if form is not None else item for item, form in zip(result, forms, strict=True)
+            self._result(item, form) if form is not None else None for item, form in zip(result, forms, strict=True)
         )
 
     def _result(self, sample: Tensor, form: Form) -> Traced:
@@ -202,6 +215,8 @@ class Tracer(TorchFunctionMode):
 
     def _fixed(self, function: Any, args: Any, kwargs: Any) -> Any:
         result = function(*self._each(args, sample_of), **self._each(kwargs, sample_of))
+        if isinstance(result, Tensor) and (rows := spread(self, function, args, result)) is not None:
+            return self._result(result, rows)
         forms = self.leaves.call(function, args, kwargs, result, detached=not torch.is_grad_enabled())
         if isinstance(result, Tensor):
             return self.wrap(result, forms[0])
@@ -229,13 +244,10 @@ class Tracer(TorchFunctionMode):
         leaf = self.leaves.find(tensor)
         if leaf is not None:
             return self.wrap(*leaf)
-        if id(tensor) in self._fresh:
-            constant = tensor.detach().clone()
-            filled = self._filled(constant)
-            return self.wrap(constant, filled if filled is not None else self.leaves.constant(constant))
-        raise UnsupportedOperation(
-            "it reads a tensor that is neither an argument nor a parameter or buffer of the cell, nor made in the step"
-        )
+        # What the cell's code does not know of was made by PyTorch itself, from numbers or lists of indices.
+        constant = tensor.detach().clone()
+        filled = self._filled(constant)
+        return self.wrap(constant, filled if filled is not None else self.leaves.constant(constant))
 
     def _filled(self, constant: Tensor) -> Rows | None:
         """New tensors such as `torch.zeros(h.shape[0], 8)` have a row for each of the batch."""

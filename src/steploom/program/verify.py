@@ -16,7 +16,8 @@ __all__ = ["verify"]
 
 BATCH = 3
 SPREADS = (0.5, 2.0)
-TOLERANCE = 1e-9
+# PyTorch itself computes some derivatives in float64 with constants of float32: hardsigmoid with 1 / 6.
+TOLERANCE = 2e-8
 
 
 def verify(program: Program, cell: Cell) -> None:
@@ -40,7 +41,10 @@ def verify(program: Program, cell: Cell) -> None:
                     for size in sizes
                 )
                 subjects = [x, *states, *parameters]
-                expected = stand_in(x, *states)
+                try:
+                    expected = stand_in(x, *states)
+                except RuntimeError as error:
+                    raise UnsupportedOperation(f"the step of {program.name} cannot run in float64: {error}") from error
                 found = run_program(program, program.gather_leaves(stand_in), x, states)
                 weights = [torch.randn(part.shape, generator=generator, dtype=torch.float64) for part in expected]
                 _compare(program, "values", expected, found)
