@@ -94,6 +94,19 @@ def test_info_and_plot(model: Path, run: Run) -> None:
     assert Path("later.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+@pytest.mark.parametrize("command", [["predict"], ["evaluate"], ["plot"]])
+def test_a_full_disk(model: Path, run: Run, command: list[str]) -> None:
+    result = run(*command, model, "later.csv", "-o", "/dev/full")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.endswith("No space left on device. Make room there, or write to another place.\n")
+    assert "Traceback" not in result.stderr
+
+
+def test_a_picture_with_an_unknown_ending(model: Path, refused: Refused) -> None:
+    assert "expected a name that ends in .png" in refused("plot", model, "-o", "later.txt")
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

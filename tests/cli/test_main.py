@@ -90,6 +90,14 @@ def test_an_error_of_ours_keeps_its_traceback_and_one_of_the_user_does_not() -> 
 
     assert outcome(DataError("no rows", file="a.csv")) == (2, "steploom: a.csv: no rows.\n")
     assert outcome(PermissionError(13, "Permission denied", "x.csv")) == (2, "steploom: x.csv: Permission denied.\n")
+    full = OSError(28, "No space left on device")
+    told = (2, "steploom: No space left on device. Make room there, or write to another place.\n")
+    assert outcome(full) == told
+    chained = RuntimeError("unexpected pos 283456")
+    chained.__context__ = full
+    assert outcome(chained) == told
+    assert outcome(OSError(28, "No space left on device", "x.csv")) == (2, told[1].replace("N", "x.csv: N", 1))
+    assert outcome(OSError("of ours"))[0] == 1
     assert outcome(KeyboardInterrupt("stopped after 3 epochs")) == (130, "\nsteploom: stopped after 3 epochs.\n")
     assert outcome(KeyboardInterrupt()) == (130, "\nsteploom: stopped.\n")
     code, words = outcome(ZeroDivisionError("of ours"))
@@ -103,6 +111,15 @@ def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
     done = subprocess.run([*STEPLOOM, "cells", "--json"], stdout=write, stderr=subprocess.PIPE, text=True)
     os.close(write)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+@pytest.mark.parametrize("arguments", [["cells"], ["cells", "--json"], ["cells", "--help"], ["--version"]])
+def test_a_full_disk_behind_standard_output(arguments: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([*STEPLOOM, *arguments], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert done.stderr == "steploom: No space left on device. Make room there, or write to another place.\n"
 
 
 def test_python_m_steploom_is_the_command() -> None:

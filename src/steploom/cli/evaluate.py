@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from steploom.cli.files import check_output_file
+from steploom.cli.files import check_output_file, written_whole
 from steploom.cli.help import HELP_SETTINGS
 from steploom.cli.model_command import ModelCommand
 from steploom.training.options import Options
@@ -38,7 +38,8 @@ def command(directory: Path, data: Path, file: str | None, cell: str | None, as_
         model = load(directory, cell=cell)
         evaluation = model.evaluate(data, **options.model_dump(exclude_unset=True))
         if out is not None and evaluation.write is not None:
-            evaluation.write(out)
+            with written_whole(out) as part:
+                evaluation.write(part)
     seconds = time.perf_counter() - start
     if as_json:
         scores = {"metrics": evaluation.metrics, "baselines": evaluation.baselines}

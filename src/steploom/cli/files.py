@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from steploom.errors import OptionError
 
-__all__ = ["check_output_file"]
+__all__ = ["check_output_file", "check_picture", "written_whole"]
+
+_PICTURES = (".png", ".pdf", ".svg", ".jpg", ".jpeg")
 
 
 def check_output_file(file: str | None, data: Path | None = None, stream: bool = True) -> Path | None:
@@ -30,3 +34,31 @@ def check_output_file(file: str | None, data: Path | None = None, stream: bool =
     if data is not None and path.exists() and data.exists() and path.samefile(data):
         raise OptionError(f"-o {file}: this is the file with the data. Name another file")
     return path
+
+
+def check_picture(path: Path) -> None:
+    """Refuses a name whose ending is that of no picture; without an ending it is a PNG.
+
+    Raises:
+        OptionError: the ending is unknown.
+    """
+    if path.suffix and path.suffix.lower() not in _PICTURES:
+        raise OptionError(f"-o {path}: expected a name that ends in {', '.join(_PICTURES)}")
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A path to write to, whose file takes the place of `path` when the block ends, and vanishes where it fails.
+
+    What is no plain file, such as a pipe or a device, is written to itself.
+    """
+    if path.exists() and not path.is_file():
+        yield path
+        return
+    target = path.resolve()
+    part = target.with_name(f".{target.stem}.part{target.suffix}")
+    try:
+        yield part
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)

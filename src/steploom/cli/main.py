@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import sys
 import traceback
@@ -27,6 +29,7 @@ COMMANDS = {
     "demo": "Forecast tomorrow's air quality in Beijing, in about a minute.",
 }
 FAULT = "This is a fault in Steploom, not in what you typed. Please report it with the lines above."
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class _ReaderLeftError(Exception):
@@ -69,24 +72,46 @@ class Steploom(Commands):
             page = f" `{context.command_path} --help` shows what there is." if context else ""
             code = _complain(_sentence(_words(error)) + page)
         except _ReaderLeftError:
-            # The reader left (`steploom predict ... | head`); Python's own flush at the end must not complain either.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            # The reader left (`steploom predict ... | head`).
+            _forget_output()
             code = 141
-        except OSError as error:
-            if error.filename is None:
-                raise
-            code = _complain(f"{error.filename}: {error.strerror}.")
         except (click.Abort, KeyboardInterrupt) as error:
             code = _complain(str(error.__cause__ or error) or "stopped", 130)
-        except Exception:  # noqa: BLE001 the last place where our own faults can be told from a user's mistake
-            traceback.print_exc()
-            code = _complain(FAULT, 1)
+        except Exception as error:  # noqa: BLE001 the last place where our own faults can be told from a user's mistake
+            words = _of_the_system(error)
+            if words is None:
+                traceback.print_exc()
+                code = _complain(FAULT, 1)
+            else:
+                code = _complain(words)
         sys.exit(code if isinstance(code, int) else 0)
 
 
 def _complain(message: str, code: int = 2) -> int:
     click.echo(f"steploom: {_sentence(message)}", err=True)
     return code
+
+
+def _of_the_system(error: BaseException | None) -> str | None:
+    """What the system refused: a full disk, or a file that cannot be used; None for a fault of ours."""
+    if error is None:
+        return None
+    if isinstance(error, OSError) and error.errno in _FULL:
+        if sys.stdout is not None:
+            _forget_output()
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror}. Make room there, or write to another place"
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    # A library may tell of a full disk in its own way.
+    inner = error.__cause__ or error.__context__
+    return _of_the_system(inner) if isinstance(inner, OSError) and inner.errno in _FULL else None
+
+
+def _forget_output() -> None:
+    """Nothing more goes to standard output: Python's own flush at the end must not complain."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _words(error: click.ClickException) -> str:

@@ -11,6 +11,7 @@ import click
 
 from steploom.cli.help import TwoLengthCommand
 from steploom.cli.options import click_options, resolve
+from steploom.errors import ModelDirectoryError, OptionError
 from steploom.tasks.registry import TASKS, task_class
 from steploom.tasks.task import Task
 from steploom.training.directory import read
@@ -95,4 +96,7 @@ def _task_of(directory: Path) -> type[Task]:
         name = json.loads((directory / "model.json").read_bytes())["task"]
     except (OSError, ValueError, KeyError, TypeError):
         name = read(directory).task  # says what is wrong with the directory
-    return task_class(name)
+    try:
+        return task_class(name)
+    except OptionError as error:
+        raise ModelDirectoryError(f"{directory / 'model.json'}: {error}") from None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from steploom.cli.files import check_output_file
+from steploom.cli.files import check_output_file, check_picture, written_whole
 from steploom.cli.help import HELP_SETTINGS
 
 __all__ = ["command"]
@@ -23,9 +23,12 @@ def command(directory: Path, data: Path | None, file: str | None, cell: str | No
     The curves of the training are drawn already: DIR/curves.png.
     """
     out = check_output_file(file, data, stream=False) or directory / "plot.png"
+    check_picture(out)
     from steploom.cli.report import say, working
     from steploom.tasks.trained import load
 
     with working():
-        load(directory, cell=cell).plot(out, data)
+        model = load(directory, cell=cell)
+        with written_whole(out) as part:
+            model.plot(part, data)
     say(f"{out} shows what the model does; {directory / 'curves.png'} shows how it was trained.")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from steploom.cli.files import check_output_file
+from steploom.cli.files import check_output_file, written_whole
 from steploom.cli.help import HELP_SETTINGS
 from steploom.cli.model_command import ModelCommand
 from steploom.training.options import Options
@@ -31,7 +31,8 @@ def command(directory: Path, data: Path | None, file: str | None, cell: str | No
     with working():
         prediction = load(directory, cell=cell).predict(data, **options.model_dump(exclude_unset=True))
         if out is not None:
-            prediction.write(out)
+            with written_whole(out) as part:
+                prediction.write(part)
     if out is None:
         click.echo(prediction.text, nl=False)
     else:

@@ -9,6 +9,7 @@ import numpy as np
 
 from steploom.data.series import Series
 from steploom.tasks.forecast_prediction import ToPlot
+from steploom.tasks.picture import write_picture
 
 __all__ = ["plot_forecasts"]
 
@@ -35,7 +36,7 @@ def plot_forecasts(shown: ToPlot, path: Path) -> None:
             panel.set_visible(False)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
-    figure.savefig(path, dpi=120)
+    write_picture(figure, path, 120)
 
 
 def _draw(panel: Any, shown: ToPlot, number: int) -> None:

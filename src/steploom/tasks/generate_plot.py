@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from steploom.models.language_model import LanguageModel
 from steploom.tasks.generate_scores import log_probs_of_text
 from steploom.tasks.generate_text import Part, read_part
+from steploom.tasks.picture import write_picture
 
 if TYPE_CHECKING:
     from steploom.tasks.generate import Generate
@@ -109,4 +110,4 @@ def _draw(cells: list[tuple[int, int, str, int, float]], path: Path, title: str)
     with warnings.catch_warnings():
         # A machine without a font for the script shows boxes; the colours are right nevertheless.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
-        figure.savefig(path, dpi=130)
+        write_picture(figure, path, 130)
