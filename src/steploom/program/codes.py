@@ -90,9 +90,9 @@ def gather(build: Builder, sources: Sequence[Value], wanted: list[int], padding:
     owner = [number for number, source in enumerate(sources) for _ in range(source.width)]
     runs: list[list[int]] = []
     for column in wanted:
-        if (runs and (column == runs[-1][-1] + 1 != 0 and owner[column] == owner[runs[-1][-1]])) or (
-            runs and column == -1 == runs[-1][-1]
-        ):
+        last = runs[-1][-1] if runs else None
+        padded = column == -1 and last == -1
+        if last is not None and (padded or (0 <= last == column - 1 and owner[column] == owner[last])):
             runs[-1].append(column)
         else:
             runs.append([column])

@@ -128,13 +128,11 @@ def derive(program: Program) -> Derivative:
     weights: list[WeightGradient] = []
     vectors: list[VectorGradient] = []
     for instruction in reversed(program.instructions):
-        if instruction.out not in moving:
-            continue
         build.source = instruction.source
-        grad = gradients.total(instruction.out)
-        if grad is None:
+        total = gradients.total(instruction.out) if instruction.out in moving else None
+        if total is None:
             continue
-        for argument, start, share in _shares(build, instruction, grad):
+        for argument, start, share in _shares(build, instruction, total):
             if not isinstance(argument, Value) or not isinstance(share, Value):
                 continue
             if argument.kind == "matrix":

@@ -105,19 +105,6 @@ class Leaves:
         self._roots[last] = self._roots[shaped]
         return self.matrix(last, turned)
 
-    def matrix_of(self, flat: Reference, start: int, rows: int, width: int) -> Value:
-        """The matrix (width, rows) whose transpose is stored in a tensor from an element on."""
-        aten, sample = torch.ops.aten, self._samples[flat]
-        part = sample[start : start + rows * width]
-        cut = self._node(Call(aten.slice.Tensor, (flat, 0, start, start + rows * width), {}), part)
-        if _same_storage(part, sample):
-            self._roots[cut] = self._roots[flat]
-        shaped = self._view(aten.reshape.default, cut, part.reshape(rows, width), [rows, width])
-        turned = self._samples[shaped].t()
-        last = self._node(Call(aten.t.default, (shaped,), {}), turned)
-        self._roots[last] = self._roots[shaped]
-        return self.matrix(last, turned)
-
     def vector(self, reference: Reference, sample: Tensor) -> Value:
         """The value that stands for a tensor (width,)."""
         root = self._roots[reference]

@@ -131,35 +131,8 @@ def _of_spread(tracer: Tracer, left: Traced, right: Traced, flat: Reference) -> 
     return Rows(tracer.build.concat(parts), before)
 
 
-def _of_spread(tracer: Tracer, left: Traced, right: Traced, flat: Reference) -> Rows:
-    """A product a row of the batch where the right side is a parameter repeated for every row."""
-    numbers, total = numbered(tracer, [left])
-    wanted, before = columns(numbers[0], tracer.batch, total)
-    (codes,), of_right = numbered(tracer, [right])
-    order, _ = columns(codes, tracer.batch, of_right)
-    k, n = right.sample.shape[1:]
-    m = left.sample.shape[1]
-    count = len(wanted) // (m * k)
-    if codes.shape[0] % tracer.batch or count * m > MOST_PRODUCTS:
-        raise UnsupportedOperation("it is many small products")
-    parts = []
-    for group in range(count):
-        chosen = order[group * k * n : (group + 1) * k * n]
-        if chosen != list(range(chosen[0], chosen[0] + k * n)):
-            raise UnsupportedOperation("its matrices are not stored one after the other")
-        matrix = tracer.leaves.matrix_of(flat, chosen[0], k, n)
-        for row in range(m):
-            start = (group * m + row) * k
-            taken = gather(tracer.build, [rows_of(left).value], wanted[start : start + k])
-            parts.append(tracer.build.rows("product", taken, matrix))
-    return Rows(tracer.build.concat(parts), before)
-
-
 def _of_rows(tracer: Tracer, left: Traced, right: Traced, result: Tensor) -> Rows:
     """A product a row of the batch: (.., n, k) and (.., k, m), as a sum over the k of products element by element."""
-    matrices = tracer.spread.get(rows_of(right).value)
-    if matrices is not None and left.sample.dim() == 3:
-        return _of_spread(tracer, left, right, matrices)
     matrices = tracer.spread.get(rows_of(right).value)
     if matrices is not None and left.sample.dim() == 3:
         return _of_spread(tracer, left, right, matrices)
