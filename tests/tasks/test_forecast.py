@@ -201,3 +201,10 @@ def test_plot(tmp_path: Path, count: int) -> None:
 def test_facts(tmp_path: Path) -> None:
     facts = trained([csv(tmp_path, table(300, temp=1.0), "t.csv")], target="y", past_covariates="temp").facts()
     assert facts == {"series": 1, "frequency": "h", "columns": "y, temp", "context": 48, "scaled with": "the logarithm"}
+
+
+@pytest.mark.parametrize("names", [["price $\\bad{ x$"], ["a_$x^$", "\u6e29\u5ea6", "\U0001f600", "tab\tand \\\\"]])
+def test_names_in_the_picture_are_no_formulas(tmp_path: Path, names: list[str]) -> None:
+    file = csv(tmp_path, table()[["ds"]].assign(**dict.fromkeys(names, 5.0)), "names.csv")
+    trained([file]).plot(None, None, tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")

@@ -9,7 +9,7 @@ import numpy as np
 
 from steploom.data.series import Series
 from steploom.tasks.forecast_prediction import ToPlot
-from steploom.tasks.picture import write_picture
+from steploom.tasks.picture import fonts_for, write_picture
 
 __all__ = ["plot_forecasts"]
 
@@ -58,8 +58,9 @@ def _draw(panel: Any, shown: ToPlot, number: int) -> None:
     for place, window in enumerate(own):
         _draw_forecast(panel, shown, series, int(window), label=place == 0)
     panel.axvline(data.times(series, len(series) - 1, 1)[0], color="#999999", lw=0.8, ls=":")
-    panel.set_title(series.id if series.id != data.target else "", loc="left", fontsize=10)
-    panel.set_ylabel(data.target)
+    text: dict[str, Any] = {"family": fonts_for("DejaVu Sans"), "parse_math": False}
+    panel.set_title(series.id if series.id != data.target else "", loc="left", fontsize=10, **text)
+    panel.set_ylabel(data.target, **text)
     panel.margins(x=0.01)
     locator: Any = dates.AutoDateLocator(minticks=4, maxticks=9)  # type: ignore[no-untyped-call]
     panel.xaxis.set_major_locator(locator)

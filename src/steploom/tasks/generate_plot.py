@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import unicodedata
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steploom.models.language_model import LanguageModel
 from steploom.tasks.generate_scores import log_probs_of_text
 from steploom.tasks.generate_text import Part, read_part
-from steploom.tasks.picture import write_picture
+from steploom.tasks.picture import fonts_for, write_picture
 
 if TYPE_CHECKING:
     from steploom.tasks.generate import Generate
@@ -19,14 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["plot_surprise"]
 
 _WIDTH, _ROWS = 72, 24
-_FONTS = (
-    "DejaVu Sans Mono",
-    "Noto Sans Mono CJK SC",
-    "Noto Sans CJK SC",
-    "Noto Sans CJK JP",
-    "WenQuanYi Zen Hei",
-    "SimHei",
-)
 
 
 def plot_surprise(task: Generate, network: LanguageModel, data: Path | None, path: Path) -> None:
@@ -84,15 +75,14 @@ def _cells(pieces: list[tuple[str, float]]) -> list[tuple[int, int, str, int, fl
 
 
 def _draw(cells: list[tuple[int, int, str, int, float]], path: Path, title: str) -> None:
-    from matplotlib import colormaps, font_manager
+    from matplotlib import colormaps
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
 
-    installed = {font.name for font in font_manager.fontManager.ttflist}
-    fonts = [name for name in _FONTS if name in installed]
+    fonts = fonts_for("DejaVu Sans Mono")
     rows = max((cell[0] for cell in cells), default=0) + 1
     figure = Figure(figsize=(11, 1.2 + 0.26 * rows), layout="constrained")
     FigureCanvasAgg(figure)
@@ -107,7 +97,4 @@ def _draw(cells: list[tuple[int, int, str, int, float]], path: Path, title: str)
     axes.set(xlim=(0, _WIDTH), ylim=(rows, 0), title=title)
     axes.axis("off")
     figure.colorbar(ScalarMappable(scale, colours), ax=axes, label="surprise (bits)", shrink=min(1.0, 4 / rows + 0.3))
-    with warnings.catch_warnings():
-        # A machine without a font for the script shows boxes; the colours are right nevertheless.
-        warnings.filterwarnings("ignore", message="Glyph .* missing")
-        write_picture(figure, path, 130)
+    write_picture(figure, path, 130)

@@ -1,20 +1,40 @@
-"""Pictures on disk."""
+"""Pictures: fonts for what users call things, and the way to disk."""
 
 from __future__ import annotations
 
 import io
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["write_picture"]
+__all__ = ["fonts_for", "write_picture"]
+
+_FONTS = (
+    "Noto Sans Mono CJK SC",
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "WenQuanYi Zen Hei",
+    "SimHei",
+)
+
+
+def fonts_for(first: str) -> list[str]:
+    """The font `first`, and behind it those of this machine that have other scripts."""
+    from matplotlib import font_manager
+
+    installed = {font.name for font in font_manager.fontManager.ttflist}
+    return [name for name in (first, *_FONTS) if name in installed]
 
 
 def write_picture(figure: Figure, path: Path, dpi: int) -> None:
     """Writes a figure in the format that the ending of `path` names; without an ending, as PNG."""
     drawn = io.BytesIO()
     # matplotlib writing to the file itself would say nothing of a disk that is full.
-    figure.savefig(drawn, format=path.suffix[1:].lower() or "png", dpi=dpi)
+    with warnings.catch_warnings():
+        # A machine without a font for the script shows boxes; the rest is right nevertheless.
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        figure.savefig(drawn, format=path.suffix[1:].lower() or "png", dpi=dpi)
     path.write_bytes(drawn.getvalue())
