@@ -5,53 +5,97 @@ import torch
 
 from steploom.cells.cell import Cell
 from steploom.cells.registry import cell_names, make_cell
-from steploom.engine.reference import run
-from steploom.program.check import check
-from steploom.program.check import check_plan as check_plan_form
 from steploom.program.plan import make_plan
-from steploom.program.run_plan import run_plan, run_plan_backward
+from tests.program.plans import compare
+from tests.program.random_cells import random_cell
 
 
-def check_plan(cell: Cell, *, steps: int = 5, batch: int = 3, needs_dx: bool = True) -> None:
-    """Values and gradients of the plan against those of the reference engine, in float64."""
-    cell = cell.double()
-    with torch.no_grad():
-        for parameter in cell.parameters():
-            parameter += 0.1 * torch.randn_like(parameter)
-    plan = make_plan(cell, needs_dx)
-    check(plan.program)
-    check_plan_form(plan)
-    x = torch.randn(steps, batch, cell.input_size, dtype=torch.float64, requires_grad=True)
-    states = tuple(torch.randn(batch, n, dtype=torch.float64, requires_grad=True) for n in cell.states.values())
-    y, finals = run(cell, x, states)
-    dy, *dfinals = (torch.randn_like(part) for part in (y, *finals))
-    leaves = plan.program.gather_leaves(cell)
-    detached = [leaf.detach() for leaf in leaves]
-    forward = run_plan(plan, detached, x.detach(), [state.detach() for state in states])
-    close(forward.y, y)
-    for one, other in zip(forward.finals, finals, strict=True):
-        close(one, other)
-    loss = (y * dy).sum() + torch.stack([(f * d).sum() for f, d in zip(finals, dfinals, strict=True)]).sum()
-    parameters = list(cell.parameters())
-    expected = torch.autograd.grad(loss, [x, *states, *parameters], materialize_grads=True)
-    found = run_plan_backward(plan, detached, forward, dy, dfinals)
-    moving = [(leaf, grad) for leaf, grad in zip(leaves, found.leaves, strict=True) if leaf.requires_grad]
-    of_parameters = torch.autograd.grad(
-        [leaf for leaf, _ in moving], parameters, [grad for _, grad in moving], materialize_grads=True
-    )
-    dx = torch.zeros_like(x) if found.dx is None else found.dx
-    if needs_dx:
-        close(dx, expected[0])
-    for one, other in zip((*found.dstates, *of_parameters), expected[1:], strict=True):
-        close(one, other)
+@pytest.fixture(autouse=True)
+def seed() -> None:
+    torch.manual_seed(0)
 
 
-def close(found: torch.Tensor, expected: torch.Tensor) -> None:
-    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-11)
-
-
-@pytest.mark.parametrize("sizes", [(3, 4), (1, 5), (6, 1)])
+@pytest.mark.parametrize("sizes", [(3, 4), (1, 6), (6, 2)])
 @pytest.mark.parametrize("name", cell_names())
 def test_the_plan_equals_the_cell(name: str, sizes: tuple[int, int]) -> None:
-    torch.manual_seed(0)
-    check_plan(make_cell(name, *sizes))
+    compare(make_cell(name, *sizes))
+
+
+@pytest.mark.parametrize("number", range(30))
+def test_the_plan_equals_a_cell_invented_at_random(number: int) -> None:
+    compare(random_cell(number))
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru"])
+def test_the_gradient_of_the_input_can_be_left_out(name: str) -> None:
+    with_dx, without = (make_plan(make_cell(name, 3, 4), needs_dx) for needs_dx in (True, False))
+    assert with_dx.dx is not None
+    assert without.dx is None
+    assert not without.deferred
+    compare(make_cell(name, 3, 4), needs_dx=False)
+
+
+def test_equal_cells_share_a_plan() -> None:
+    assert make_plan(make_cell("lstm", 3, 4)) is make_plan(make_cell("lstm", 3, 4).double())
+    assert make_plan(make_cell("lstm", 3, 4)) is not make_plan(make_cell("lstm", 3, 5))
+    assert make_plan(make_cell("lstm", 3, 4)) is not make_plan(make_cell("lstm", 3, 4), needs_dx=False)
+
+
+def test_what_depends_on_the_input_alone_runs_before_the_loop() -> None:
+    plan = make_plan(make_cell("lstm", 3, 4))
+    assert [i.op for i in plan.hoisted] == ["product", "add", "add"]
+    assert [i.op for i in plan.loop].count("product") == 1
+
+
+def test_a_gru_has_a_product_to_add_up_and_one_by_itself() -> None:
+    plan = make_plan(make_cell("gru", 3, 4))
+    assert [i.args[1].width for i in plan.loop if i.op == "product"] == [4, 8]
+    assert plan.loop[0].op == plan.loop[1].op == "product"
+
+
+def test_an_lstm_saves_its_gates_and_states_and_computes_nothing_again() -> None:
+    plan = make_plan(make_cell("lstm", 3, 4))
+    assert len(plan.saved) == 5
+    assert plan.saves_state == (True, True)
+    assert not plan.recomputed
+
+
+def test_cheap_arithmetic_is_done_again_rather_than_saved() -> None:
+    plan = make_plan(make_cell("gru", 3, 4))
+    assert [i.op for i in plan.recomputed] == ["sub"]
+    assert all(value.name not in {i.out.name for i in plan.recomputed} for value in plan.saved)
+
+
+def test_products_that_no_step_waits_for_run_after_the_loop() -> None:
+    plan = make_plan(make_cell("lstm", 3, 4))
+    assert [i.op for i in plan.deferred] == ["product"]
+    assert [i.op for i in plan.backward_loop].count("product") == 1
+
+
+class Deep(Cell):
+    """Its output is a product that no step reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.input_size = 3
+        self.states = {"y": 2, "h": 4}
+        self.input = torch.nn.Linear(3, 4)
+        self.recurrent = torch.nn.Linear(4, 4)
+        self.output = torch.nn.Linear(4, 2)
+
+    def forward(self, x, y, h):
+        h = torch.tanh(self.input(x) + self.recurrent(h))
+        return self.output(h), h
+
+
+def test_an_output_that_no_step_reads_is_computed_after_the_loop() -> None:
+    plan = compare(Deep())
+    assert [i.op for i in plan.sunk] == ["product", "add"]
+    assert [value.name for value in plan.stored] == ["h'"]
+    assert plan.dstates[0] is None
+
+
+def test_a_plan_is_printed_with_its_parts() -> None:
+    text = str(make_plan(make_cell("gru", 3, 4)))
+    for line in ("before the loop:", "each step:", "    h' = z1 ⊙ h + ", "each step backwards:", "saved: "):
+        assert line in text

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from steploom.program.primitives import Number, is_elementwise
+from steploom.program.primitives import is_elementwise
 from steploom.program.program import Argument, Instruction, Value
+from steploom.program.rules import Number
 
 if TYPE_CHECKING:
     from steploom.program.builder import Builder

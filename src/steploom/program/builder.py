@@ -7,8 +7,9 @@ from collections.abc import Hashable
 import torch
 
 from steploom.program.algebra import simpler
-from steploom.program.primitives import PRIMITIVES, Number, is_elementwise, width_of
+from steploom.program.primitives import PRIMITIVES, is_elementwise, width_of
 from steploom.program.program import Argument, Instruction, Value
+from steploom.program.rules import Number
 
 __all__ = ["Builder"]
 

@@ -10,8 +10,8 @@ import math
 from collections.abc import Callable
 
 from steploom.errors import UnsupportedOperation
-from steploom.program.primitives import Emitter
 from steploom.program.program import Argument
+from steploom.program.rules import Emitter
 
 __all__ = ["ELEMENTWISE", "LOGICAL"]
 

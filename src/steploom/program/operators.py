@@ -18,7 +18,7 @@ from steploom.program.traced import Fixed, Form, Rows, Traced
 if TYPE_CHECKING:
     from steploom.program.tracer import Called, Tracer
 
-__all__ = ["HANDLERS", "as_rows", "match", "numbered", "spread"]
+__all__ = ["HANDLERS", "Forms", "Handler", "as_rows", "is_rows", "match", "numbered", "rows_of", "spread"]
 
 Forms = Form | list[Form | None]
 Handler = Callable[["Called"], Forms]

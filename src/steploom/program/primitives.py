@@ -1,36 +1,22 @@
 """The table of primitives: what the instructions of a program are.
 
 A row has the name (the native core's opcode has the same), the number of arguments, the meaning as a function of
-tensors, and the rule of the derivative. `a`, `b`, `c` are the arguments, `y` the result and `g` the gradient of the
-result; a rule is told the emitter `e`, the instruction and `g`, and gives the gradient of each argument (None: zero).
-Ties follow PyTorch: `maximum` gives half of the gradient to either side, `max` shares it evenly.
+tensors, and the rule of the derivative. To add a primitive is to add a row here, its rule, and its opcode.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from steploom.program.program import Argument, Instruction
+from steploom.program import rules
+from steploom.program.program import Argument
+from steploom.program.rules import Number, Rule
 
-__all__ = ["PRIMITIVES", "Emitter", "Primitive", "is_elementwise", "width_of"]
-
-Gradients = Sequence[Argument | None]
-Number = int | float
-
-
-class Emitter(Protocol):
-    """What writes an instruction and gives its result; it may simplify, as adding 0."""
-
-    def __call__(self, op: str, *args: Argument, **attrs: Number) -> Argument: ...
-
-
-Rule = Callable[[Emitter, Instruction, Argument], Gradients]
+__all__ = ["PRIMITIVES", "Primitive", "is_elementwise", "width_of"]
 
 
 @dataclass(frozen=True)
@@ -48,145 +34,6 @@ class Primitive:
     meaning: Callable[..., Tensor]
     rule: Rule
     transcendental: bool = False
-
-
-def _no_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
-    return [None] * len(i.args)
-
-
-def _neg(e: Emitter, i: Instruction, g: Argument) -> Gradients:
-    return [e("neg", g)]
-
-
-def _abs(e: Emitter, i: Instruction, g: Argument) -> Gradients:
-    return [e("mul", g, e("sign", i.args[0]))]
-
-
-def _exp(e: Emitter, i: Instruction, g: Argument) -> Gradients:
-    return [e("mul", g, i.out)]
-
-
-def _log(e: Emitter, i: Instruction, g: Argument) -> Gradients:
-    return [e("div", g, i.args[0])]
-
-
-def _sqrt(e: Emitter, i: Instruction, g: Argument) -> Gradients:
-    return [e("div", g, e("mul", i.out, 2.0))]
-
-
-def _rsqrt(e: Emitter, i: Instruction, g: Argument) -> Gradients:
-    return [e("mul", e("mul", g, -0.5), e("mul", e("square", i.out), i.out))]
-
-
-def _reciprocal(e: Emitter, i: Instruction, g: Argument) -> Gradients:
-    return [e("neg", e("mul", g, e("square", i.out)))]
-
-
-def _sigmoid(e: Emitter, i: Instruction, g: Argument) -> Gradients:
-    return [e("sigmoid_grad", g, i.out)]
-
-
-def _tanh(e: Emitter, i: Instruction, g: Argument) -> Gradients:
-    return [e("tanh_grad", g, i.out)]
-
-
-def _relu(e: Emitter, i: Instruction, g: Argument) -> Gradients:
-    return [e("relu_grad", g, i.out)]
-
-
-def _softplus(e: Emitter, i: Instruction, g: Argument) -> Gradients:
-    return [e("mul", g, e("sigmoid", i.args[0]))]
-
-
-def _sin(e: Emitter, i: Instruction, g: Argument) -> Gradients:
-    return [e("mul", g, e("cos", i.args[0]))]
-
-
-def _cos(e: Emitter, i: Instruction, g: Argument) -> Gradients:
-    return [e("neg", e("mul", g, e("sin", i.args[0])))]
-
-
-def _erf(e: Emitter, i: Instruction, g: Argument) -> Gradients:
-    bell = e("exp", e("neg", e("square", i.args[0])))
-    return [e("mul", g, e("mul", bell, 2 / math.sqrt(math.pi)))]
-
-
-def _log1p(e: Emitter, i: Instruction, g: Argument) -> Gradients:
-    return [e("div", g, e("add", i.args[0], 1.0))]
-
-
-def _expm1(e: Emitter, i: Instruction, g: Argument) -> Gradients:
-    return [e("mul", g, e("add", i.out, 1.0))]
-
-
-def _square(e: Emitter, i: Instruction, g: Argument) -> Gradients:
-    return [e("mul", g, e("mul", i.args[0], 2.0))]
-
-
-def _add(e: Emitter, i: Instruction, g: Argument) -> Gradients:
-    return [g, g]
-
-
-def _sub(e: Emitter, i: Instruction, g: Argument) -> Gradients:
-    return [g, e("neg", g)]
-
-
-def _mul(e: Emitter, i: Instruction, g: Argument) -> Gradients:
-    a, b = i.args
-    return [e("mul", g, b), e("mul", g, a)]
-
-
-def _div(e: Emitter, i: Instruction, g: Argument) -> Gradients:
-    b = i.args[1]
-    share = e("div", g, b)
-    return [share, e("neg", e("mul", share, i.out))]
-
-
-def _extreme(strict: str, weak: str) -> Rule:
-    """The derivative of the larger or the smaller of two."""
-
-    def rule(e: Emitter, i: Instruction, g: Argument) -> Gradients:
-        a, b = i.args
-        left = e("mul", g, e("mul", e("add", e(strict, a, b), e(weak, a, b)), 0.5))
-        return [left, e("sub", g, left)]
-
-    return rule
-
-
-def _pow(e: Emitter, i: Instruction, g: Argument) -> Gradients:
-    base, exponent = i.args
-    assert isinstance(exponent, float)
-    return [e("mul", g, e("mul", e("pow", base, exponent - 1.0), exponent)), None]
-
-
-def _where(e: Emitter, i: Instruction, g: Argument) -> Gradients:
-    mask = i.args[0]
-    return [None, e("where", mask, g, 0.0), e("where", mask, 0.0, g)]
-
-
-def _fma(e: Emitter, i: Instruction, g: Argument) -> Gradients:
-    a, b, _ = i.args
-    return [e("mul", g, b), e("mul", g, a), g]
-
-
-def _sum(e: Emitter, i: Instruction, g: Argument) -> Gradients:
-    return [e("expand", g, width=_width(i.args[0]))]
-
-
-def _max(e: Emitter, i: Instruction, g: Argument) -> Gradients:
-    a, width = i.args[0], _width(i.args[0])
-    mask = e("eq", a, e("expand", i.out, width=width))
-    count = e("sum", mask, groups=i.out.width)
-    return [e("mul", mask, e("expand", e("div", g, count), width=width))]
-
-
-def _expand(e: Emitter, i: Instruction, g: Argument) -> Gradients:
-    return [e("sum", g, groups=_width(i.args[0]))]
-
-
-def _width(argument: Argument) -> int:
-    assert not isinstance(argument, float)
-    return argument.width
 
 
 def _compare(function: Callable[[Tensor, Tensor | float], Tensor]) -> Callable[..., Tensor]:
@@ -239,51 +86,51 @@ def _repeat_columns(a: Tensor, *, width: int) -> Tensor:
 
 
 PRIMITIVES: dict[str, Primitive] = {
-    "neg": Primitive(1, torch.neg, _neg),
-    "abs": Primitive(1, torch.abs, _abs),
-    "sign": Primitive(1, torch.sign, _no_gradient),
-    "floor": Primitive(1, torch.floor, _no_gradient),
-    "exp": Primitive(1, torch.exp, _exp, transcendental=True),
-    "log": Primitive(1, torch.log, _log, transcendental=True),
-    "sqrt": Primitive(1, torch.sqrt, _sqrt, transcendental=True),
-    "rsqrt": Primitive(1, torch.rsqrt, _rsqrt, transcendental=True),
-    "reciprocal": Primitive(1, torch.reciprocal, _reciprocal, transcendental=True),
-    "sigmoid": Primitive(1, torch.sigmoid, _sigmoid, transcendental=True),
-    "tanh": Primitive(1, torch.tanh, _tanh, transcendental=True),
-    "relu": Primitive(1, torch.relu, _relu),
-    "softplus": Primitive(1, _soft_plus, _softplus, transcendental=True),
-    "sin": Primitive(1, torch.sin, _sin, transcendental=True),
-    "cos": Primitive(1, torch.cos, _cos, transcendental=True),
-    "erf": Primitive(1, torch.erf, _erf, transcendental=True),
-    "log1p": Primitive(1, torch.log1p, _log1p, transcendental=True),
-    "expm1": Primitive(1, torch.expm1, _expm1, transcendental=True),
-    "square": Primitive(1, torch.square, _square),
-    "add": Primitive(2, lambda a, b: a + b, _add),
-    "sub": Primitive(2, lambda a, b: a - b, _sub),
-    "mul": Primitive(2, lambda a, b: a * b, _mul),
-    "div": Primitive(2, lambda a, b: a / b, _div, transcendental=True),
-    "maximum": Primitive(2, _either(torch.maximum), _extreme("gt", "ge")),
-    "minimum": Primitive(2, _either(torch.minimum), _extreme("lt", "le")),
-    "pow": Primitive(2, lambda a, b: a**b, _pow, transcendental=True),
-    "gt": Primitive(2, _compare(torch.gt), _no_gradient),
-    "ge": Primitive(2, _compare(torch.ge), _no_gradient),
-    "lt": Primitive(2, _compare(torch.lt), _no_gradient),
-    "le": Primitive(2, _compare(torch.le), _no_gradient),
-    "eq": Primitive(2, _compare(torch.eq), _no_gradient),
-    "ne": Primitive(2, _compare(torch.ne), _no_gradient),
-    "where": Primitive(3, _choose, _where),
-    "fma": Primitive(3, lambda a, b, c: a * b + c, _fma),
-    "sigmoid_grad": Primitive(2, lambda g, y: g * y * (1 - y), _no_gradient),
-    "tanh_grad": Primitive(2, lambda g, y: g * (1 - y * y), _no_gradient),
-    "relu_grad": Primitive(2, lambda g, y: g * (y > 0), _no_gradient),
-    "detach": Primitive(1, lambda a: a.detach(), _no_gradient),
-    "fill": Primitive(0, lambda *, width, value: torch.full((width,), value), _no_gradient),
-    "product": Primitive(2, lambda a, m: a @ m.mT, _no_gradient),
-    "slice": Primitive(1, lambda a, *, start, stop: a[..., start:stop], _no_gradient),
-    "concat": Primitive(None, lambda *parts: torch.cat(parts, -1), _no_gradient),
-    "sum": Primitive(1, _sum_groups, _sum),
-    "max": Primitive(1, _max_groups, _max, transcendental=True),
-    "expand": Primitive(1, _repeat_columns, _expand),
+    "neg": Primitive(1, torch.neg, rules.neg_gradient),
+    "abs": Primitive(1, torch.abs, rules.abs_gradient),
+    "sign": Primitive(1, torch.sign, rules.no_gradient),
+    "floor": Primitive(1, torch.floor, rules.no_gradient),
+    "exp": Primitive(1, torch.exp, rules.exp_gradient, transcendental=True),
+    "log": Primitive(1, torch.log, rules.log_gradient, transcendental=True),
+    "sqrt": Primitive(1, torch.sqrt, rules.sqrt_gradient, transcendental=True),
+    "rsqrt": Primitive(1, torch.rsqrt, rules.rsqrt_gradient, transcendental=True),
+    "reciprocal": Primitive(1, torch.reciprocal, rules.reciprocal_gradient, transcendental=True),
+    "sigmoid": Primitive(1, torch.sigmoid, rules.sigmoid_gradient, transcendental=True),
+    "tanh": Primitive(1, torch.tanh, rules.tanh_gradient, transcendental=True),
+    "relu": Primitive(1, torch.relu, rules.relu_gradient),
+    "softplus": Primitive(1, _soft_plus, rules.softplus_gradient, transcendental=True),
+    "sin": Primitive(1, torch.sin, rules.sin_gradient, transcendental=True),
+    "cos": Primitive(1, torch.cos, rules.cos_gradient, transcendental=True),
+    "erf": Primitive(1, torch.erf, rules.erf_gradient, transcendental=True),
+    "log1p": Primitive(1, torch.log1p, rules.log1p_gradient, transcendental=True),
+    "expm1": Primitive(1, torch.expm1, rules.expm1_gradient, transcendental=True),
+    "square": Primitive(1, torch.square, rules.square_gradient),
+    "add": Primitive(2, lambda a, b: a + b, rules.add_gradient),
+    "sub": Primitive(2, lambda a, b: a - b, rules.sub_gradient),
+    "mul": Primitive(2, lambda a, b: a * b, rules.mul_gradient),
+    "div": Primitive(2, lambda a, b: a / b, rules.div_gradient, transcendental=True),
+    "maximum": Primitive(2, _either(torch.maximum), rules.extreme_gradient("gt", "ge")),
+    "minimum": Primitive(2, _either(torch.minimum), rules.extreme_gradient("lt", "le")),
+    "pow": Primitive(2, lambda a, b: a**b, rules.pow_gradient, transcendental=True),
+    "gt": Primitive(2, _compare(torch.gt), rules.no_gradient),
+    "ge": Primitive(2, _compare(torch.ge), rules.no_gradient),
+    "lt": Primitive(2, _compare(torch.lt), rules.no_gradient),
+    "le": Primitive(2, _compare(torch.le), rules.no_gradient),
+    "eq": Primitive(2, _compare(torch.eq), rules.no_gradient),
+    "ne": Primitive(2, _compare(torch.ne), rules.no_gradient),
+    "where": Primitive(3, _choose, rules.where_gradient),
+    "fma": Primitive(3, lambda a, b, c: a * b + c, rules.fma_gradient),
+    "sigmoid_grad": Primitive(2, lambda g, y: g * y * (1 - y), rules.no_gradient),
+    "tanh_grad": Primitive(2, lambda g, y: g * (1 - y * y), rules.no_gradient),
+    "relu_grad": Primitive(2, lambda g, y: g * (y > 0), rules.no_gradient),
+    "detach": Primitive(1, lambda a: a.detach(), rules.no_gradient),
+    "fill": Primitive(0, lambda *, width, value: torch.full((width,), value), rules.no_gradient),
+    "product": Primitive(2, lambda a, m: a @ m.mT, rules.no_gradient),
+    "slice": Primitive(1, lambda a, *, start, stop: a[..., start:stop], rules.no_gradient),
+    "concat": Primitive(None, lambda *parts: torch.cat(parts, -1), rules.no_gradient),
+    "sum": Primitive(1, _sum_groups, rules.sum_gradient),
+    "max": Primitive(1, _max_groups, rules.max_gradient, transcendental=True),
+    "expand": Primitive(1, _repeat_columns, rules.expand_gradient),
 }
 
 STRUCTURE = {"fill", "product", "slice", "concat", "sum", "max", "expand"}

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from steploom.errors import UnsupportedOperation
 from steploom.program.codes import columns, gather
-from steploom.program.operators import HANDLERS, Forms, is_rows, match, numbered, rows_of
+from steploom.program.operators import Forms, Handler, is_rows, match, numbered, rows_of
 from steploom.program.program import Value
 from steploom.program.prologue import Reference
 from steploom.program.traced import Fixed, Rows, Traced
@@ -18,7 +18,7 @@ from steploom.program.traced import Fixed, Rows, Traced
 if TYPE_CHECKING:
     from steploom.program.tracer import Called, Tracer
 
-__all__ = ["MOST_PRODUCTS"]
+__all__ = ["HANDLERS"]
 
 MOST_PRODUCTS = 64
 
@@ -159,4 +159,4 @@ def _of_rows(tracer: Tracer, left: Traced, right: Traced, result: Tensor) -> Row
     return Rows(value, before)
 
 
-HANDLERS |= {"mm": _mm, "bmm": _mm, "addmm": _addmm, "mv": _mv}
+HANDLERS: dict[str, Handler] = {"mm": _mm, "bmm": _mm, "addmm": _addmm, "mv": _mv}

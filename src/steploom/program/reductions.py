@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from steploom.errors import UnsupportedOperation
 from steploom.program.codes import columns, gather
-from steploom.program.operators import HANDLERS, Forms, is_rows, match, numbered, rows_of
+from steploom.program.operators import Forms, Handler, is_rows, match, numbered, rows_of
 from steploom.program.program import Argument, Value
 from steploom.program.traced import Rows, Traced
 
 if TYPE_CHECKING:
     from steploom.program.tracer import Called, Tracer
 
-__all__: list[str] = []
+__all__ = ["HANDLERS"]
 
 
 def _reduce(tracer: Tracer, traced: Traced, dims: Any, op: str) -> tuple[Rows, int]:
@@ -219,7 +219,7 @@ def _cumsum(called: Called) -> Forms:
     return Rows(tracer.build.concat(parts), form.before)
 
 
-HANDLERS |= {
+HANDLERS: dict[str, Handler] = {
     "sum": _sum,
     "mean": _mean,
     "amax": _amax,

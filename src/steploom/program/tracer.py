@@ -17,7 +17,8 @@ from torch.overrides import TorchFunctionMode
 from steploom.errors import UnsupportedOperation
 from steploom.program.builder import Builder
 from steploom.program.leaves import Leaves
-from steploom.program.operators import HANDLERS, spread
+from steploom.program.operator_table import OPERATORS
+from steploom.program.operators import spread
 from steploom.program.program import Argument, Value
 from steploom.program.prologue import Reference
 from steploom.program.traced import Fixed, Form, Rows, Traced
@@ -196,7 +197,7 @@ class Tracer(TorchFunctionMode):
         return self._results(name, function, args, kwargs, result)
 
     def _results(self, name: str, function: Any, args: Any, kwargs: Any, result: Any) -> Any:
-        handler = HANDLERS.get(name)
+        handler = OPERATORS.get(name)
         if handler is None:
             raise UnsupportedOperation("it is not in the table of primitives")
         forms = handler(Called(self, name, function, args, kwargs, result))

@@ -11,116 +11,26 @@ the same products that lie side by side are made one sum, of which each reader t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from steploom.program.builder import Builder
-from steploom.program.leaves import view_name
 from steploom.program.naming import name_values
-from steploom.program.program import Argument, Instruction, MatrixView, Program, Value, VectorView
+from steploom.program.passes.cuts import Cuts
+from steploom.program.passes.terms import Sum, Term, Terms
+from steploom.program.program import Instruction, Program, Value
 
 __all__ = ["sum_products"]
 
-LINEAR = {"add", "sub", "neg", "slice", "product"}
-
-
-@dataclass(frozen=True)
-class Term:
-    """Columns `start` to `stop` of something, to be added or subtracted.
-
-    Attributes:
-        base: the matrix of a product, a vector, or any other value.
-        left: of a product, what the matrix is multiplied with.
-        start, stop: the columns.
-        sign: 1 or -1.
-    """
-
-    base: Value
-    left: Value | None
-    start: int
-    stop: int
-    sign: int
-
-    def cut(self, start: int, stop: int) -> Term:
-        """Columns of this term, counted from its own first."""
-        return replace(self, start=self.start + start, stop=self.start + stop)
-
-    @property
-    def is_known(self) -> bool:
-        """Whether it belongs to the sum that is merged with its neighbours: a product or a vector."""
-        return self.base.kind != "rows"
-
-
-Sum = tuple[Term, ...]
+# Sums with one family are alike but for where they begin: what is added, from which column on, and with which sign.
 Family = tuple[tuple[Value, Value | None, int, int], ...]
-
-
-class _Terms:
-    """The terms of every value that is a sum with a product in it."""
-
-    def __init__(self, program: Program, whole: set[Value]) -> None:
-        self.program = program
-        self.makers = {instruction.out: instruction for instruction in program.instructions}
-        self.whole = whole
-        self._has: dict[Value, bool] = {}
-        self._known: dict[Value, Sum] = {}
-
-    def has_product(self, value: Argument) -> bool:
-        """Whether a product is among the terms."""
-        if not isinstance(value, Value) or value not in self.makers or value in self.whole:
-            return False
-        if value not in self._has:
-            maker = self.makers[value]
-            is_sum = maker.op in LINEAR and all(isinstance(argument, Value) for argument in maker.args)
-            self._has[value] = maker.op == "product" or (is_sum and any(self.has_product(a) for a in maker.args))
-        return self._has[value]
-
-    def of(self, value: Value, top: bool = False) -> Sum:
-        """The terms of a value. `top`: even if it is kept whole elsewhere."""
-        if not (top and value in self.whole) and (value.kind != "rows" or not self.has_product(value)):
-            return (Term(value, None, 0, value.width, 1),)
-        if value not in self._known or top:
-            self._known[value] = self._split(self.makers[value])
-        return self._known[value]
-
-    def _split(self, maker: Instruction) -> Sum:
-        if maker.op == "product":
-            left, matrix = maker.args
-            assert isinstance(left, Value) and isinstance(matrix, Value)
-            return self._product(left, matrix)
-        first = maker.args[0]
-        assert isinstance(first, Value)
-        if maker.op == "slice":
-            start, stop = int(maker.attrs["start"]), int(maker.attrs["stop"])
-            return tuple(term.cut(start, stop) for term in self.of(first))
-        if maker.op == "neg":
-            return _negative(self.of(first))
-        second = maker.args[1]
-        assert isinstance(second, Value)
-        return self.of(first) + (_negative(self.of(second)) if maker.op == "sub" else self.of(second))
-
-    def _product(self, left: Value, matrix: Value) -> Sum:
-        maker = self.makers.get(left)
-        if maker is None or maker.op != "concat":
-            return (Term(matrix, left, 0, matrix.width, 1),)
-        terms: Sum = ()
-        reached = 0
-        for part in maker.args:
-            assert isinstance(part, Value)
-            columns = cut_matrix(matrix, 0, matrix.width, reached, reached + part.width, self.program)
-            terms += self._product(part, columns)
-            reached += part.width
-        return terms
-
-
-def _negative(terms: Sum) -> Sum:
-    return tuple(replace(term, sign=-term.sign) for term in terms)
 
 
 def sum_products(program: Program) -> Program:
     """The program with its sums of products in canonical form."""
     whole: set[Value] = set()
+    cuts = Cuts(program.leaves)
     while True:
-        terms = _Terms(program, whole)
+        terms = Terms(program, cuts, whole)
         roots = _roots(program, terms)
         shared = _shared(program, terms, roots)
         if not shared - whole:
@@ -128,7 +38,7 @@ def sum_products(program: Program) -> Program:
         whole |= shared
 
 
-def _roots(program: Program, terms: _Terms) -> list[Value]:
+def _roots(program: Program, terms: Terms) -> list[Value]:
     """The sums that something other than a sum reads."""
     roots: dict[Value, None] = {}
     for instruction in program.instructions:
@@ -150,7 +60,7 @@ def _family(known: Sum) -> tuple[Family, int]:
     return tuple((term.base, term.left, term.start - first, term.sign) for term in ordered), first
 
 
-def _shared(program: Program, terms: _Terms, roots: list[Value]) -> set[Value]:
+def _shared(program: Program, terms: Terms, roots: list[Value]) -> set[Value]:
     """The products of which columns would be computed twice: they are kept by themselves."""
     used: dict[tuple[Value, Value | None], list[tuple[int, int, Family]]] = {}
     for root in roots:
@@ -178,7 +88,7 @@ def _shared(program: Program, terms: _Terms, roots: list[Value]) -> set[Value]:
 class _Rewriting:
     """Writes the program again with merged sums."""
 
-    def __init__(self, program: Program, terms: _Terms, roots: list[Value]) -> None:
+    def __init__(self, program: Program, terms: Terms, roots: list[Value]) -> None:
         self.program, self.terms, self.roots = program, terms, set(roots)
         self.build = Builder()
         self.new: dict[Value, Value] = {}
@@ -279,8 +189,8 @@ class _Rewriting:
 
     def _piece(self, term: Term) -> Value:
         if term.left is None:
-            return cut_vector(term.base, term.start, term.stop, self.program)
-        matrix = cut_matrix(term.base, term.start, term.stop, 0, term.base.rows, self.program)
+            return self.terms.cuts.vector(term.base, term.start, term.stop)
+        matrix = self.terms.cuts.matrix(term.base, (term.start, term.stop), (0, term.base.rows))
         return self.build.rows("product", self._resolve(term.left), matrix)
 
 
@@ -294,29 +204,3 @@ def _early(program: Program) -> set[Value]:
         else:
             early.add(instruction.out)
     return early
-
-
-def cut_matrix(matrix: Value, start: int, stop: int, first: int, last: int, program: Program) -> Value:
-    """The matrix of the features `start` to `stop` of a product, for the features `first` to `last` of what enters."""
-    if (start, stop, first, last) == (0, matrix.width, 0, matrix.rows):
-        return matrix
-    view = matrix.view
-    assert isinstance(view, MatrixView)
-    if view.transposed:
-        start, stop, first, last = first, last, start, stop
-    part = MatrixView(
-        view.leaf, view.row0 + start, view.row0 + stop, view.col0 + first, view.col0 + last, view.transposed
-    )
-    if view.transposed:
-        start, stop, first, last = first, last, start, stop
-    return Value(view_name(part, program.leaves), stop - start, "matrix", last - first, part)
-
-
-def cut_vector(vector: Value, start: int, stop: int, program: Program) -> Value:
-    """A stretch of a vector."""
-    if (start, stop) == (0, vector.width):
-        return vector
-    view = vector.view
-    assert isinstance(view, VectorView)
-    part = VectorView(view.leaf, view.start + start, view.start + stop)
-    return Value(view_name(part, program.leaves), stop - start, "vector", view=part)

@@ -1,0 +1,10 @@
+"""The table of PyTorch's operators that a step may call, by name."""
+
+from __future__ import annotations
+
+from steploom.program import operators, products, reductions
+from steploom.program.operators import Handler
+
+__all__ = ["OPERATORS"]
+
+OPERATORS: dict[str, Handler] = operators.HANDLERS | products.HANDLERS | reductions.HANDLERS

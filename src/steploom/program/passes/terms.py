@@ -1,0 +1,110 @@
+"""Sums taken apart into their terms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from steploom.program.passes.cuts import Cuts
+from steploom.program.program import Argument, Instruction, Program, Value
+
+__all__ = ["Sum", "Term", "Terms"]
+
+SUMS = {"add", "sub", "neg", "slice"}
+
+
+@dataclass(frozen=True)
+class Term:
+    """Columns `start` to `stop` of something, to be added or subtracted.
+
+    Attributes:
+        base: the matrix of a product, a vector, or any other value.
+        left: of a product, what the matrix is multiplied with.
+        start, stop: the columns.
+        sign: 1 or -1.
+    """
+
+    base: Value
+    left: Value | None
+    start: int
+    stop: int
+    sign: int
+
+    def cut(self, start: int, stop: int) -> Term:
+        """Columns of this term, counted from its own first."""
+        return replace(self, start=self.start + start, stop=self.start + stop)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it belongs to the sum that is merged with its neighbours: a product or a vector."""
+        return self.base.kind != "rows"
+
+
+Sum = tuple[Term, ...]
+
+
+class Terms:
+    """The terms of every value that is a sum with a product in it.
+
+    Attributes:
+        cuts: makes parts of matrices.
+        makers: the instruction that writes each value.
+        whole: products that are terms only of themselves: any other sum takes what they give as it is.
+    """
+
+    def __init__(self, program: Program, cuts: Cuts, whole: set[Value]) -> None:
+        self.cuts = cuts
+        self.makers = {instruction.out: instruction for instruction in program.instructions}
+        self.whole = whole
+        self._has: dict[Value, bool] = {}
+        self._known: dict[Value, Sum] = {}
+
+    def has_product(self, value: Argument) -> bool:
+        """Whether a product is among the terms."""
+        if not isinstance(value, Value) or value not in self.makers or value in self.whole:
+            return False
+        if value not in self._has:
+            maker = self.makers[value]
+            is_sum = maker.op in SUMS and all(isinstance(argument, Value) for argument in maker.args)
+            self._has[value] = maker.op == "product" or (is_sum and any(self.has_product(a) for a in maker.args))
+        return self._has[value]
+
+    def of(self, value: Value, top: bool = False) -> Sum:
+        """The terms of a value. `top`: even if it is kept whole elsewhere."""
+        if not (top and value in self.whole) and (value.kind != "rows" or not self.has_product(value)):
+            return (Term(value, None, 0, value.width, 1),)
+        if value not in self._known or top:
+            self._known[value] = self._split(self.makers[value])
+        return self._known[value]
+
+    def _split(self, maker: Instruction) -> Sum:
+        if maker.op == "product":
+            left, matrix = maker.args
+            assert isinstance(left, Value) and isinstance(matrix, Value)
+            return self._product(left, matrix)
+        first = maker.args[0]
+        assert isinstance(first, Value)
+        if maker.op == "slice":
+            start, stop = int(maker.attrs["start"]), int(maker.attrs["stop"])
+            return tuple(term.cut(start, stop) for term in self.of(first))
+        if maker.op == "neg":
+            return _negative(self.of(first))
+        second = maker.args[1]
+        assert isinstance(second, Value)
+        return self.of(first) + (_negative(self.of(second)) if maker.op == "sub" else self.of(second))
+
+    def _product(self, left: Value, matrix: Value) -> Sum:
+        maker = self.makers.get(left)
+        if maker is None or maker.op != "concat":
+            return (Term(matrix, left, 0, matrix.width, 1),)
+        terms: Sum = ()
+        reached = 0
+        for part in maker.args:
+            assert isinstance(part, Value)
+            columns = self.cuts.matrix(matrix, (0, matrix.width), (reached, reached + part.width))
+            terms += self._product(part, columns)
+            reached += part.width
+        return terms
+
+
+def _negative(terms: Sum) -> Sum:
+    return tuple(replace(term, sign=-term.sign) for term in terms)

@@ -1,0 +1,107 @@
+"""What users write in a step becomes a program that says the same."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from tests.program.plans import compare
+from tests.program.step import Step, step_cell
+
+STEPS = {
+    "cat": lambda s, x, h, c: (s.joined(torch.cat([x, h], -1)), c),
+    "cat of three": lambda s, x, h, c: (torch.cat([h, x, h], 1) @ torch.cat([s.square.weight, s.joined.weight], 1).T, c),
+    "gates": lambda s, x, h, c: (s.input(x) + s.recurrent(h)).chunk(4, -1)[:2],
+    "split": lambda s, x, h, c: (s.input(x) + s.recurrent(h)).split([8, 16, 8], 1)[::2],
+    "indexing": lambda s, x, h, c: (s.input(x)[:, 8:16] + s.recurrent(h)[..., -8:], s.recurrent(c)[:, ::4]),
+    "layer norm": lambda s, x, h, c: (s.norm(s.joined(torch.cat([x, h], -1))), s.norm(c)),
+    "layer norm of gates": lambda s, x, h, c: (s.wide_norm(s.input(x)) + s.wide_norm(s.recurrent(h))).chunk(4, -1)[:2],
+    "layer norm of heads": lambda s, x, h, c: (F.layer_norm(h.view(-1, 2, 4), (4,)).flatten(1) * s.vector, c),
+    "group norm": lambda s, x, h, c: (s.group_norm(h + c), c),
+    "rms norm": lambda s, x, h, c: (F.rms_norm(h, (8,), s.vector, 1e-6), F.rms_norm(c, (8,), eps=1e-6)),
+    "rms by hand": lambda s, x, h, c: (h / (h.pow(2).mean(-1, keepdim=True) + 1e-6).sqrt(), c),
+    "softmax": lambda s, x, h, c: (h.softmax(-1) * c, F.log_softmax(c, -1)),
+    "softmax of heads": lambda s, x, h, c: (h.view(-1, 2, 4).softmax(-1).flatten(1), c.view(-1, 2, 4).softmax(1).flatten(1)),
+    "cumulative sum": lambda s, x, h, c: (h.softmax(-1).cumsum(-1) * c, c),
+    "einsum heads": lambda s, x, h, c: (torch.einsum("bhd,hed->bhe", h.view(-1, 2, 4), s.heads).reshape(-1, 8), c),
+    "einsum heads turned": lambda s, x, h, c: (torch.einsum("bhd,hde->bhe", h.view(-1, 2, 4), s.heads).flatten(1), c),
+    "bmm heads": lambda s, x, h, c: (
+        torch.bmm(h.view(-1, 2, 4).transpose(0, 1), s.heads).transpose(0, 1).reshape(h.shape[0], 8),
+        c,
+    ),
+    "matmul heads": lambda s, x, h, c: (torch.matmul(h.unflatten(-1, (2, 4)).unsqueeze(-2), s.heads).flatten(1), c),
+    "one matrix for all heads": lambda s, x, h, c: (F.linear(h.view(-1, 2, 4), s.heads[0]).flatten(1), c),
+    "where": lambda s, x, h, c: (torch.where(h > c, h, 0.5 * c), torch.where(s.mask, h, c)),
+    "where and numbers": lambda s, x, h, c: (torch.where(h > 0, h, 0.0), torch.where(c < 0.1, 1.0, c)),
+    "truth": lambda s, x, h, c: (h * ((h > 0) & (c > 0)), c.masked_fill((h < 0) | ~(c > 1), 0.0) + (h > c).to(h.dtype)),
+    "clamp": lambda s, x, h, c: (h.clamp(-0.5, 0.5), c.clamp(min=0.1) + c.clamp(max=h)),
+    "extremes": lambda s, x, h, c: (torch.maximum(h, c), torch.minimum(c, x[:, :1])),
+    "arithmetic": lambda s, x, h, c: (1 - h + 2 * c - (3 - c) / 4, (h * c - c * h * 2 + h) / (c.abs() + 1)),
+    "powers": lambda s, x, h, c: ((h.abs() + 1) ** 1.5 + h**3, 2**c + 1 / (c.abs() + 1) + (c.abs() + 1) ** -0.5),
+    "lerp": lambda s, x, h, c: (torch.lerp(h, c, 0.3) + torch.lerp(h, c, h.sigmoid()), torch.addcmul(h, c, s.vector)),
+    "logarithms": lambda s, x, h, c: ((h.abs() + 1).log() + h.exp().log1p(), h.expm1() + (c.abs() + 1).log2()),
+    "sine": lambda s, x, h, c: (h.sin() * c.cos() + h.erf(), h.sinh() + h.cosh() + c.tan() / 100),
+    "relu": lambda s, x, h, c: (F.relu(h) + F.relu6(c * 9) + F.leaky_relu(h, 0.2), F.prelu(c, s.scalar.view(1))),
+    "elu": lambda s, x, h, c: (F.elu(h * 30) / 30 + F.selu(c), F.celu(h, 2.0) + F.threshold(c, 0.1, 0.2)),
+    "gelu": lambda s, x, h, c: (F.gelu(h) + F.gelu(c, approximate="tanh"), F.silu(h) + F.mish(c) + F.hardswish(h * 4)),
+    "softplus": lambda s, x, h, c: (F.softplus(h) + F.softplus(c, beta=2), F.logsigmoid(h) + F.softsign(c)),
+    "shrink": lambda s, x, h, c: (F.tanhshrink(h) + F.softshrink(c), F.hardshrink(h) + F.hardtanh(c)),
+    "glu": lambda s, x, h, c: (F.glu(torch.cat([h, c], -1)), c),
+    "means": lambda s, x, h, c: (h - h.mean(-1, keepdim=True), c.sum(-1, keepdim=True) * h / 8),
+    "norms": lambda s, x, h, c: (F.normalize(h, dim=-1), c / (1 + c.norm(dim=-1, keepdim=True))),
+    "maxima": lambda s, x, h, c: (h * c.amax(-1, keepdim=True), h.min(-1, keepdim=True).values + c),
+    "deviation": lambda s, x, h, c: (h / h.std(-1, keepdim=True), c - c.logsumexp(-1, keepdim=True)),
+    "sums of heads": lambda s, x, h, c: (h.view(-1, 2, 4).sum(1).repeat(1, 2), h.view(-1, 4, 2).mean(1).repeat(1, 4)),
+    "repeated": lambda s, x, h, c: (h[:, :2].repeat_interleave(4, -1), (h.view(-1, 2, 4) * c.view(-1, 2, 4)[:, :1]).flatten(1)),
+    "from parameters": lambda s, x, h, c: (h * torch.exp(s.vector) + s.scalar * c, c * (-s.vector).sigmoid()),
+    "masks and constants": lambda s, x, h, c: (h * s.mask + s.constant, c * torch.arange(8, dtype=h.dtype)),
+    "weight norm": lambda s, x, h, c: (s.weight_norm(h), c),
+    "triangular weight": lambda s, x, h, c: (h @ torch.tril(s.square.weight), h @ torch.diag(s.vector)),
+    "orthogonal weight": lambda s, x, h, c: (h @ torch.matrix_exp(s.square.weight - s.square.weight.T), c),
+    "parts of weights": lambda s, x, h, c: (h @ s.square.weight.t() + x @ s.joined.weight[:, :6].T, (s.square.weight @ c.T).T),
+    "scores": lambda s, x, h, c: ((h @ s.vector)[:, None] * c, c),
+    "outer product": lambda s, x, h, c: (torch.bmm(h[:, :2, None], c[:, None, :4]).flatten(1), c),
+    "memory read": lambda s, x, h, c: (torch.einsum("bij,bj->bi", h.view(-1, 2, 4), c[:, :4]).repeat(1, 4), c),
+    "new tensors": lambda s, x, h, c: (h + torch.zeros_like(c) + torch.full((h.shape[0], 8), 0.25), c + h.new_ones(h.shape)),
+    "parameter a row": lambda s, x, h, c: (torch.cat([h[:, :4], s.vector[:4].expand(h.shape[0], 4)], -1), c),
+    "moves": lambda s, x, h, c: (h.roll(1, -1) + h.flip(-1), c[:, [0, 2, 4, 6, 1, 3, 5, 7]] + F.pad(h[:, 1:7], (1, 1))),
+    "stack": lambda s, x, h, c: (torch.stack([h[:, :4], c[:, 4:]], 1).flatten(1), c),
+    "in place": lambda s, x, h, c: (s.joined(torch.cat([x, h], -1)).add_(c).sigmoid_(), F.relu(h + c, inplace=True)),
+    "detach": lambda s, x, h, c: (h.detach() * c, (c - c.detach()) * h + c),
+    "no dropout": lambda s, x, h, c: (F.dropout(h, training=False), c),
+    "mogrifier": lambda s, x, h, c: (s.input(2 * torch.sigmoid(h @ s.joined.weight[:, :6]) * x) + s.recurrent(h)).chunk(4, -1)[:2],
+    "unchanged": lambda s, x, h, c: (c, h),
+    "input as state": lambda s, x, h, c: (h * 0.5, F.pad(x, (0, 2))),
+}  # fmt: skip
+
+
+def slstm(s: Step, x: torch.Tensor, h: torch.Tensor, c: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    i, f, g, o = (s.input(x) + s.recurrent(h)).chunk(4, -1)
+    m = torch.maximum(F.logsigmoid(f) + c, i)
+    return torch.exp(i - m) * g.tanh() * o.sigmoid(), m
+
+
+def no_grad(s: Step, x: torch.Tensor, h: torch.Tensor, c: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    with torch.no_grad():
+        still = h * 2
+    return still * c + h, c
+
+
+def gates_by_themselves(s: Step, x: torch.Tensor, h: torch.Tensor, c: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    W, U = s.input.weight, s.recurrent.weight
+    i, f = (F.linear(x, W[n : n + 8], s.input.bias[n : n + 8]) + F.linear(h, U[n : n + 8]) for n in (0, 8))
+    return i.sigmoid() * f.tanh(), s.vector * c + i
+
+
+STEPS |= {"sLSTM": slstm, "no grad": no_grad, "gates by themselves": gates_by_themselves}
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_a_step_becomes_a_program_that_says_the_same(name: str) -> None:
+    torch.manual_seed(0)
+    equations = STEPS[name]
+
+    def bounded(s: Step, x: torch.Tensor, h: torch.Tensor, c: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return tuple(torch.tanh(0.5 * new) for new in equations(s, x, h, c))
+
+    compare(step_cell(equations), steps=1)
+    compare(step_cell(bounded), steps=3)
