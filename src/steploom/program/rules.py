@@ -29,99 +29,121 @@ Rule = Callable[[Emitter, Instruction, Argument], Gradients]
 
 
 def no_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
+    """Comparisons, and what is constant between jumps."""
     return [None] * len(i.args)
 
 
 def neg_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
+    """y = -a."""
     return [e("neg", g)]
 
 
 def abs_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
+    """y = |a|."""
     return [e("mul", g, e("sign", i.args[0]))]
 
 
 def exp_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
+    """y = exp(a)."""
     return [e("mul", g, i.out)]
 
 
 def log_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
+    """y = log(a)."""
     return [e("div", g, i.args[0])]
 
 
 def sqrt_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
+    """y = √a."""
     return [e("div", g, e("mul", i.out, 2.0))]
 
 
 def rsqrt_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
+    """y = 1 / √a."""
     return [e("mul", e("mul", g, -0.5), e("mul", e("square", i.out), i.out))]
 
 
 def reciprocal_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
+    """y = 1 / a."""
     return [e("neg", e("mul", g, e("square", i.out)))]
 
 
 def sigmoid_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
+    """y = σ(a)."""
     return [e("sigmoid_grad", g, i.out)]
 
 
 def tanh_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
+    """y = tanh(a)."""
     return [e("tanh_grad", g, i.out)]
 
 
 def relu_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
+    """y = max(a, 0)."""
     return [e("relu_grad", g, i.out)]
 
 
 def softplus_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
+    """y = log(1 + exp(a))."""
     return [e("mul", g, e("sigmoid", i.args[0]))]
 
 
 def sin_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
+    """y = sin(a)."""
     return [e("mul", g, e("cos", i.args[0]))]
 
 
 def cos_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
+    """y = cos(a)."""
     return [e("neg", e("mul", g, e("sin", i.args[0])))]
 
 
 def erf_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
+    """y = erf(a)."""
     bell = e("exp", e("neg", e("square", i.args[0])))
     return [e("mul", g, e("mul", bell, 2 / math.sqrt(math.pi)))]
 
 
 def log1p_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
+    """y = log(1 + a)."""
     return [e("div", g, e("add", i.args[0], 1.0))]
 
 
 def expm1_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
+    """y = exp(a) - 1."""
     return [e("mul", g, e("add", i.out, 1.0))]
 
 
 def square_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
+    """y = a²."""
     return [e("mul", g, e("mul", i.args[0], 2.0))]
 
 
 def add_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
+    """y = a + b."""
     return [g, g]
 
 
 def sub_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
+    """y = a - b."""
     return [g, e("neg", g)]
 
 
 def mul_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
+    """y = a b."""
     a, b = i.args
     return [e("mul", g, b), e("mul", g, a)]
 
 
 def div_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
+    """y = a / b."""
     b = i.args[1]
     share = e("div", g, b)
     return [share, e("neg", e("mul", share, i.out))]
 
 
 def extreme_gradient(strict: str, weak: str) -> Rule:
-    """The derivative of the larger or the smaller of two."""
+    """The larger or the smaller of two: the comparisons under which a is the one."""
 
     def rule(e: Emitter, i: Instruction, g: Argument) -> Gradients:
         a, b = i.args
@@ -132,26 +154,31 @@ def extreme_gradient(strict: str, weak: str) -> Rule:
 
 
 def pow_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
+    """y = a to the power of a number."""
     base, exponent = i.args
     assert isinstance(exponent, float)
     return [e("mul", g, e("mul", e("pow", base, exponent - 1.0), exponent)), None]
 
 
 def where_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
+    """y = a where the mask is not 0, else b."""
     mask = i.args[0]
     return [None, e("where", mask, g, 0.0), e("where", mask, 0.0, g)]
 
 
 def fma_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
+    """y = a b + c."""
     a, b, _ = i.args
     return [e("mul", g, b), e("mul", g, a), g]
 
 
 def sum_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
+    """y = the sum of each group of neighbours."""
     return [e("expand", g, width=_width(i.args[0]))]
 
 
 def max_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
+    """y = the largest of each group of neighbours."""
     a, width = i.args[0], _width(i.args[0])
     mask = e("eq", a, e("expand", i.out, width=width))
     count = e("sum", mask, groups=i.out.width)
@@ -159,6 +186,7 @@ def max_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
 
 
 def expand_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
+    """y = each column repeated."""
     return [e("sum", g, groups=_width(i.args[0]))]
 
 

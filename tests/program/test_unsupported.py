@@ -1,0 +1,131 @@
+"""What a program cannot say exactly is refused, and the message names the operation and the line."""
+
+import inspect
+import random
+import re
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from steploom.cells.cell import Cell
+from steploom.errors import CellError, UnsupportedOperation
+from steploom.program.trace import trace
+from tests.program.step import Step, step_cell
+
+OUTSIDE = torch.ones(8, dtype=torch.float64)
+
+
+class Straight(torch.autograd.Function):
+    """A derivative written by hand."""
+
+    @staticmethod
+    def forward(ctx, a):
+        return a.sign()
+
+    @staticmethod
+    def backward(ctx, g):
+        return g
+
+
+def writes_an_attribute(s: Step, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, ...]:
+    s.last = h
+    return h, c
+
+
+def grows_a_list(s: Step, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, ...]:
+    s.__dict__.setdefault("seen", []).append(1)
+    return h, c
+
+
+def writes_a_part(s: Step, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, ...]:
+    both = h * 2
+    both[:, :2] = 0
+    return both, c
+
+
+def changes_its_argument(s: Step, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, ...]:
+    return h.mul_(2), c
+
+
+def changes_a_buffer(s: Step, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, ...]:
+    s.mask.logical_not_()
+    return h, c
+
+
+REFUSED = {
+    "dropout": (lambda s, x, h, c: (s.dropout(h), c), "'bernoulli_' .* draws random numbers"),
+    "random numbers": (lambda s, x, h, c: (h + torch.randn_like(h), c), "'randn_like' .* draws random numbers"),
+    "new random numbers": (lambda s, x, h, c: (h + torch.rand(h.shape[0], 8), c), "'rand' draws random numbers"),
+    "Python's random": (lambda s, x, h, c: (h * random.random(), c), "differs from call to call"),
+    "if": (lambda s, x, h, c: (h if s.vector[0] > 0 else c, c), "reads a number out of a tensor"),
+    "if on a state": (lambda s, x, h, c: (h if h[0, 0] > 0 else c, c), "rows of the batch are mixed"),
+    "if on a buffer": (lambda s, x, h, c: (h if s.mask.tolist()[0] else c, c), "reads a number out of a tensor"),
+    "float": (lambda s, x, h, c: (h * float(s.scalar), c), "reads a number out of a tensor"),
+    "list": (lambda s, x, h, c: (h * h.tolist()[0][0], c), "reads a number out of a tensor"),
+    "NumPy": (lambda s, x, h, c: (h * h.detach().numpy().sum(), c), "reads a number out of a tensor"),
+    "mean over the batch": (lambda s, x, h, c: (h - h.mean(0), c), "'mean' .* mixes the rows of the batch"),
+    "batch norm": (lambda s, x, h, c: (F.batch_norm(h, None, None, training=True), c), "batch_norm"),
+    "product over the batch": (lambda s, x, h, c: (h @ h.T @ c, c), "'mm' .* mixes the rows"),
+    "flip of the batch": (lambda s, x, h, c: (h.flip(0), c), "'flip' .* rows of the batch are mixed"),
+    "sum along the batch": (lambda s, x, h, c: (h.cumsum(0), c), "'cumsum'"),
+    "size of the batch": (lambda s, x, h, c: (h * h.shape[0], c), "with the number of rows in the batch"),
+    "sort": (lambda s, x, h, c: (h.sort(-1).values, c), "'sort' .* not in the table of primitives"),
+    "convolution": (lambda s, x, h, c: (F.conv1d(h[:, None], s.vector[None, None, :3], padding=1)[:, 0], c), "'convol"),
+    "derivative by hand": (lambda s, x, h, c: (Straight.apply(h), c), "the gradients .* differ"),
+    "lower precision": (lambda s, x, h, c: (h.float().double(), c), "the values .* differ"),
+    "a tensor from outside": (lambda s, x, h, c: (h * OUTSIDE, c), "neither an argument nor a parameter or buffer"),
+    "attribute": (writes_an_attribute, "writes the attribute 'last'"),
+    "list that grows": (grows_a_list, "writes the attribute 'seen'"),
+    "part in place": (writes_a_part, "writes into a tensor that others see"),
+    "argument in place": (changes_its_argument, "writes into a tensor that others see"),
+    "buffer in place": (changes_a_buffer, "'logical_not_' .* changes a parameter, a buffer"),
+    "gates by shuffled features": (lambda s, x, h, c: (s.recurrent(h)[:, torch.randperm(32)][:, :8], c), "rand"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_a_program_cannot_say_is_refused(name: str) -> None:
+    equations, message = REFUSED[name]
+    cell = step_cell(equations)
+    before = dict(vars(cell)), cell.mask.clone()
+    with pytest.raises(UnsupportedOperation, match=re.compile(message, re.DOTALL)):
+        trace(cell)
+    assert vars(cell).keys() == before[0].keys()
+    assert torch.equal(cell.mask, before[1])
+
+
+def test_the_line_of_the_cell_is_named() -> None:
+    line = inspect.getsourcelines(writes_a_part)[1] + 2
+    with pytest.raises(UnsupportedOperation) as caught:
+        trace(step_cell(writes_a_part))
+    assert caught.value.source == f"{'test_unsupported.py'}:{line}"
+    assert f"test_unsupported.py:{line}" in str(caught.value)
+
+
+def test_an_error_of_the_cell_itself_is_reported() -> None:
+    def faulty(s: Step, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, ...]:
+        return h @ x, c
+
+    with pytest.raises(UnsupportedOperation, match="cannot be traced: RuntimeError"):
+        trace(step_cell(faulty))
+
+
+class WrongSize(Cell):
+    def __init__(self) -> None:
+        super().__init__()
+        self.input_size, self.states = 3, {"h": 4}
+
+    def forward(self, x: Tensor, h: Tensor) -> tuple[Tensor]:
+        return (h[:, :2],)
+
+
+def test_a_cell_that_breaks_its_declaration_is_reported() -> None:
+    with pytest.raises(CellError, match="returns state `h` with"):
+        trace(WrongSize())
+
+
+def test_dropout_that_is_switched_off_is_no_hindrance() -> None:
+    cell = step_cell(REFUSED["dropout"][0])
+    trace(cell.eval())
