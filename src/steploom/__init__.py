@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from steploom.layers.drop_in import LSTM as LSTM
     from steploom.layers.drop_in import RNN as RNN
     from steploom.layers.recurrent import Recurrent as Recurrent
+    from steploom.tasks.train import resume as resume
+    from steploom.tasks.train import train as train
     from steploom.tasks.trained import TrainedModel as TrainedModel
     from steploom.tasks.trained import load as load
-    from steploom.tasks.trained import resume as resume
-    from steploom.tasks.trained import train as train
 
 _HOMES = {
     "Cell": "steploom.cells.cell",
@@ -55,8 +55,8 @@ _HOMES = {
     "cell_names": "steploom.cells.registry",
     "load": "steploom.tasks.trained",
     "make_cell": "steploom.cells.registry",
-    "resume": "steploom.tasks.trained",
-    "train": "steploom.tasks.trained",
+    "resume": "steploom.tasks.train",
+    "train": "steploom.tasks.train",
     "use_engine": "steploom.engine.choice",
 }
 

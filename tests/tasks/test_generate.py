@@ -8,7 +8,8 @@ import torch
 
 from steploom.errors import DataError, OptionError
 from steploom.tasks import generate_scores
-from steploom.tasks.trained import load, train
+from steploom.tasks.train import train
+from steploom.tasks.trained import load
 
 SMALL = {"hidden_size": 12, "embedding_size": 6, "num_layers": 1, "dropout": 0.0, "progress": False, "epochs": 1}
 PROSE = "the quick brown fox jumps over the lazy dog.\nit never looks back.\n" * 12

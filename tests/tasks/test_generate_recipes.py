@@ -2,7 +2,7 @@
 
 import pytest
 
-from steploom.tasks.trained import train
+from steploom.tasks.train import train
 
 pytestmark = pytest.mark.slow
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from steploom.errors import OptionError
-from steploom.tasks.trained import train
+from steploom.tasks.train import train
 
 PATTERN = "abcdef\n" * 60
 NAMES = ["anna", "berta", "carl", "dora", "emil", "fritz"] * 10

@@ -12,7 +12,8 @@ import torch
 
 from steploom.errors import DataError, ModelDirectoryError, OptionError, SteploomError
 from steploom.tasks.registry import TASKS
-from steploom.tasks.trained import load, resume, train
+from steploom.tasks.train import resume, train
+from steploom.tasks.trained import load
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from steploom.tasks.trained import resume, train
+from steploom.tasks.train import resume, train
 from steploom.training.processes import devices_and_nodes, is_main_process
 
 SCRIPT = Path(__file__).with_name("toy_run.py")

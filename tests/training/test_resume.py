@@ -15,9 +15,9 @@ from safetensors.torch import load_file
 from toy import ToyBatches, toy_network
 
 from steploom.errors import ModelDirectoryError
+from steploom.tasks.train import resume as steploom_resume
+from steploom.tasks.train import train as steploom_train
 from steploom.tasks.trained import load
-from steploom.tasks.trained import resume as steploom_resume
-from steploom.tasks.trained import train as steploom_train
 from steploom.training import state as state_module
 from steploom.training.fit import fit
 from steploom.training.lock import LOCK

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from steploom.errors import SteploomError
 from steploom.tasks.registry import TASKS
-from steploom.tasks.trained import resume, train
+from steploom.tasks.train import resume, train
 
 TASKS["toy"] = "toy:ToyTask"
 

@@ -44,7 +44,7 @@ def command(directory: Path) -> None:
     """
     from steploom.cli.report import say, working
     from steploom.cli.tables import score_table, show
-    from steploom.tasks.trained import train
+    from steploom.tasks.train import train
     from steploom.training.options import flag
     from steploom.training.output import check_output
 

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import click
 
 from steploom.cli.help import HELP_SETTINGS, Commands
+from steploom.cli.own_cell import fault_of_a_cell
 from steploom.errors import SteploomError, nearest
 
 __all__ = ["COMMANDS", "cli", "main"]
@@ -78,7 +79,7 @@ class Steploom(Commands):
         except (click.Abort, KeyboardInterrupt) as error:
             code = _complain(str(error.__cause__ or error) or "stopped", 130)
         except Exception as error:  # noqa: BLE001 the last place where our own faults can be told from a user's mistake
-            words = _of_the_system(error)
+            words = _of_the_system(error) or fault_of_a_cell(error)
             if words is None:
                 traceback.print_exc()
                 code = _complain(FAULT, 1)

@@ -25,7 +25,7 @@ def command(directory: Path, epochs: int | None, max_minutes: float | None, cell
     With --epochs or --max-minutes, a training that is complete goes on for longer.
     """
     from steploom.cli.report import report_training, working
-    from steploom.tasks.trained import resume
+    from steploom.tasks.train import resume
 
     with working():
         model = resume(directory, epochs=epochs, max_minutes=max_minutes, cell=cell)

@@ -73,7 +73,7 @@ def _train(
 ) -> None:
     options = resolve(task.TrainOptions, given, read_config(config) if config else {}, config)
     from steploom.cli.report import report_training, working
-    from steploom.tasks.trained import train
+    from steploom.tasks.train import train
 
     with working():
         model = train(

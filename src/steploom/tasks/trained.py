@@ -1,30 +1,25 @@
-"""From files to a trained model, and back from a model directory: `train`, `resume`, `load`."""
+"""The trained model: what it does, and how it comes back from its directory."""
 
 from __future__ import annotations
 
 import logging
 import shutil
-import time
-from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from steploom.errors import DataError, ModelDirectoryError, OptionError
+from steploom.errors import ModelDirectoryError, OptionError
 from steploom.tasks.registry import task_class
-from steploom.tasks.run import first_weights, publish_model, run_training
-from steploom.tasks.task import Evaluation, Prediction, Prepared, Task
-from steploom.training.directory import FORMAT, RUN, StoredModel, read
+from steploom.tasks.run import publish_model
+from steploom.tasks.task import Evaluation, Prediction, Task
+from steploom.training.directory import StoredModel, read
 from steploom.training.lock import only_training_in
-from steploom.training.output import check_output, create, discard, read_run, rewrite_run
-from steploom.training.processes import is_main_process, others_end_silently
-from steploom.training.sources import fingerprint, is_among, unchanged
+from steploom.training.output import check_output, discard
+from steploom.training.sources import is_among
 
 if TYPE_CHECKING:
     from steploom.models.network import Network
-    from steploom.training.options import TrainOptions
 
-__all__ = ["TrainedModel", "load", "resume", "stored_task", "train"]
+__all__ = ["File", "TrainedModel", "load", "stored_task", "trust_cell"]
 
 File = str | Path
 
@@ -104,134 +99,6 @@ class TrainedModel:
         return path
 
 
-@others_end_silently()
-def train(
-    task: str,
-    data: File | Sequence[File],
-    out: File,
-    *,
-    valid: File | None = None,
-    test: File | None = None,
-    force: bool = False,
-    progress: bool = True,
-    **options: Any,
-) -> TrainedModel:
-    """Trains a model on files and keeps it in a directory.
-
-    With several devices or under torchrun, the processes other than the first end (SystemExit) when the training has
-    ended.
-
-    Args:
-        task: the name of the task, such as "forecast".
-        data: one file or several.
-        out: the model directory, which must not hold anything yet.
-        valid: a file whose loss chooses the best weights; without it the task sets a part of the data aside.
-        test: a file that is scored at the end.
-        force: replace a model in `out`.
-        progress: show a bar on standard error where that is a terminal.
-        options: the options of `steploom train TASK`, with underscores.
-
-    Raises:
-        DataError: a file cannot be used.
-        OptionError: an option is wrong.
-        CellError: a cell of the user's own breaks the contract.
-        ModelDirectoryError: `out` holds something already.
-        KeyboardInterrupt: the training was interrupted; what was trained is kept, and the message says how to go on.
-    """
-    began = time.monotonic()
-    kind = task_class(task)
-    checked = kind.TrainOptions.checked(options)
-    out = Path(out)
-    main = is_main_process()
-    if main:
-        check_output(out, force)
-    files = [Path(data)] if isinstance(data, (str, Path)) else [Path(file) for file in data]
-    parts = {"train": files, "valid": [Path(valid)] if valid else [], "test": [Path(test)] if test else []}
-    prepared = _prepare(kind, checked, parts)
-    network = first_weights(prepared.task, checked.seed)
-    used: list[dict[str, Any]] = []
-    with only_training_in(out / "last") if main else nullcontext():
-        if main:
-            # Reading the data may have taken minutes, in which another training may have come to its end here.
-            check_output(out, force)
-            run: dict[str, Any] = {
-                "format": FORMAT,
-                "steploom": _version(),
-                "task": task,
-                "options": checked.model_dump(mode="json"),
-            }
-            run["files"] = {part: [fingerprint(file) for file in chosen] for part, chosen in parts.items()}
-            used = run["files"]["train"]
-            create(out, run, checked.model_dump(mode="json"))
-        try:
-            ended = run_training(
-                prepared, network, out, parts, began, resuming=False, progress=progress, trained_on=used
-            )
-        except BaseException:
-            if main and not (out / "last" / "checkpoint.pt").exists():
-                discard(out)
-            raise
-    return TrainedModel(prepared.task, network, out, *ended)
-
-
-@others_end_silently()
-def resume(
-    path: File,
-    epochs: int | None = None,
-    max_minutes: float | None = None,
-    *,
-    cell: str | None = None,
-    progress: bool = True,
-) -> TrainedModel:
-    """Goes on with a training that was stopped, killed or finished, from its last checkpoint.
-
-    The result is bit by bit that of a training that was never stopped.
-
-    Args:
-        path: the model directory.
-        epochs: a new number of epochs in all, to train longer than first planned.
-        max_minutes: a new limit of the training time in all.
-        cell: for a model with a cell of your own: its import path once more, as for `load`.
-        progress: show a bar on standard error where that is a terminal.
-
-    Raises:
-        ModelDirectoryError: there is nothing to go on with, or the training is complete.
-        DataError: the training data are gone or have changed.
-        KeyboardInterrupt: the training was interrupted again.
-    """
-    began = time.monotonic()
-    path = Path(path)
-    run = read_run(path)
-    file = path / "last" / RUN
-    main = is_main_process()
-    with only_training_in(path / "last") if main else nullcontext():
-        kind, options = _options_of_run(file, run)
-        new = {"epochs": epochs, "max_minutes": max_minutes}
-        given = {name: value for name, value in new.items() if value is not None}
-        if given:
-            options = kind.TrainOptions.checked({**options.model_dump(), **given})
-        _trust_cell(path, options.cell, cell)
-        parts = {part: [unchanged(entry) for entry in run["files"][part]] for part in ("train", "valid", "test")}
-        longer = epochs is not None
-        _refuse_complete(path, options, longer)
-        prepared = _prepare(kind, options, parts)
-        network = first_weights(prepared.task, options.seed)
-        if main and given:
-            rewrite_run(path, {**run, "options": options.model_dump(mode="json")}, options.model_dump(mode="json"))
-        ended = run_training(
-            prepared,
-            network,
-            path,
-            parts,
-            began,
-            resuming=True,
-            longer=longer,
-            progress=progress,
-            trained_on=run["files"]["train"],
-        )
-    return TrainedModel(prepared.task, network, path, *ended)
-
-
 def load(path: File, cell: str | None = None) -> TrainedModel:
     """A trained model from its directory.
 
@@ -248,7 +115,7 @@ def load(path: File, cell: str | None = None) -> TrainedModel:
     """
     stored = read(Path(path))
     task = stored_task(stored)
-    _trust_cell(stored.path, task.options.cell, cell)
+    trust_cell(stored.path, task.options.cell, cell)
     from steploom.training.weights import network_with_weights
 
     network = network_with_weights(task.build, stored.weights)
@@ -274,16 +141,17 @@ def stored_task(stored: StoredModel) -> Task:
         ) from error
 
 
-def _options_of_run(file: Path, run: dict[str, Any]) -> tuple[type[Task], TrainOptions]:
-    try:
-        kind = task_class(run["task"])
-        return kind, kind.TrainOptions.checked(run["options"], where=str(file))
-    except OptionError as error:
-        raise ModelDirectoryError(f"{error if str(file) in str(error) else f'{file}: {error}'}") from error
+def trust_cell(path: Path, wanted: str, named: str | None) -> None:
+    """A directory may come from anywhere: what it names is imported only when the user names it too.
 
+    Args:
+        path: the directory.
+        wanted: the cell of its model.
+        named: what the user says.
 
-def _trust_cell(path: Path, wanted: str, named: str | None) -> None:
-    """A directory may come from anywhere: what it names is imported only when the user names it too."""
+    Raises:
+        ModelDirectoryError: the cell is code outside the directory, and the user has not named it; or another one.
+    """
     if named is not None and named != wanted:
         raise ModelDirectoryError(f"{path}: its cell is '{wanted}', not '{named}'")
     if ":" in wanted and named is None:
@@ -291,41 +159,3 @@ def _trust_cell(path: Path, wanted: str, named: str | None) -> None:
             f"{path}: its cell is code outside the directory, '{wanted}'. If you trust it, name it: "
             f"--cell {wanted} (in Python: cell='{wanted}')"
         )
-
-
-def _prepare(kind: type[Task], options: Any, parts: dict[str, list[Path]]) -> Prepared[Any]:
-    for files in parts.values():
-        for file in files:
-            if file.is_dir():
-                raise DataError("expected a file, found a directory", file=file)
-            if not file.exists():
-                raise DataError("there is no such file", file=file)
-    valid, test = (parts[name][0] if parts[name] else None for name in ("valid", "test"))
-    return kind.prepare(options, parts["train"], valid, test)
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return version("steploom")
-
-
-def _refuse_complete(path: Path, options: TrainOptions, longer: bool) -> None:
-    from steploom.training.state import read_checkpoint
-
-    kept = read_checkpoint(path / "last")
-    if kept is None or not (path / "model.json").exists():
-        return
-    state = kept[0]
-    trained = read(path).manifest.get("training", {})
-    if trained.get("steps") != state.step or trained.get("stopped") == "interrupted":
-        # The model is an earlier one, or was not scored and trained anew: the process was ended before it could be.
-        return
-    state.plan_again(options, longer)
-    why = {
-        "epochs": f"{state.epoch} epochs are done. Train longer with --epochs {2 * state.epoch}",
-        "time": f"its {options.max_minutes} minutes are used up. Train longer with --max-minutes",
-        "patience": f"the validation loss had stopped falling. Train on nevertheless with --epochs {options.epochs}",
-    }
-    if state.stopped in why:
-        raise ModelDirectoryError(f"{path}: the training is complete, {why[state.stopped]}")
