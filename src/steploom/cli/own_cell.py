@@ -19,16 +19,9 @@ def fault_of_a_cell(error: BaseException) -> str | None:
     place = None
     for frame, line in traceback.walk_tb(error.__traceback__):
         cell, file = frame.f_locals.get("self"), frame.f_code.co_filename
-        if (
-            isinstance(cell, module.Cell)
-            and not file.startswith(_PACKAGE)
-            and type(cell).__module__ in _modules_of(file)
-        ):
-            place = f"the cell {type(cell).__qualname__} failed in {file}, line {line}"
+        if isinstance(cell, module.Cell) and not file.startswith(_PACKAGE):
+            kinds = [kind for kind in type(cell).__mro__ if issubclass(kind, module.Cell)]
+            if any(getattr(sys.modules.get(kind.__module__), "__file__", None) == file for kind in kinds):
+                place = f"the cell {type(cell).__qualname__} failed in {file}, line {line}"
     first, *_ = str(error).splitlines() or [""]
     return f"{place}: {type(error).__name__}: {first}" if place else None
-
-
-def _modules_of(file: str) -> set[str]:
-    """Names of the modules that were imported from a file."""
-    return {name for name, module in sys.modules.items() if getattr(module, "__file__", None) == file}
