@@ -28,6 +28,9 @@ def simpler(build: Builder, op: str, args: Sequence[Argument], attrs: dict[str, 
     filled = _without_fills(build, op, args)
     if filled is not None:
         return build(op, *filled, **attrs)
+    narrow = _before_expansion(build, op, args)
+    if narrow is not None:
+        return narrow
     rule = _RULES.get(op)
     return rule(build, list(args), attrs) if rule is not None else None
 
@@ -39,6 +42,15 @@ def _without_fills(build: Builder, op: str, args: Sequence[Argument]) -> list[Ar
     changed = [_without_fill(build, argument) for argument in args]
     rows = [argument for argument in changed if isinstance(argument, Value) and argument.kind == "rows"]
     return changed if rows and changed != list(args) else None
+
+
+def _before_expansion(build: Builder, op: str, args: Sequence[Argument]) -> Argument | None:
+    """Arithmetic on a repeated column and numbers is done before the column is repeated."""
+    makers = [build.maker(argument) for argument in args if not isinstance(argument, float)]
+    if not is_elementwise(op) or op == "detach" or len(makers) != 1 or makers[0] is None or makers[0].op != "expand":
+        return None
+    narrow = [argument if isinstance(argument, float) else makers[0].args[0] for argument in args]
+    return build("expand", build.rows(op, *narrow), width=makers[0].attrs["width"])
 
 
 def _without_fill(build: Builder, argument: Argument) -> Argument:
@@ -200,6 +212,15 @@ def _groups(build: Builder, args: list[Argument], attrs: dict[str, Number]) -> A
     return source if attrs["groups"] == source.width else None
 
 
+def _sum(build: Builder, args: list[Argument], attrs: dict[str, Number]) -> Argument | None:
+    maker = build.maker(args[0])
+    if maker is not None and maker.op == "neg":
+        return build("neg", build("sum", maker.args[0], **attrs))
+    if maker is not None and maker.op == "mul" and isinstance(maker.args[1], float):
+        return build("mul", build("sum", maker.args[0], **attrs), maker.args[1])
+    return _groups(build, args, attrs)
+
+
 def _expand(build: Builder, args: list[Argument], attrs: dict[str, Number]) -> Argument | None:
     source = args[0]
     assert isinstance(source, Value)
@@ -234,7 +255,7 @@ _RULES: dict[str, _Rule] = {
     "where": _where,
     "slice": _slice,
     "concat": _concat,
-    "sum": _groups,
+    "sum": _sum,
     "max": _groups,
     "expand": _expand,
     "product": _product,

@@ -116,7 +116,7 @@ def expm1_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
 
 def square_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
     """y = a²."""
-    return [e("mul", g, e("mul", i.args[0], 2.0))]
+    return [e("mul", e("mul", g, 2.0), i.args[0])]
 
 
 def add_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
