@@ -13,13 +13,30 @@ from steploom.cells.simple import RNNCell
 from steploom.engine import aten
 from steploom.engine.choice import choose, use_engine, wanted
 from steploom.errors import OptionError
+from steploom.layers.recurrent import Recurrent
 
 
-def test_auto_takes_the_kernels_of_pytorch_where_it_has_them():
+class Unsupported(LSTMCell):
+    def forward(self, x, h, c):
+        h, c = super().forward(x, h, c)
+        return h.sort(-1).values, c
+
+
+def test_auto_takes_the_native_engine_for_any_program():
+    cells = [LSTMCell(2, 3), GRUCell(2, 3), RNNCell(2, 3), PeepholeLSTMCell(2, 3), RNNCell(2, 3, nn.ReLU())]
+    for cell in cells:
+        for dtype in (torch.float32, torch.float64):
+            assert choose(cell.to(dtype), "auto").engine == "native"
+
+
+def test_auto_takes_the_kernels_of_pytorch_where_the_native_engine_has_no_numbers():
     for cell in (LSTMCell(2, 3), GRUCell(2, 3), RNNCell(2, 3), RNNCell(2, 3, "relu"), LSTMCell(2, 3, bias=False)):
-        assert choose(cell, "auto")[0] == "aten"
-    for cell in (PeepholeLSTMCell(2, 3), RNNCell(2, 3, "sigmoid"), RNNCell(2, 3, nn.ReLU())):
-        assert choose(cell, "auto")[0] == "reference"
+        assert choose(cell.bfloat16(), "auto").engine == "aten"
+        assert choose(cell.to("meta"), "auto").engine == "aten"
+    cell = PeepholeLSTMCell(2, 3)
+    reason = "the native engine runs in float32 and float64 and not in bfloat16"
+    assert choose(cell.bfloat16(), "auto")[:2] == ("reference", reason)
+    assert choose(cell.to("meta"), "auto").reason == "the native engine runs on the CPU and not on meta"
 
 
 def test_a_derived_cell_is_another_cell():
@@ -27,7 +44,23 @@ def test_a_derived_cell_is_another_cell():
         def forward(self, x, h, c):
             return h + 1, c
 
-    assert choose(Mine(2, 3), "auto") == ("reference", "PyTorch has no kernel for Mine")
+    assert aten.why_not(Mine(2, 3)) == "PyTorch has no kernel for Mine"
+
+
+def test_what_cannot_be_a_program_runs_on_the_reference_engine_and_says_so_once():
+    line = Unsupported.forward.__code__.co_firstlineno + 2
+    x = torch.randn(4, 2, 2)
+    rnn = Recurrent(Unsupported(2, 3), num_layers=2)
+    with pytest.warns(UserWarning, match=f"'sort' .*test_choice.py:{line}") as caught:
+        y, _ = rnn(x)
+    rnn(x)
+    assert len(caught) == 1
+    assert rnn.explain().startswith("reference: the operation 'sort'")
+    assert f"test_choice.py:{line}" in rnn.explain()
+    with use_engine("reference"):
+        assert torch.equal(y, rnn(x)[0])
+    with use_engine("native"), pytest.raises(OptionError, match="'native' cannot run this layer: the operation 'sort'"):
+        rnn(x)
 
 
 def test_a_changed_cell_runs_as_it_is():
@@ -49,10 +82,11 @@ def test_the_block_decides_for_layers_that_do_not():
     with use_engine("reference"):
         assert choose(cell, "auto")[0] == "reference"
         assert choose(cell, "aten")[0] == "aten"
+        assert choose(cell, "native")[0] == "native"
         with use_engine("auto"):
-            assert choose(cell, "auto")[0] == "aten"
+            assert choose(cell, "auto")[0] == "native"
         assert wanted() == "reference"
-    assert choose(cell, "auto")[0] == "aten"
+    assert choose(cell, "auto")[0] == "native"
 
 
 def test_the_block_ends_with_an_error_too():
@@ -69,6 +103,22 @@ def test_an_engine_asked_for_by_name_is_never_replaced():
         choose(PeepholeLSTMCell(2, 3), "auto")
     with pytest.raises(OptionError, match="because of the test"):
         choose(LSTMCell(2, 3), "aten", needs_reference="because of the test")
+    with pytest.raises(OptionError, match="'native' cannot run this layer: because of the test"):
+        choose(LSTMCell(2, 3), "native", needs_reference="because of the test")
+    with pytest.raises(OptionError, match="not in float16"):
+        choose(LSTMCell(2, 3).half(), "native")
+
+
+def test_hooks_see_every_step():
+    cell, seen = LSTMCell(2, 3), []
+    rnn, x = Recurrent(cell), torch.randn(4, 2, 2)
+    rnn(x)
+    hook = cell.recurrent.register_forward_hook(lambda *_: seen.append(1))
+    assert choose(cell, "auto")[:2] == ("reference", "hooks on the cell must see every step")
+    rnn(x)
+    assert len(seen) == 4
+    hook.remove()
+    assert choose(cell, "auto").engine == "native"
 
 
 def test_unknown_engine():

@@ -2,20 +2,46 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
 
 from steploom.cells.cell import Cell
 from steploom.engine import aten
-from steploom.errors import OptionError, nearest
+from steploom.errors import CellError, OptionError, UnsupportedOperation, nearest
 
-__all__ = ["ENGINES", "check_engine", "choose", "use_engine", "wanted"]
+if TYPE_CHECKING:
+    from steploom.engine.compiled import Compiled
 
-ENGINES = ("auto", "aten", "reference")
+__all__ = ["ENGINES", "Choice", "check_engine", "choose", "use_engine", "wanted"]
+
+ENGINES = ("auto", "native", "aten", "reference")
 
 # A context variable, not a global: threads and asynchronous tasks choose for themselves.
 _wanted: ContextVar[str] = ContextVar("steploom_engine", default="auto")
+
+_warned: set[str] = set()
+
+
+class Choice(NamedTuple):
+    """An engine for a cell.
+
+    Attributes:
+        engine: "native", "aten" or "reference".
+        reason: why, in words.
+        compiled: the plan of the cell where the native engine runs it.
+        unsupported: what the native engine cannot run, if that is why another engine does.
+    """
+
+    engine: str
+    reason: str
+    compiled: Compiled | None = None
+    unsupported: UnsupportedOperation | None = None
 
 
 @contextmanager
@@ -26,8 +52,8 @@ def use_engine(name: str) -> Iterator[None]:
             y, state = rnn(x)
 
     Args:
-        name: "reference" (a PyTorch loop over the cell), "aten" (PyTorch's own kernels), or "auto" (the fastest that
-            can run the cell).
+        name: "reference" (a PyTorch loop over the cell), "aten" (PyTorch's own kernels), "native" (the compiled core,
+            for any cell on the CPU), or "auto" (the fastest that can run the cell).
 
     Raises:
         OptionError: no engine has that name.
@@ -56,26 +82,74 @@ def wanted(engine: str = "auto") -> str:
     return engine if engine != "auto" else _wanted.get()
 
 
-def choose(cell: Cell, engine: str, needs_reference: str | None = None) -> tuple[str, str]:
+def choose(cell: Cell, engine: str, needs_reference: str | None = None, x: Tensor | None = None) -> Choice:
     """The engine that runs a cell and why.
 
     Args:
         cell: the cell to run.
         engine: what the layer asks for; where it is "auto", what `use_engine` asks for counts.
         needs_reference: why this run needs the reference engine, if it does.
-
-    Returns:
-        "aten" or "reference", and the reason in words.
+        x: the input; where it is not given, the cell's weights tell the device and the dtype.
 
     Raises:
         OptionError: the engine that was asked for by name cannot do this run.
     """
     name = wanted(engine)
     if name == "reference":
-        return "reference", "it was asked for"
-    obstacle = needs_reference or aten.why_not(cell)
+        return Choice("reference", "it was asked for")
+    if needs_reference is not None:
+        _refuse(name, needs_reference)
+        return Choice("reference", needs_reference)
+    native = Choice("reference", "")
+    if name != "aten":
+        native = _native(cell, x)
+        if native.engine == "native":
+            return native._replace(reason="it was asked for") if name == "native" else native
+        if name == "native":
+            _refuse(name, native.reason)
+    obstacle = aten.why_not(cell)
     if obstacle is None:
-        return "aten", "it was asked for" if name == "aten" else "PyTorch has a kernel for this cell"
+        return Choice("aten", "it was asked for" if name == "aten" else "PyTorch has a kernel for this cell")
     if name == "aten":
-        raise OptionError(f"The engine 'aten' cannot run this layer: {obstacle}. Use engine='auto' or 'reference'.")
-    return "reference", obstacle
+        _refuse(name, obstacle)
+    return native
+
+
+def warn_once(choice: Choice) -> None:
+    """Say that a cell runs slowly because of what it does, the first time that this is so."""
+    if choice.unsupported is None or choice.reason in _warned:
+        return
+    _warned.add(choice.reason)
+    warnings.warn(
+        f"The reference engine, a slow loop, runs this layer: {choice.reason} "
+        "Ask for engine='reference' to have it so without this warning.",
+        stacklevel=2,
+    )
+
+
+def _refuse(name: str, obstacle: str) -> None:
+    if name != "auto":
+        raise OptionError(
+            f"The engine '{name}' cannot run this layer: {obstacle.rstrip('.')}. Use engine='auto' or 'reference'."
+        )
+
+
+def _native(cell: Cell, x: Tensor | None) -> Choice:
+    like = x if x is not None else next(cell.parameters(), None)
+    if like is not None:
+        if like.device.type != "cpu":
+            return Choice("reference", f"the native engine runs on the CPU and not on {like.device.type}")
+        if like.dtype not in (torch.float32, torch.float64):
+            return Choice("reference", f"the native engine runs in float32 and float64 and not in {_name(like.dtype)}")
+    from steploom.engine.compiled import compiled_cell
+
+    found = compiled_cell(cell)
+    if found is None:
+        return Choice("reference", "hooks on the cell must see every step")
+    if isinstance(found, CellError):
+        return Choice("reference", str(found), unsupported=found if isinstance(found, UnsupportedOperation) else None)
+    return Choice("native", "it runs any step that is a program of primitives", found)
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

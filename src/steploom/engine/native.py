@@ -2,52 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from steploom.cells.cell import Cell
-from steploom.engine.lowering import Lowered, lower_backward, lower_forward
+from steploom.engine.compiled import Compiled, Pass
+from steploom.engine.threads import decide
+from steploom.errors import OptionError
 from steploom.native import core
-from steploom.program.plan import Plan
-from steploom.program.program import MatrixView
 
-__all__ = ["Sequences", "run_plan"]
+__all__ = ["Compiled", "Sequences", "backward", "first_states", "forward", "run", "run_plan"]
 
 States = tuple[Tensor, ...]
+Gradients = list[Tensor | None]
 
-
-@dataclass
-class Compiled:
-    """A plan in the form of the core; each form is made when it is first needed."""
-
-    plan: Plan
-    plan_without_dx: Plan
-
-    @cached_property
-    def inference(self) -> Lowered:
-        """The forward pass that keeps nothing."""
-        return lower_forward(self.plan, training=False)
-
-    @cached_property
-    def training(self) -> Lowered:
-        """The forward pass that keeps what the backward pass reads."""
-        return lower_forward(self.plan, training=True)
-
-    @cached_property
-    def backward(self) -> Lowered:
-        """The backward pass."""
-        return lower_backward(self.plan)
-
-    @cached_property
-    def backward_without_dx(self) -> Lowered:
-        """The backward pass where nobody asks for the gradient of the input."""
-        return lower_backward(self.plan_without_dx)
+NO_SECOND_DERIVATIVE = (
+    "The native engine has first derivatives alone: no gradient of a gradient, no torch.vmap and no forward-mode "
+    "differentiation. Use engine='reference' or `with steploom.use_engine('reference')` for this."
+)
 
 
 @dataclass(frozen=True)
@@ -61,6 +38,7 @@ class Sequences:
         slices: parts of the batch that run by themselves, one a thread.
         team: threads that share a slice.
         isa: which build of the kernels runs; empty for the best.
+        batch_first: whether the outputs lie in memory as (batch, time, size); their shape is (time, batch, size) still.
     """
 
     lengths: Tensor | None = None
@@ -69,21 +47,82 @@ class Sequences:
     slices: int = 1
     team: int = 1
     isa: str = ""
+    batch_first: bool = False
 
 
-@dataclass
-class _Result:
-    y: Tensor
-    finals: list[Tensor]
-    saved: Tensor | None = field(default=None)
+def run(
+    cell: Cell,
+    compiled: Compiled,
+    x: Tensor,
+    state: States,
+    *,
+    lengths: Tensor | None = None,
+    resets: Tensor | None = None,
+    backwards: bool = False,
+    batch_first: bool = False,
+) -> tuple[Tensor, States]:
+    """Run a cell over a batch of sequences.
+
+    Args:
+        cell: the step.
+        compiled: its plan.
+        x: inputs (time, batch, input_size), of any strides; anything may stand in the padding.
+        state: the states before the first step, one tensor (batch, size) a state; empty for zeros.
+        lengths: steps of each sequence, int64 (batch,).
+        resets: bool (time, batch); where true, the cell's initial state replaces the state before that step.
+        backwards: whether each sequence runs from its last step to its first.
+        batch_first: whether the outputs shall lie in memory as (batch, time, size).
+
+    Returns:
+        The outputs (time, batch, hidden_size), 0 in the padding, and the states at each sequence's last step.
+
+    Raises:
+        OptionError: weights of other dtypes or devices than `x`, or an unknown STEPLOOM_ISA.
+    """
+    time, batch, _ = x.shape
+    leaves = gather(compiled, cell, x)
+    lengths = lengths.contiguous() if lengths is not None else None
+    starts: States = ()
+    if resets is not None:
+        resets = resets.contiguous()
+        starts = first_states(cell, x)
+    one_way = compiled.inference
+    slices, team = decide(time, batch, one_way.work, one_way.weight_bytes[x.element_size()])
+    isa = os.environ.get("STEPLOOM_ISA", "")
+    sequences = Sequences(lengths, backwards, resets, slices, team, isa, batch_first)
+    return run_plan(compiled, x, state, leaves, starts, sequences)
+
+
+def first_states(cell: Cell, x: Tensor) -> States:
+    """The cell's initial states for the batch of `x`; none where they are zeros."""
+    if type(cell).initial_state is Cell.initial_state:
+        return ()
+    return tuple(cell.initial_state(x.shape[1], dtype=x.dtype, device=x.device))
+
+
+def gather(compiled: Compiled, cell: Cell, x: Tensor) -> list[Tensor]:
+    """The tensors that the program reads from a cell, each contiguous.
+
+    Raises:
+        OptionError: one has another dtype or device than `x`.
+    """
+    leaves = compiled.program.gather_leaves(cell)
+    for number, leaf in enumerate(leaves):
+        if leaf.dtype is not x.dtype or leaf.device != x.device:
+            name = compiled.program.leaves[number].name
+            raise OptionError(
+                f"x is {x.dtype} on {x.device}, but `{name}` of {type(cell).__name__} is {leaf.dtype} on "
+                f"{leaf.device}. Convert one of them."
+            )
+    return [leaf if leaf.is_contiguous() else leaf.contiguous() for leaf in leaves]
 
 
 def run_plan(
     compiled: Compiled,
     x: Tensor,
-    states: States,
+    states: Sequence[Tensor],
     leaves: Sequence[Tensor],
-    reset_states: States,
+    reset_states: Sequence[Tensor],
     sequences: Sequences,
 ) -> tuple[Tensor, States]:
     """Run a plan; differentiable with respect to `x`, `states`, `leaves` and `reset_states`.
@@ -91,9 +130,9 @@ def run_plan(
     Args:
         compiled: the plan.
         x: (time, batch, input_size).
-        states: entering states (batch, size).
-        leaves: what the program reads besides, in its order.
-        reset_states: what a reset sets the states to, (batch, size) each; empty where there are no resets.
+        states: entering states (batch, size); empty for zeros.
+        leaves: what the program reads besides, in its order; contiguous.
+        reset_states: what a reset sets the states to, (batch, size) each; empty for zeros.
         sequences: lengths, direction, resets and threads.
 
     Returns:
@@ -101,100 +140,177 @@ def run_plan(
     """
     tensors = (x, *states, *leaves, *reset_states)
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
-        y, *finals = _Run.apply(compiled, sequences, len(states), len(leaves), *tensors)
+        y, *finals = _Run.apply(compiled, sequences, len(states), *tensors)
         return y, tuple(finals)
-    result = _forward(compiled.inference, x, states, leaves, reset_states, sequences)
-    return result.y, tuple(result.finals)
+    y, finals, _ = forward(compiled, compiled.inference, x, states, leaves, reset_states, sequences)
+    return y, tuple(finals)
 
 
 class _Run(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, compiled: Compiled, sequences: Sequences, states: int, leaves: int, *tensors: Tensor) -> Any:
-        x, entering = tensors[0], tensors[1 : 1 + states]
-        read, reset_states = tensors[1 + states : 1 + states + leaves], tensors[1 + states + leaves :]
-        result = _forward(compiled.training, x, entering, read, reset_states, sequences)
-        ctx.compiled, ctx.sequences, ctx.counts = compiled, sequences, (states, leaves)
+    def forward(ctx: Any, compiled: Compiled, sequences: Sequences, states: int, *tensors: Tensor) -> Any:
+        end = 1 + states + len(compiled.leaf_shapes)
+        x, leaves = tensors[0], tensors[1 + states : end]
+        y, finals, saved = forward(
+            compiled, compiled.training, x, tensors[1 : 1 + states], leaves, tensors[end:], sequences
+        )
+        ctx.compiled, ctx.sequences, ctx.states = compiled, sequences, states
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(x, result.saved, *read)
-        return (result.y, *result.finals)
+        ctx.save_for_backward(x, saved, *leaves)
+        return (y, *finals)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, dy: Tensor | None, *dfinals: Tensor | None) -> Any:
         x, saved, *leaves = ctx.saved_tensors
-        states, count = ctx.counts
-        needs = ctx.needs_input_grad[4:]
-        lowered = ctx.compiled.backward if needs[0] else ctx.compiled.backward_without_dx
-        return (
-            None,
-            None,
-            None,
-            None,
-            *_backward(lowered, ctx.compiled.plan, x, saved, leaves, dy, dfinals, needs, states, count, ctx.sequences),
-        )
+        with torch.no_grad():
+            gradients = backward(
+                ctx.compiled, x, saved, leaves, dy, dfinals, ctx.needs_input_grad[3:], ctx.states, ctx.sequences
+            )
+        if torch.is_grad_enabled():
+            gradients = [g if g is None else _Once.apply(g, *ctx.saved_tensors, dy, *dfinals) for g in gradients]
+        return (None, None, None, *gradients)
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Any:
+        raise OptionError(NO_SECOND_DERIVATIVE)
 
 
-def _forward(
-    lowered: Lowered, x: Tensor, states: Sequence[Tensor], leaves: Sequence[Tensor], reset_states: Sequence[Tensor],
+class _Once(torch.autograd.Function):
+    """A gradient whose own gradient is refused rather than wrong."""
+
+    @staticmethod
+    def forward(ctx: Any, gradient: Tensor, *origins: Tensor | None) -> Tensor:
+        return gradient.view_as(gradient)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        raise OptionError(NO_SECOND_DERIVATIVE)
+
+
+def forward(
+    compiled: Compiled,
+    one_way: Pass,
+    x: Tensor,
+    states: Sequence[Tensor],
+    leaves: Sequence[Tensor],
+    reset_states: Sequence[Tensor],
     sequences: Sequences,
-) -> _Result:
-    native = core()
+) -> tuple[Tensor, list[Tensor], Tensor | None]:
+    """The outputs, the final states, and what the backward pass reads, if `one_way` keeps it."""
     time, batch, _ = x.shape
-    x = x if x.stride(2) == 1 else x.contiguous()
+    widths = compiled.widths
+    if x.stride(2) != 1:
+        x = x.contiguous()
+    shape = (batch, time, widths[0]) if sequences.batch_first else (time, batch, widths[0])
+    y = x.new_zeros(shape) if sequences.lengths is not None else _empty(x, *shape)
+    if sequences.batch_first:
+        y = y.transpose(0, 1)
+    finals = [x.new_empty((batch, width)) for width in widths]
+    saved = None
+    if one_way.saved_widths:
+        lengths = 0 if sequences.lengths is None else sequences.lengths.data_ptr()
+        saved = _empty(x, core().saved_elements(one_way.saved_widths, time, batch, lengths, sequences.slices))
+    places = [(x.data_ptr(), x.stride(0), x.stride(1)), (y.data_ptr(), y.stride(0), y.stride(1))]
+    # What is made contiguous here must live until the core has run.
     states = [state.contiguous() for state in states]
     reset_states = [state.contiguous() for state in reset_states]
-    shape = (time, batch, states[0].shape[1])
-    y = x.new_zeros(shape) if sequences.lengths is not None else _empty(x, *shape)
-    finals = [torch.empty_like(state) for state in states]
-    lengths = 0 if sequences.lengths is None else sequences.lengths.data_ptr()
-    saved = None
-    if lowered.saved_widths:
-        count = native.saved_elements(list(lowered.saved_widths), time, batch, lengths, sequences.slices)
-        saved = _empty(x, count)
     _run(
-        lowered, x, sequences, [_sequence(x), _sequence(y)], states, finals, reset_states, leaves, {}, [], saved
+        one_way,
+        x,
+        sequences,
+        places,
+        [state.data_ptr() for state in states] or [0] * len(widths),
+        [final.data_ptr() for final in finals],
+        [state.data_ptr() for state in reset_states] or [0] * len(widths),
+        leaves,
+        None,
+        [],
+        saved,
     )
-    return _Result(y, finals, saved)
+    return y, finals, saved
 
 
-def _backward(
-    lowered: Lowered, plan: Plan, x: Tensor, saved: Tensor | None, leaves: Sequence[Tensor], dy: Tensor | None,
-    dfinals: Sequence[Tensor | None], needs: Sequence[bool], states: int, count: int, sequences: Sequences,
-) -> list[Tensor | None]:
+def backward(
+    compiled: Compiled,
+    x: Tensor,
+    saved: Tensor | None,
+    leaves: Sequence[Tensor],
+    dy: Tensor | None,
+    dfinals: Sequence[Tensor | None],
+    needs: Sequence[bool],
+    states: int,
+    sequences: Sequences,
+) -> Gradients:
+    """The gradients of x, the entering states, the leaves and the states of resets: those that `needs` asks for."""
     time, batch, _ = x.shape
-    widths = [state.width for state in plan.program.states]
-    x = x if x.stride(2) == 1 else x.contiguous()
+    widths = compiled.widths
+    one_way = compiled.backward if needs[0] else compiled.backward_without_dx
+    if x.stride(2) != 1:
+        x = x.contiguous()
     if dy is None:
-        dy = x.new_zeros(time, batch, widths[0])
-    dy = dy if dy.stride(2) == 1 else dy.contiguous()
+        dy = x.new_zeros((time, batch, widths[0]))
+    elif dy.stride(2) != 1:
+        dy = dy.contiguous()
+    places = [(x.data_ptr(), x.stride(0), x.stride(1)), (dy.data_ptr(), dy.stride(0), dy.stride(1))]
     dx = None
     if needs[0]:
-        dx = torch.zeros_like(x) if sequences.lengths is not None or plan.dx is None else _empty(x, *x.shape)
-    arriving = [None if g is None else g.contiguous() for g in dfinals]
-    dstates = [x.new_empty(batch, width) for width in widths]
-    dresets = [x.new_zeros(batch, width) for width in widths] if sequences.resets is not None else []
-    gradients = {
-        number: torch.zeros_like(leaf, memory_format=torch.contiguous_format)
-        for number, leaf in enumerate(leaves)
-        if needs[1 + states + number]
-    }
-    slots = [gradients.get(leaf) for leaf in lowered.vector_gradients]
-    places = [_sequence(x), _sequence(dy), (0, 0, 0) if dx is None else _sequence(dx)]
-    _run(lowered, x, sequences, places, arriving, dstates, dresets, leaves, gradients, slots, saved)
-    return [dx, *dstates, *(gradients.get(number) for number in range(count)), *dresets]
+        whole = sequences.lengths is None and compiled.plan.dx is not None
+        dx = torch.empty_like(x) if whole else torch.zeros_like(x)
+        places.append((dx.data_ptr(), dx.stride(0), dx.stride(1)))
+    else:
+        places.append((0, 0, 0))
+    arriving = [None if gradient is None else gradient.contiguous() for gradient in dfinals]
+    dstates = [x.new_empty((batch, width)) for width in widths] if states else []
+    end = 1 + states + len(leaves)
+    dresets = [x.new_zeros((batch, width)) for width in widths] if len(needs) > end else []
+    gradients = [
+        torch.zeros_like(leaf) if needed else None for leaf, needed in zip(leaves, needs[1 + states : end], strict=True)
+    ]
+    pointers = [0 if gradient is None else gradient.data_ptr() for gradient in gradients]
+    _run(
+        one_way,
+        x,
+        sequences,
+        places,
+        [0 if gradient is None else gradient.data_ptr() for gradient in arriving],
+        [gradient.data_ptr() for gradient in dstates] or [0] * len(widths),
+        [gradient.data_ptr() for gradient in dresets] or [0] * len(widths),
+        leaves,
+        pointers,
+        [pointers[leaf] for leaf in one_way.vector_gradients],
+        saved,
+    )
+    return [dx, *dstates, *gradients, *dresets]
 
 
 def _run(
-    lowered: Lowered, like: Tensor, sequences: Sequences, places: list[tuple[int, int, int]],
-    states: Sequence[Tensor | None], finals: Sequence[Tensor], reset_states: Sequence[Tensor],
-    leaves: Sequence[Tensor], gradients: dict[int, Tensor], slots: list[Tensor | None], saved: Tensor | None,
+    one_way: Pass,
+    like: Tensor,
+    sequences: Sequences,
+    places: list[tuple[int, int, int]],
+    states: list[int],
+    finals: list[int],
+    reset_states: list[int],
+    leaves: Sequence[Tensor],
+    gradients: list[int] | None,
+    vector_gradients: list[int],
+    saved: Tensor | None,
 ) -> None:
-    time, batch = like.shape[:2]
+    time, batch, _ = like.shape
     size = like.element_size()
-    vectors = [leaves[v.leaf].data_ptr() + v.start * leaves[v.leaf].stride(0) * size for v in lowered.vectors]
+    at = [leaf.data_ptr() for leaf in leaves]
+    if gradients is None:
+        matrices = [(at[leaf] + start, row, column, 0, 0, 0) for leaf, start, row, column in one_way.matrices[size]]
+    else:
+        matrices = [
+            (at[leaf] + start, row, column, gradients[leaf] + start, row, column)
+            if gradients[leaf]
+            else (at[leaf] + start, row, column, 0, 0, 0)
+            for leaf, start, row, column in one_way.matrices[size]
+        ]
     core().run(
-        lowered.schedule,
-        like.dtype == torch.float64,
+        one_way.schedule,
+        size == 8,
         sequences.isa,
         time,
         batch,
@@ -202,33 +318,16 @@ def _run(
         sequences.reversed,
         0 if sequences.resets is None else sequences.resets.data_ptr(),
         places,
-        [0 if state is None else state.data_ptr() for state in states],
-        [final.data_ptr() for final in finals],
-        [state.data_ptr() for state in reset_states] or [0] * len(finals),
-        [_matrix(view, leaves[view.leaf], gradients.get(view.leaf), size) for view in lowered.matrices],
-        vectors,
-        [0 if slot is None else slot.data_ptr() for slot in slots],
+        states,
+        finals,
+        reset_states,
+        matrices,
+        [at[leaf] + start for leaf, start in one_way.vectors[size]],
+        vector_gradients,
         0 if saved is None else saved.data_ptr(),
         sequences.slices,
         sequences.team,
     )
-
-
-def _sequence(x: Tensor) -> tuple[int, int, int]:
-    return x.data_ptr(), x.stride(0), x.stride(1)
-
-
-def _matrix(view: MatrixView, leaf: Tensor, gradient: Tensor | None, size: int) -> tuple[int, int, int, int, int, int]:
-    data, row, column = _corner(view, leaf, size)
-    if gradient is None:
-        return data, row, column, 0, 0, 0
-    return (data, row, column, *_corner(view, gradient, size))
-
-
-def _corner(view: MatrixView, leaf: Tensor, size: int) -> tuple[int, int, int]:
-    row, column = leaf.stride()
-    data = leaf.data_ptr() + (view.row0 * row + view.col0 * column) * size
-    return (data, column, row) if view.transposed else (data, row, column)
 
 
 def _empty(like: Tensor, *shape: int) -> Tensor:

@@ -110,7 +110,8 @@ class Recurrent(nn.Module):
 
     def explain(self) -> str:
         """Which engine runs this layer in its present mode, and why."""
-        return ": ".join(self.stack.choose(self.cell))
+        choice = self.stack.choose(self.cell)
+        return f"{choice.engine}: {choice.reason}"
 
     def forward(
         self,
@@ -143,16 +144,14 @@ class Recurrent(nn.Module):
             x = x.transpose(0, 1)
             resets = resets.transpose(0, 1) if resets is not None and resets.dim() == 2 else resets
         time, batch, _ = x.shape
-        if state is None:
-            state = self.initial_state(batch, x)
-        else:
+        if state is not None:
             self._check_state(state, x, batch)
         if lengths is not None:
             lengths = _checked_lengths(lengths, time, batch).to(x.device)
         if resets is not None:
             resets = _checked_resets(resets, time, batch).to(x.device)
         cells = cast(list[Cell], list(self.cells))
-        y, state = self.stack.run(cells, x, state, lengths, resets)
+        y, state = self.stack.run(cells, x, state, lengths, resets, self.batch_first)
         return (y.transpose(0, 1) if self.batch_first else y), state
 
     def _check_input(self, x: Tensor) -> None:

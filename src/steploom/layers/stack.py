@@ -4,20 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from steploom.cells.cell import Cell
-from steploom.engine import aten, reference
-from steploom.engine.choice import choose
+from steploom.engine import aten, native, reference
+from steploom.engine.choice import Choice, choose, warn_once
 from steploom.engine.lengths import padding, reverse, reverse_resets
 from steploom.layers.dropout import dropout_mask
 
 __all__ = ["Stack"]
 
 States = tuple[Tensor, ...]
+
+
+class Run(NamedTuple):
+    """One cell over one batch."""
+
+    cell: Cell
+    x: Tensor
+    state: States | None
+    lengths: Tensor | None
+    resets: Tensor | None
+    backwards: bool
+    batch_first: bool
 
 
 @dataclass(frozen=True)
@@ -42,37 +55,41 @@ class Stack:
     zoneout: tuple[float, ...] = ()
     engine: str = "auto"
 
-    def choose(self, cell: Cell) -> tuple[str, str]:
-        """The engine that runs `cell` in its present mode, and why."""
+    def choose(self, cell: Cell, x: Tensor | None = None) -> Choice:
+        """The engine that runs `cell` on `x` in its present mode, and why."""
         needs_reference = None
         if any(self.zoneout):
             needs_reference = "zoneout mixes the states at every step"
         elif self.recurrent_dropout and cell.training:
             needs_reference = "variational dropout masks the recurrent product"
-        return choose(cell, self.engine, needs_reference)
+        return choose(cell, self.engine, needs_reference, x)
 
     def run(
-        self, cells: Sequence[Cell], x: Tensor, state: States, lengths: Tensor | None, resets: Tensor | None
+        self,
+        cells: Sequence[Cell],
+        x: Tensor,
+        state: States | None,
+        lengths: Tensor | None,
+        resets: Tensor | None,
+        batch_first: bool = False,
     ) -> tuple[Tensor, States]:
         """Run the stack.
 
         Args:
             cells: the cell of each layer and direction, the directions of a layer side by side.
             x: inputs (time, batch, input_size).
-            state: for each state of the cell one tensor (layers * directions, batch, size).
+            state: for each state of the cell one tensor (layers * directions, batch, size); None is the initial state.
             lengths: int64 (batch,) or None.
             resets: bool (time, batch) or None.
+            batch_first: whether the outputs should lie in memory as (batch, time, size).
 
         Returns:
-            The outputs (time, batch, size * directions), 0 in the padding, and the final states in the shape of
-            `state`.
+            The outputs (time, batch, size * directions), 0 in the padding, and the final states (layers * directions,
+            batch, size).
         """
-        if lengths is not None:
-            # The padding may hold anything, NaN too, which a product with 0 would not keep out of the gradients.
-            padded = padding(lengths, len(x))
-            x = x.masked_fill(padded, 0)
-            resets = resets & ~padded.squeeze(-1) if resets is not None else None
-        entering = list(zip(*(part.unbind(0) for part in state), strict=True))
+        entering: list[States | None] = [None] * len(cells)
+        if state is not None:
+            entering = list(zip(*(part.unbind(0) for part in state), strict=True))
         finals: list[States] = []
         for first in range(0, len(cells), self.directions):
             training = cells[first].training
@@ -83,28 +100,47 @@ class Stack:
                 inputs = inputs * dropout_mask(inputs.shape[1], inputs.shape[2], self.input_dropout, inputs)
             outputs = []
             for place in range(first, first + self.directions):
-                backwards = place > first
-                y, final = self._run_cell(cells[place], inputs, entering[place], lengths, resets, backwards)
+                run = Run(cells[place], inputs, entering[place], lengths, resets, place > first, batch_first)
+                y, final = self._run_cell(run)
                 outputs.append(y)
                 finals.append(final)
             y = outputs[0] if self.directions == 1 else torch.cat(outputs, -1)
-            x = x + y if self.residual and x.shape == y.shape else y
+            if self.residual and x.shape == y.shape:
+                # The padding may hold anything, NaN too.
+                y = y + (x if first or lengths is None else x.masked_fill(padding(lengths, len(x)), 0))
+            x = y
+        if len(finals) == 1:
+            return x, tuple(part.unsqueeze(0) for part in finals[0])
         return x, tuple(torch.stack(parts) for parts in zip(*finals, strict=True))
 
-    def _run_cell(
-        self,
-        cell: Cell,
-        x: Tensor,
-        state: States,
-        lengths: Tensor | None,
-        resets: Tensor | None,
-        backwards: bool,
-    ) -> tuple[Tensor, States]:
+    def _run_cell(self, run: Run) -> tuple[Tensor, States]:
+        cell, x, state, lengths, resets, backwards, batch_first = run
+        choice = self.choose(cell, x)
+        if choice.compiled is not None:
+            if state is None:
+                state = native.first_states(cell, x)
+            return native.run(
+                cell,
+                choice.compiled,
+                x,
+                state,
+                lengths=lengths,
+                resets=resets,
+                backwards=backwards,
+                batch_first=batch_first,
+            )
+        warn_once(choice)
+        if state is None:
+            state = cell.initial_state(x.shape[1], dtype=x.dtype, device=x.device)
+        if lengths is not None:
+            # The padding may hold anything, NaN too, which a product with 0 would not keep out of the gradients.
+            padded = padding(lengths, len(x))
+            x = x.masked_fill(padded, 0)
+            resets = resets & ~padded.squeeze(-1) if resets is not None else None
         if backwards:
             x = reverse(x, lengths)
             resets = reverse_resets(resets, lengths) if resets is not None else None
-        engine, _ = self.choose(cell)
-        if engine == "aten":
+        if choice.engine == "aten":
             y, state = aten.run(cell, x, state, lengths=lengths, resets=resets)
         else:
             mask = None

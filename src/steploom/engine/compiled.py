@@ -1,0 +1,156 @@
+"""From a cell to what the native core runs, made once and kept as long as the cell stays as it is."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from functools import cached_property
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import unset_fake_temporarily
+
+from steploom.cells.cell import Cell
+from steploom.engine.lowering import Lowered, lower_backward, lower_forward
+from steploom.engine.watch import Watch, has_hooks
+from steploom.errors import CellError
+from steploom.program.plan import Plan, make_plan
+from steploom.program.program import Leaf, MatrixView
+from steploom.program.trace import replica, trace
+
+__all__ = ["Compiled", "Pass", "compiled_cell", "compiled_plan"]
+
+# A cell that goes back and forth between training and evaluation is not traced each time.
+KEPT_STATES_OF_A_CELL = 8
+
+
+class Pass:
+    """One run over the sequences, forward or backward, in the form of the core.
+
+    Attributes:
+        lowered: the schedule and what its numbers mean.
+        schedule: of the core.
+        saved_widths: widths of the regions kept from the forward to the backward pass.
+    """
+
+    def __init__(self, lowered: Lowered, leaves: tuple[Leaf, ...]) -> None:
+        self.lowered = lowered
+        self.schedule = lowered.schedule
+        self.saved_widths = list(lowered.saved_widths)
+        self.vector_gradients = lowered.vector_gradients
+        self.matrices = {size: [_corner(view, leaves, size) for view in lowered.matrices] for size in (4, 8)}
+        self.vectors = {size: [(view.leaf, view.start * size) for view in lowered.vectors] for size in (4, 8)}
+        self.weight_bytes = {size: lowered.weights * size for size in (4, 8)}
+        self.work = lowered.work
+
+
+class Compiled:
+    """A plan in the form of the core; each pass is made when it is first needed.
+
+    Attributes:
+        plan: with the gradient of the input.
+        plan_without_dx: where nobody asks for that.
+        number: stands for the plan in graphs of PyTorch.
+    """
+
+    def __init__(self, plan: Plan, plan_without_dx: Plan) -> None:
+        self.plan, self.plan_without_dx = plan, plan_without_dx
+        self.program = plan.program
+        self.widths = [state.width for state in plan.program.states]
+        self.leaf_shapes = [leaf.shape for leaf in plan.program.leaves]
+        self.resets_are_read = True
+        self.number = len(_by_number)
+        _by_number.append(self)
+
+    @cached_property
+    def inference(self) -> Pass:
+        """The forward pass that keeps nothing."""
+        return self._pass(lower_forward(self.plan, training=False))
+
+    @cached_property
+    def training(self) -> Pass:
+        """The forward pass that keeps what the backward pass reads."""
+        return self._pass(lower_forward(self.plan, training=True))
+
+    @cached_property
+    def backward(self) -> Pass:
+        """The backward pass."""
+        return self._pass(lower_backward(self.plan))
+
+    @cached_property
+    def backward_without_dx(self) -> Pass:
+        """The backward pass where nobody asks for the gradient of the input."""
+        return self._pass(lower_backward(self.plan_without_dx))
+
+    def _pass(self, lowered: Lowered) -> Pass:
+        return Pass(lowered, self.program.leaves)
+
+
+@dataclass(frozen=True)
+class _Known:
+    watch: Watch
+    found: Compiled | CellError
+
+
+_by_number: list[Compiled] = []
+_by_plan: dict[Plan, Compiled] = {}
+_by_cell: WeakKeyDictionary[Cell, list[_Known]] = WeakKeyDictionary()
+_lock = threading.RLock()
+
+
+def compiled_cell(cell: Cell) -> Compiled | CellError | None:
+    """The plan of a cell as it is now, or why it has none; None where hooks must see every step.
+
+    The answer is kept while nothing changes that the cell's step can see.
+    """
+    known = _by_cell.get(cell, ())
+    for number, state in enumerate(known):
+        if state.watch.holds(cell):
+            if number:
+                known[0], known[number] = known[number], known[0]  # type: ignore[index] # more than one: a list
+            return state.found
+    if has_hooks(cell):
+        return None
+    with _lock:
+        state = _Known(Watch(cell), _compile(cell))
+        _by_cell[cell] = [state, *known][:KEPT_STATES_OF_A_CELL]
+    return state.found
+
+
+def compiled_plan(plan: Plan, plan_without_dx: Plan) -> Compiled:
+    """The form of the core for a plan; equal plans share one."""
+    if plan not in _by_plan:
+        _by_plan[plan] = Compiled(plan, plan_without_dx)
+    return _by_plan[plan]
+
+
+def compiled_number(number: int) -> Compiled:
+    """The plan that a number stands for."""
+    return _by_number[number]
+
+
+def _compile(cell: Cell) -> Compiled | CellError:
+    try:
+        with unset_fake_temporarily(), torch.inference_mode(False), torch.random.fork_rng(devices=[]):
+            program = _trace(cell)
+            return compiled_plan(make_plan(program), make_plan(program, needs_dx=False))
+    except CellError as error:
+        return error
+
+
+def _trace(cell: Cell):
+    tensors = dict[str, Tensor]([*cell.named_parameters(), *cell.named_buffers()])
+    if all(type(tensor) in (Tensor, nn.Parameter) for tensor in tensors.values()):
+        return trace(cell)
+    # While a model is exported its weights have no numbers; the program does not depend on them.
+    numbers = {path: torch.rand(tensor.shape, dtype=tensor.dtype) for path, tensor in tensors.items()}
+    with replica(cell, numbers) as stand_in:
+        return trace(stand_in)
+
+
+def _corner(view: MatrixView, leaves: tuple[Leaf, ...], size: int) -> tuple[int, int, int, int]:
+    """A matrix among contiguous leaves: the leaf, the bytes before it, and the distances of its rows and columns."""
+    long = leaves[view.leaf].shape[1]
+    start = (view.row0 * long + view.col0) * size
+    return (view.leaf, start, 1, long) if view.transposed else (view.leaf, start, long, 1)

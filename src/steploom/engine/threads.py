@@ -1,0 +1,43 @@
+"""How many threads a call takes, and how they share it: the only place that decides this."""
+
+from __future__ import annotations
+
+import torch
+
+__all__ = ["decide"]
+
+# Below this many multiplications and additions a second thread costs more than it brings.
+SMALL_WORK = 2_000_000
+# Weights of the loop that stay in a core's own cache beside the rows they are multiplied with.
+CACHED_WEIGHTS = 1 << 20
+# With so many rows a slice, reading weights from memory is no longer what takes the time.
+MANY_ROWS = 32
+# One sequence is not worth a barrier at every step unless its weights are at least this large.
+TEAM_WEIGHTS = 64 << 10
+
+
+def decide(time: int, batch: int, work: int, weight_bytes: int) -> tuple[int, int]:
+    """The slices of a batch, each run by a thread of its own, and the threads that share one slice.
+
+    The rule: one thread for little work. Whole sequences a thread, which wait for nobody, where the weights of the loop
+    stay in the cache of each core, or where the rows of a slice are so many that reading the weights anew at each step
+    does not count. Otherwise all threads share one slice, each with its columns of the weights, and wait for each other
+    at every step. One sequence alone is shared if its weights are worth it.
+
+    Args:
+        time: steps.
+        batch: sequences.
+        work: multiplications and additions of one step and row.
+        weight_bytes: size of the matrices that each step reads.
+
+    Returns:
+        slices and team; one of them is 1, their product is at most torch.get_num_threads().
+    """
+    threads = torch.get_num_threads()
+    if threads == 1 or work * time * batch < SMALL_WORK:
+        return 1, 1
+    if batch == 1:
+        return 1, threads if weight_bytes >= TEAM_WEIGHTS else 1
+    if weight_bytes <= CACHED_WEIGHTS or batch >= MANY_ROWS * threads:
+        return min(threads, batch), 1
+    return 1, threads

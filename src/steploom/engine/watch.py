@@ -1,0 +1,128 @@
+"""Whether a cell is still as it was when its step was traced."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Collection, Iterator
+from operator import is_
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Watch", "has_hooks"]
+
+Holder = dict[Any, Any] | list[Any] | set[Any]
+
+# What torch.nn keeps of its own in every module and no step reads.
+OWN = frozenset(vars(nn.Module())) - {"training", "_parameters", "_buffers", "_modules"}
+OPAQUE = (Tensor, type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.MethodType)
+DEPTH = 4
+
+
+class _Form(NamedTuple):
+    """What a program depends on of a tensor: its shape, and which of the tensors of the cell it is."""
+
+    shape: torch.Size
+    floating: bool
+    number: int
+
+
+class Watch:
+    """Remembers all of a cell that its step can read, and tells at each call whether it is still the same.
+
+    Parameters and buffers may be replaced by others of their shape. Every other attribute of the cell and its
+    submodules must be the same object, and lists, dictionaries and objects among them must hold the same objects.
+    Global variables are not watched.
+    """
+
+    def __init__(self, cell: nn.Module) -> None:
+        self._holders = list(_holders(cell))
+        self._contents = [(holder, list(holder), list(_values(holder))) for holder in self._holders]
+        held = (value for _, _, values in self._contents for value in values)
+        self._tensors = list({id(value): value for value in held if isinstance(value, Tensor)}.values())
+        self._shapes = [tensor.shape for tensor in self._tensors]
+        # The root is not kept, or it would never be forgotten; its class is looked at with `holds`.
+        self._modules = [(module, type(module)) for module in cell.modules() if module is not cell]
+        self._type = type(cell)
+        self._seen_before = self._seen()
+
+    def holds(self, cell: nn.Module) -> bool:
+        """Whether nothing has changed that the step of `cell` can see."""
+        if type(cell) is not self._type or cell._forward_hooks or cell._forward_pre_hooks or cell._backward_hooks:
+            return False
+        for module, kind in self._modules:
+            if type(module) is not kind or module._forward_hooks or module._forward_pre_hooks or module._backward_hooks:
+                return False
+        for holder, keys, values in self._contents:
+            if list(holder) != keys or not all(map(is_, _values(holder), values)):
+                return self._same_forms()
+        return [tensor.shape for tensor in self._tensors] == self._shapes
+
+    def _same_forms(self) -> bool:
+        now, before = self._seen(), self._seen_before
+        return len(now) == len(before) and all(
+            new is old or (type(new) is _Form and type(old) is _Form and new == old)
+            for new, old in zip(now, before, strict=True)
+        )
+
+    def _seen(self) -> list[Any]:
+        """All that the step can see, in order, tensors by their form."""
+        numbers: dict[int, int] = {}
+        seen: list[Any] = []
+        for holder in self._holders:
+            if isinstance(holder, dict):
+                seen += holder
+            for value in _values(holder):
+                if isinstance(value, Tensor):
+                    number = numbers.setdefault(id(value), len(numbers))
+                    seen.append(_Form(value.shape, value.is_floating_point(), number))
+                else:
+                    seen.append(value)
+        return seen
+
+
+def has_hooks(cell: nn.Module) -> bool:
+    """Whether hooks on the cell or its submodules must see every step."""
+    return any(
+        m._forward_hooks or m._forward_pre_hooks or m._backward_hooks or m._backward_pre_hooks for m in cell.modules()
+    )
+
+
+def _values(holder: Holder) -> Collection[Any]:
+    return holder.values() if isinstance(holder, dict) else holder
+
+
+def _holders(cell: nn.Module) -> Iterator[Holder]:
+    """The dictionaries, lists and sets that hold what the step can see: of every module, and of plain objects."""
+    seen: set[int] = set()
+
+    def within(thing: Any, depth: int) -> Iterator[Holder]:
+        if id(thing) in seen or isinstance(thing, OPAQUE) or depth > DEPTH:
+            return
+        seen.add(id(thing))
+        if isinstance(thing, nn.Module):
+            yield from of_module(thing)
+        elif isinstance(thing, (dict, list, set)):
+            yield thing
+            for value in list(_values(thing)):
+                yield from within(value, depth + 1)
+        elif isinstance(thing, (tuple, frozenset)):
+            for value in thing:
+                yield from within(value, depth + 1)
+        elif isinstance(holder := getattr(thing, "__dict__", None), dict) and holder:
+            yield from within(holder, depth + 1)
+
+    def of_module(module: nn.Module) -> Iterator[Holder]:
+        attributes = vars(module)
+        yield attributes
+        for name, value in list(attributes.items()):
+            if name in ("_parameters", "_buffers", "_modules"):
+                yield value
+            elif name not in OWN:
+                yield from within(value, 0)
+
+    for module in cell.modules():
+        if id(module) not in seen:
+            seen.add(id(module))
+            yield from of_module(module)

@@ -1,0 +1,178 @@
+"""A cell that changes is traced again; one that does not is not."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from steploom.cells.cell import Cell
+from steploom.cells.lstm import LSTMCell
+from steploom.engine import compiled
+from steploom.engine.choice import use_engine
+from steploom.engine.watch import Watch
+from steploom.layers.recurrent import Recurrent
+
+
+class Settings:
+    def __init__(self, scale):
+        self.scale = scale
+
+
+class Changeable(Cell):
+    """Its step reads all kinds of things."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__()
+        self.states = {"h": hidden_size}
+        self.input = nn.Linear(input_size, hidden_size)
+        self.recurrent = nn.Linear(hidden_size, hidden_size)
+        self.activation = torch.tanh
+        self.dropout = nn.Dropout(0.5)
+        self.slope = 0.5
+        self.rates = [0.5, {"inner": 0.25}]
+        self.settings = Settings(0.75)
+        self.register_buffer("offset", torch.ones(hidden_size))
+
+    def forward(self, x, h):
+        z = self.input(x) + self.recurrent(h) * self.rates[0] * self.rates[1]["inner"] + self.offset
+        if not self.training:
+            z = z + 1
+        if not self.dropout.training:
+            z = z + 2
+        return (self.activation(z * self.slope) * self.settings.scale,)
+
+
+def change_attribute(cell):
+    cell.slope = 0.25
+
+
+def change_activation(cell):
+    cell.activation = torch.sigmoid
+
+
+def change_list(cell):
+    cell.rates[0] = 2.0
+
+
+def change_inner_dictionary(cell):
+    cell.rates[1]["inner"] = 2.0
+
+
+def change_object(cell):
+    cell.settings.scale = 2.0
+
+
+def change_mode(cell):
+    cell.eval()
+
+
+def change_mode_of_a_submodule(cell):
+    cell.dropout.eval()
+
+
+def tie(cell):
+    cell.offset = cell.recurrent.bias
+
+
+def replace_module(cell):
+    cell.recurrent = nn.Sequential(nn.Linear(4, 4), nn.Tanh())
+
+
+def drop_bias(cell):
+    cell.recurrent.bias = None
+
+
+def parametrize(cell):
+    torch.nn.utils.parametrizations.weight_norm(cell.recurrent)
+
+
+def change_class(cell):
+    class Doubled(nn.Linear):
+        def forward(self, x):
+            return 2 * super().forward(x)
+
+    cell.input.__class__ = Doubled
+
+
+CHANGES = (
+    change_attribute,
+    change_activation,
+    change_list,
+    change_inner_dictionary,
+    change_object,
+    change_mode,
+    change_mode_of_a_submodule,
+    tie,
+    replace_module,
+    drop_bias,
+    parametrize,
+    change_class,
+)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_stale_program_never_runs(change):
+    rnn = Recurrent(Changeable(3, 4))
+    x = torch.randn(5, 2, 3)
+    with use_engine("native"):
+        before, _ = rnn(x)
+        change(rnn.cell)
+        found, _ = rnn(x)
+    with use_engine("reference"):
+        expected, _ = rnn(x)
+    torch.testing.assert_close(found, expected)
+    if change not in (tie, parametrize):
+        assert not torch.allclose(found, before)
+
+
+def count_traces(monkeypatch):
+    traced = []
+    right = compiled.trace
+    monkeypatch.setattr(compiled, "trace", lambda cell: traced.append(cell) or right(cell))
+    return traced
+
+
+def test_an_unchanged_cell_is_traced_once(monkeypatch):
+    traced = count_traces(monkeypatch)
+    rnn = Recurrent(Changeable(3, 4), engine="native")
+    for _ in range(3):
+        rnn(torch.randn(5, 2, 3))[0].sum().backward()
+        rnn.double()(torch.randn(2, 1, 3, dtype=torch.float64))
+        rnn.float().eval()(torch.randn(2, 1, 3))
+        rnn.train()
+        weights = {name: 2 * value.detach() for name, value in rnn.named_parameters()}
+        torch.func.functional_call(rnn, weights, (torch.randn(2, 1, 3),))
+        rnn.load_state_dict(rnn.state_dict())
+    assert len(traced) == 2
+
+
+def test_weights_that_are_swapped_for_a_call_are_used():
+    rnn = Recurrent(LSTMCell(3, 4), engine="native")
+    x = torch.randn(5, 2, 3)
+    rnn(x)
+    weights = {name: (2 * value.detach()).requires_grad_() for name, value in rnn.named_parameters()}
+    y, _ = torch.func.functional_call(rnn, weights, (x,))
+    doubled = copy.deepcopy(rnn)
+    with torch.no_grad():
+        for parameter in doubled.parameters():
+            parameter.mul_(2)
+    torch.testing.assert_close(y, doubled(x)[0])
+    assert all(g.abs().sum() > 0 for g in torch.autograd.grad(y.sum(), list(weights.values())))
+
+
+def test_a_cell_is_forgotten_when_nobody_holds_it():
+    before = len(compiled._by_cell)
+    rnn = Recurrent(Changeable(3, 4), engine="native")
+    rnn(torch.randn(5, 2, 3))
+    assert len(compiled._by_cell) == before + 1
+    del rnn
+    assert len(compiled._by_cell) == before
+
+
+def test_the_watch_sees_renamed_entries():
+    cell = Changeable(3, 4)
+    watch = Watch(cell)
+    assert watch.holds(cell)
+    cell.rates[1]["other"] = cell.rates[1].pop("inner")
+    assert not watch.holds(cell)
