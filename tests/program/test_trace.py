@@ -9,7 +9,10 @@ from tests.program.step import Step, step_cell
 
 STEPS = {
     "cat": lambda s, x, h, c: (s.joined(torch.cat([x, h], -1)), c),
-    "cat of three": lambda s, x, h, c: (torch.cat([h, x, h], 1) @ torch.cat([s.square.weight, s.joined.weight], 1).T, c),
+    "cat of three": lambda s, x, h, c: (
+        torch.cat([h, x, h], 1) @ torch.cat([s.square.weight, s.joined.weight], 1).T,
+        c,
+    ),
     "gates": lambda s, x, h, c: (s.input(x) + s.recurrent(h)).chunk(4, -1)[:2],
     "split": lambda s, x, h, c: (s.input(x) + s.recurrent(h)).split([8, 16, 8], 1)[::2],
     "indexing": lambda s, x, h, c: (s.input(x)[:, 8:16] + s.recurrent(h)[..., -8:], s.recurrent(c)[:, ::4]),
@@ -20,7 +23,10 @@ STEPS = {
     "rms norm": lambda s, x, h, c: (F.rms_norm(h, (8,), s.vector, 1e-6), F.rms_norm(c, (8,), eps=1e-6)),
     "rms by hand": lambda s, x, h, c: (h / (h.pow(2).mean(-1, keepdim=True) + 1e-6).sqrt(), c),
     "softmax": lambda s, x, h, c: (h.softmax(-1) * c, F.log_softmax(c, -1)),
-    "softmax of heads": lambda s, x, h, c: (h.view(-1, 2, 4).softmax(-1).flatten(1), c.view(-1, 2, 4).softmax(1).flatten(1)),
+    "softmax of heads": lambda s, x, h, c: (
+        h.view(-1, 2, 4).softmax(-1).flatten(1),
+        c.view(-1, 2, 4).softmax(1).flatten(1),
+    ),
     "cumulative sum": lambda s, x, h, c: (h.softmax(-1).cumsum(-1) * c, c),
     "einsum heads": lambda s, x, h, c: (torch.einsum("bhd,hed->bhe", h.view(-1, 2, 4), s.heads).reshape(-1, 8), c),
     "einsum heads turned": lambda s, x, h, c: (torch.einsum("bhd,hde->bhe", h.view(-1, 2, 4), s.heads).flatten(1), c),
@@ -51,24 +57,35 @@ STEPS = {
     "maxima": lambda s, x, h, c: (h * c.amax(-1, keepdim=True), h.min(-1, keepdim=True).values + c),
     "deviation": lambda s, x, h, c: (h / h.std(-1, keepdim=True), c - c.logsumexp(-1, keepdim=True)),
     "sums of heads": lambda s, x, h, c: (h.view(-1, 2, 4).sum(1).repeat(1, 2), h.view(-1, 4, 2).mean(1).repeat(1, 4)),
-    "repeated": lambda s, x, h, c: (h[:, :2].repeat_interleave(4, -1), (h.view(-1, 2, 4) * c.view(-1, 2, 4)[:, :1]).flatten(1)),
+    "repeated": lambda s, x, h, c: (
+        h[:, :2].repeat_interleave(4, -1),
+        (h.view(-1, 2, 4) * c.view(-1, 2, 4)[:, :1]).flatten(1),
+    ),
     "from parameters": lambda s, x, h, c: (h * torch.exp(s.vector) + s.scalar * c, c * (-s.vector).sigmoid()),
     "masks and constants": lambda s, x, h, c: (h * s.mask + s.constant, c * torch.arange(8, dtype=h.dtype)),
     "weight norm": lambda s, x, h, c: (s.weight_norm(h), c),
     "triangular weight": lambda s, x, h, c: (h @ torch.tril(s.square.weight), h @ torch.diag(s.vector)),
     "orthogonal weight": lambda s, x, h, c: (h @ torch.matrix_exp(s.square.weight - s.square.weight.T), c),
-    "parts of weights": lambda s, x, h, c: (h @ s.square.weight.t() + x @ s.joined.weight[:, :6].T, (s.square.weight @ c.T).T),
+    "parts of weights": lambda s, x, h, c: (
+        h @ s.square.weight.t() + x @ s.joined.weight[:, :6].T,
+        (s.square.weight @ c.T).T,
+    ),
     "scores": lambda s, x, h, c: ((h @ s.vector)[:, None] * c, c),
     "outer product": lambda s, x, h, c: (torch.bmm(h[:, :2, None], c[:, None, :4]).flatten(1), c),
     "memory read": lambda s, x, h, c: (torch.einsum("bij,bj->bi", h.view(-1, 2, 4), c[:, :4]).repeat(1, 4), c),
-    "new tensors": lambda s, x, h, c: (h + torch.zeros_like(c) + torch.full((h.shape[0], 8), 0.25), c + h.new_ones(h.shape)),
+    "new tensors": lambda s, x, h, c: (
+        h + torch.zeros_like(c) + torch.full((h.shape[0], 8), 0.25),
+        c + h.new_ones(h.shape),
+    ),
     "parameter a row": lambda s, x, h, c: (torch.cat([h[:, :4], s.vector[:4].expand(h.shape[0], 4)], -1), c),
     "moves": lambda s, x, h, c: (h.roll(1, -1) + h.flip(-1), c[:, [0, 2, 4, 6, 1, 3, 5, 7]] + F.pad(h[:, 1:7], (1, 1))),
     "stack": lambda s, x, h, c: (torch.stack([h[:, :4], c[:, 4:]], 1).flatten(1), c),
     "in place": lambda s, x, h, c: (s.joined(torch.cat([x, h], -1)).add_(c).sigmoid_(), F.relu(h + c, inplace=True)),
     "detach": lambda s, x, h, c: (h.detach() * c, (c - c.detach()) * h + c),
     "no dropout": lambda s, x, h, c: (F.dropout(h, training=False), c),
-    "mogrifier": lambda s, x, h, c: (s.input(2 * torch.sigmoid(h @ s.joined.weight[:, :6]) * x) + s.recurrent(h)).chunk(4, -1)[:2],
+    "mogrifier": lambda s, x, h, c: (
+        (s.input(2 * torch.sigmoid(h @ s.joined.weight[:, :6]) * x) + s.recurrent(h)).chunk(4, -1)[:2]
+    ),
     "unchanged": lambda s, x, h, c: (c, h),
     "input as state": lambda s, x, h, c: (h * 0.5, F.pad(x, (0, 2))),
 }  # fmt: skip

@@ -12,7 +12,7 @@ from steploom.errors import UnsupportedOperation
 from steploom.program.primitives import PRIMITIVES
 from steploom.program.program import Argument, Leaf, MatrixView, Value, VectorView
 from steploom.program.prologue import Call, Constant, Prologue, Reference
-from steploom.program.traced import Fixed, Traced
+from steploom.program.traced import Fixed, Traced, flat
 
 __all__ = ["Leaves"]
 
@@ -49,7 +49,7 @@ class Leaves:
 
     def call(self, function: Any, args: Any, kwargs: Any, result: Any, detached: bool = False) -> list[Fixed]:
         """Take note of an operator on tensors that are the same for all rows; the forms of its results."""
-        given = [item for item in _flat([args, kwargs]) if isinstance(item, Traced)]
+        given = [item for item in flat([args, kwargs]) if isinstance(item, Traced)]
         node = len(self.nodes)
         self.nodes.append(Call(function, _references(args), _references(kwargs)))
         results = [result] if isinstance(result, Tensor) else list(result)
@@ -194,12 +194,6 @@ def _references(arguments: Any) -> Any:
     if isinstance(arguments, dict):
         return {name: _references(item) for name, item in arguments.items()}
     return arguments
-
-
-def _flat(items: Any) -> list[Any]:
-    if isinstance(items, dict):
-        return _flat(list(items.values()))
-    return [found for item in items for found in _flat(item)] if isinstance(items, (list, tuple)) else [items]
 
 
 def _same_storage(one: Tensor, other: Tensor) -> bool:

@@ -20,7 +20,7 @@ from steploom.program.naming import name_values
 from steploom.program.passes.order import simplify
 from steploom.program.program import Program, Value
 from steploom.program.structure import structure
-from steploom.program.traced import Rows, Traced
+from steploom.program.traced import Recording, Rows, Traced
 from steploom.program.tracer import Tracer
 from steploom.program.verify import verify
 
@@ -91,7 +91,7 @@ def trace_unchecked(cell: Cell, batch: int, dtype: torch.dtype | None = torch.fl
         ]
         with replica(cell, leaves) as stand_in:
             try:
-                with tracer:
+                with tracer, Recording(tracer):
                     returned = stand_in(*inputs)
             except CellError:
                 raise

@@ -8,12 +8,13 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from steploom.errors import UnsupportedOperation
 from steploom.program.program import Value
 from steploom.program.prologue import Reference
 
-__all__ = ["Fixed", "Form", "Rows", "Traced"]
+__all__ = ["Fixed", "Form", "Recording", "Rows", "Traced", "flat"]
 
 
 @dataclass(frozen=True)
@@ -79,20 +80,35 @@ class Traced(Tensor):
     def __torch_dispatch__(  # type: ignore[override] # PyTorch declares it without the class
         cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
-        traced = next((item for item in _flat([*args, *(kwargs or {}).values()]) if isinstance(item, Traced)), None)
-        if traced is None:
-            raise UnsupportedOperation(f"{func} works on tensors that are not known")
-        return traced.recorder.record(func, args, kwargs or {})
+        raise UnsupportedOperation(f"{func} reads a tensor that an earlier step left behind")
 
     def __repr__(self) -> str:  # type: ignore[override] # nobody asks it for other contents
         return f"a traced tensor of shape {tuple(self.sample.shape)}"
 
 
-def _flat(items: Any) -> list[Any]:
-    found: list[Any] = []
-    for item in items:
-        if isinstance(item, (list, tuple)):
-            found += _flat(item)
-        else:
-            found.append(item)
-    return found
+class Recording(TorchDispatchMode):  # type: ignore[no-untyped-call] # PyTorch's __init_subclass__ has no types
+    """While it is entered, each operator that PyTorch calls on a traced tensor is recorded instead."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        super().__init__()  # type: ignore[no-untyped-call] # the same
+        self.recorder = recorder
+
+
+def _record(self: Recording, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    kwargs = kwargs or {}
+    if any(isinstance(item, Traced) for item in flat([args, kwargs])):
+        return self.recorder.record(func, args, kwargs)
+    return func(*args, **kwargs)
+
+
+# What a subclass defines itself is wrapped by PyTorch in what imports its compiler, which takes a second.
+Recording.__torch_dispatch__ = _record  # type: ignore[method-assign, assignment]
+
+
+def flat(arguments: Any) -> list[Any]:
+    """The items of nested lists, tuples and dictionaries."""
+    if isinstance(arguments, dict):
+        return flat(list(arguments.values()))
+    if isinstance(arguments, (list, tuple)):
+        return [found for item in arguments for found in flat(item)]
+    return [arguments]

@@ -21,7 +21,7 @@ from steploom.program.operator_table import OPERATORS
 from steploom.program.operators import spread
 from steploom.program.program import Argument, Value
 from steploom.program.prologue import Reference
-from steploom.program.traced import Fixed, Form, Rows, Traced
+from steploom.program.traced import Fixed, Form, Rows, Traced, flat
 
 __all__ = ["Called", "Tracer"]
 
@@ -274,12 +274,3 @@ class Tracer(TorchFunctionMode):
 def sample_of(traced: Tensor) -> Tensor:
     """The real tensor behind a traced one."""
     return traced.sample if isinstance(traced, Traced) else traced
-
-
-def flat(arguments: Any) -> list[Any]:
-    """The items of nested lists, tuples and dictionaries."""
-    if isinstance(arguments, dict):
-        return flat(list(arguments.values()))
-    if isinstance(arguments, (list, tuple)):
-        return [found for item in arguments for found in flat(item)]
-    return [arguments]

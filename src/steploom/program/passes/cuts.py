@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from steploom.program.leaves import view_name
 from steploom.program.program import Leaf, MatrixView, Value, VectorView
@@ -36,6 +37,24 @@ class Cuts:
             name, width = view_name(part, self._leaves), outputs[1] - outputs[0]
             self._made[part] = Value(name, width, "matrix", inputs[1] - inputs[0], part)
         return self._made[part]
+
+    def widened(self, part: Value) -> tuple[Value, int]:
+        """A matrix or vector with all the features that stand beside it in its leaf, and where it begins there."""
+        view = part.view
+        assert view is not None
+        shape = self._leaves[view.leaf].shape
+        if isinstance(view, VectorView):
+            whole: MatrixView | VectorView = VectorView(view.leaf, 0, shape[0])
+            start, width = view.start, shape[0]
+        elif view.transposed:
+            whole = replace(view, col0=0, col1=shape[1])
+            start, width = view.col0, shape[1]
+        else:
+            whole = replace(view, row0=0, row1=shape[0])
+            start, width = view.row0, shape[0]
+        if whole not in self._made:
+            self._made[whole] = Value(view_name(whole, self._leaves), width, part.kind, part.rows, whole)
+        return self._made[whole], start
 
     def vector(self, vector: Value, start: int, stop: int) -> Value:
         """A stretch of a vector."""

@@ -71,7 +71,8 @@ class Terms:
     def of(self, value: Value, top: bool = False) -> Sum:
         """The terms of a value. `top`: even if it is kept whole elsewhere."""
         if not (top and value in self.whole) and (value.kind != "rows" or not self.has_product(value)):
-            return (Term(value, None, 0, value.width, 1),)
+            base, start = self.cuts.widened(value) if value.kind == "vector" else (value, 0)
+            return (Term(base, None, start, start + value.width, 1),)
         if value not in self._known or top:
             self._known[value] = self._split(self.makers[value])
         return self._known[value]
@@ -95,7 +96,8 @@ class Terms:
     def _product(self, left: Value, matrix: Value) -> Sum:
         maker = self.makers.get(left)
         if maker is None or maker.op != "concat":
-            return (Term(matrix, left, 0, matrix.width, 1),)
+            base, start = self.cuts.widened(matrix)
+            return (Term(base, left, start, start + matrix.width, 1),)
         terms: Sum = ()
         reached = 0
         for part in maker.args:
