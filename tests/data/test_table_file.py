@@ -2,6 +2,8 @@
 
 import csv
 import gzip
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -211,3 +213,11 @@ def test_no_text_crashes_the_reader(tmp_path_factory: pytest.TempPathFactory, te
             table.numbers(name)
     except DataError as error:
         assert str(path) in str(error)
+
+
+def test_a_process_that_ends_right_after_reading_ends_in_peace(tmp_path: Path) -> None:
+    """Arrow's threads gave back Python's bytes while Python ended, which aborted every second process."""
+    path = written(tmp_path, "ds,y\n1,2\n")
+    code = "import sys, pathlib; from steploom.data.table_file import read_table; read_table(pathlib.Path(sys.argv[1]))"
+    for _ in range(4):
+        subprocess.run([sys.executable, "-c", code, str(path)], check=True)

@@ -187,10 +187,13 @@ def _parsed(text: bytes, names: list[str], separator: str, block: int = 2**20) -
     parse = pa.csv.ParseOptions(delimiter=separator, newlines_in_values=b'"' in text)
     convert = pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False)
     read = pa.csv.ReadOptions(column_names=names, skip_rows_after_names=1, block_size=block)
-    # Arrow's reader may still run when Python ends: bytes that it reads through Python would abort the process.
-    source = pa.BufferReader(text.lstrip(b"\r\n"))
+    # Arrow's threads may still hold the bytes when Python ends: were they Python's own, giving them back would abort.
+    owned = pa.BufferOutputStream()
+    owned.write(text.lstrip(b"\r\n"))
     try:
-        return pa.csv.read_csv(source, read_options=read, parse_options=parse, convert_options=convert)
+        return pa.csv.read_csv(
+            pa.BufferReader(owned.getvalue()), read_options=read, parse_options=parse, convert_options=convert
+        )
     except pa.ArrowInvalid as error:
         if "block" in str(error) and block <= len(text):
             # A row is longer than a block.
