@@ -9,7 +9,6 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from torch import Tensor
 
 from steploom.cells.cell import Cell
 from steploom.engine import aten
@@ -82,14 +81,20 @@ def wanted(engine: str = "auto") -> str:
     return engine if engine != "auto" else _wanted.get()
 
 
-def choose(cell: Cell, engine: str, needs_reference: str | None = None, x: Tensor | None = None) -> Choice:
+def choose(
+    cell: Cell,
+    engine: str,
+    needs_reference: str | None = None,
+    dtype: torch.dtype | None = None,
+    device: str | None = None,
+) -> Choice:
     """The engine that runs a cell and why.
 
     Args:
         cell: the cell to run.
         engine: what the layer asks for; where it is "auto", what `use_engine` asks for counts.
         needs_reference: why this run needs the reference engine, if it does.
-        x: the input; where it is not given, the cell's weights tell the device and the dtype.
+        dtype, device: of the input; where they are not given, those of the cell's weights.
 
     Raises:
         OptionError: the engine that was asked for by name cannot do this run.
@@ -102,7 +107,7 @@ def choose(cell: Cell, engine: str, needs_reference: str | None = None, x: Tenso
         return Choice("reference", needs_reference)
     native = Choice("reference", "")
     if name != "aten":
-        native = _native(cell, x)
+        native = _native(cell, dtype, device)
         if native.engine == "native":
             return native._replace(reason="it was asked for") if name == "native" else native
         if name == "native":
@@ -134,13 +139,14 @@ def _refuse(name: str, obstacle: str) -> None:
         )
 
 
-def _native(cell: Cell, x: Tensor | None) -> Choice:
-    like = x if x is not None else next(cell.parameters(), None)
-    if like is not None:
-        if like.device.type != "cpu":
-            return Choice("reference", f"the native engine runs on the CPU and not on {like.device.type}")
-        if like.dtype not in (torch.float32, torch.float64):
-            return Choice("reference", f"the native engine runs in float32 and float64 and not in {_name(like.dtype)}")
+def _native(cell: Cell, dtype: torch.dtype | None, device: str | None) -> Choice:
+    if dtype is None or device is None:
+        weight = next(cell.parameters(), None)
+        dtype, device = (weight.dtype, weight.device.type) if weight is not None else (torch.get_default_dtype(), "cpu")
+    if device != "cpu":
+        return Choice("reference", f"the native engine runs on the CPU and not on {device}")
+    if dtype is not torch.float32 and dtype is not torch.float64:
+        return Choice("reference", f"the native engine runs in float32 and float64 and not in {_name(dtype)}")
     from steploom.engine.compiled import compiled_cell
 
     found = compiled_cell(cell)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from dataclasses import dataclass
 from functools import cached_property
+from typing import cast
 from weakref import WeakKeyDictionary
 
 import torch
@@ -14,9 +16,10 @@ from torch._subclasses.fake_tensor import unset_fake_temporarily
 from steploom.cells.cell import Cell
 from steploom.engine.lowering import Lowered, lower_backward, lower_forward
 from steploom.engine.watch import Watch, has_hooks
-from steploom.errors import CellError
+from steploom.errors import CellError, OptionError
 from steploom.program.plan import Plan, make_plan
-from steploom.program.program import Leaf, MatrixView
+from steploom.program.program import Leaf, MatrixView, Program
+from steploom.program.structure import structure
 from steploom.program.trace import replica, trace
 
 __all__ = ["Compiled", "Pass", "compiled_cell", "compiled_plan"]
@@ -51,7 +54,7 @@ class Compiled:
     Attributes:
         plan: with the gradient of the input.
         plan_without_dx: where nobody asks for that.
-        number: stands for the plan in graphs of PyTorch.
+        key: names the plan in graphs of PyTorch; the same in every process.
     """
 
     def __init__(self, plan: Plan, plan_without_dx: Plan) -> None:
@@ -59,9 +62,8 @@ class Compiled:
         self.program = plan.program
         self.widths = [state.width for state in plan.program.states]
         self.leaf_shapes = [leaf.shape for leaf in plan.program.leaves]
-        self.resets_are_read = True
-        self.number = len(_by_number)
-        _by_number.append(self)
+        self.key = _key(plan.program)
+        _by_key[self.key] = self
 
     @cached_property
     def inference(self) -> Pass:
@@ -93,7 +95,7 @@ class _Known:
     found: Compiled | CellError
 
 
-_by_number: list[Compiled] = []
+_by_key: dict[str, Compiled] = {}
 _by_plan: dict[Plan, Compiled] = {}
 _by_cell: WeakKeyDictionary[Cell, list[_Known]] = WeakKeyDictionary()
 _lock = threading.RLock()
@@ -104,11 +106,11 @@ def compiled_cell(cell: Cell) -> Compiled | CellError | None:
 
     The answer is kept while nothing changes that the cell's step can see.
     """
-    known = _by_cell.get(cell, ())
+    known = _by_cell.get(cell, [])
     for number, state in enumerate(known):
         if state.watch.holds(cell):
             if number:
-                known[0], known[number] = known[number], known[0]  # type: ignore[index] # more than one: a list
+                known[0], known[number] = known[number], known[0]
             return state.found
     if has_hooks(cell):
         return None
@@ -125,9 +127,18 @@ def compiled_plan(plan: Plan, plan_without_dx: Plan) -> Compiled:
     return _by_plan[plan]
 
 
-def compiled_number(number: int) -> Compiled:
-    """The plan that a number stands for."""
-    return _by_number[number]
+def compiled_by_key(key: str) -> Compiled:
+    """The plan that a graph of PyTorch names.
+
+    Raises:
+        OptionError: no layer of this process has it.
+    """
+    if key not in _by_key:
+        raise OptionError(
+            f"This graph runs the plan '{key}', which no layer of this process has made. Build the layer that the graph "
+            "was made from and run it once, or ask for its explain(), before the graph."
+        )
+    return _by_key[key]
 
 
 def _compile(cell: Cell) -> Compiled | CellError:
@@ -139,14 +150,19 @@ def _compile(cell: Cell) -> Compiled | CellError:
         return error
 
 
-def _trace(cell: Cell):
+def _trace(cell: Cell) -> Program:
     tensors = dict[str, Tensor]([*cell.named_parameters(), *cell.named_buffers()])
     if all(type(tensor) in (Tensor, nn.Parameter) for tensor in tensors.values()):
         return trace(cell)
     # While a model is exported its weights have no numbers; the program does not depend on them.
     numbers = {path: torch.rand(tensor.shape, dtype=tensor.dtype) for path, tensor in tensors.items()}
     with replica(cell, numbers) as stand_in:
-        return trace(stand_in)
+        return trace(cast(Cell, stand_in))
+
+
+def _key(program: Program) -> str:
+    digest = hashlib.sha256(repr(structure(program)).encode()).hexdigest()
+    return f"{program.name}-{digest[:16]}"
 
 
 def _corner(view: MatrixView, leaves: tuple[Leaf, ...], size: int) -> tuple[int, int, int, int]:

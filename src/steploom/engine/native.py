@@ -79,18 +79,30 @@ def run(
     Raises:
         OptionError: weights of other dtypes or devices than `x`, or an unknown STEPLOOM_ISA.
     """
-    time, batch, _ = x.shape
     leaves = gather(compiled, cell, x)
     lengths = lengths.contiguous() if lengths is not None else None
     starts: States = ()
     if resets is not None:
         resets = resets.contiguous()
         starts = first_states(cell, x)
-    one_way = compiled.inference
-    slices, team = decide(time, batch, one_way.work, one_way.weight_bytes[x.element_size()])
-    isa = os.environ.get("STEPLOOM_ISA", "")
-    sequences = Sequences(lengths, backwards, resets, slices, team, isa, batch_first)
+    sequences = Sequences(lengths, backwards, resets, *threads_of(compiled, x), batch_first)
     return run_plan(compiled, x, state, leaves, starts, sequences)
+
+
+def threads_of(compiled: Compiled, x: Tensor) -> tuple[int, int, str]:
+    """The slices and the team for a batch, and the build of the kernels that the environment asks for.
+
+    Raises:
+        OptionError: STEPLOOM_ISA names none that this processor can run.
+    """
+    time, batch, _ = x.shape
+    isa = os.environ.get("STEPLOOM_ISA", "")
+    if isa and isa not in core().kernels():
+        raise OptionError(
+            f"STEPLOOM_ISA is '{isa}', but the kernels that this processor can run are {', '.join(core().kernels())}."
+        )
+    one_way = compiled.inference
+    return *decide(time, batch, one_way.work, one_way.weight_bytes[x.element_size()]), isa
 
 
 def first_states(cell: Cell, x: Tensor) -> States:
@@ -142,7 +154,7 @@ def run_plan(
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
         y, *finals = _Run.apply(compiled, sequences, len(states), *tensors)
         return y, tuple(finals)
-    y, finals, _ = forward(compiled, compiled.inference, x, states, leaves, reset_states, sequences)
+    y, finals = forward(compiled, compiled.inference, x, states, leaves, reset_states, sequences, None)
     return y, tuple(finals)
 
 
@@ -151,8 +163,9 @@ class _Run(torch.autograd.Function):
     def forward(ctx: Any, compiled: Compiled, sequences: Sequences, states: int, *tensors: Tensor) -> Any:
         end = 1 + states + len(compiled.leaf_shapes)
         x, leaves = tensors[0], tensors[1 + states : end]
-        y, finals, saved = forward(
-            compiled, compiled.training, x, tensors[1 : 1 + states], leaves, tensors[end:], sequences
+        saved = saved_for(compiled.training, x, sequences)
+        y, finals = forward(
+            compiled, compiled.training, x, tensors[1 : 1 + states], leaves, tensors[end:], sequences, saved
         )
         ctx.compiled, ctx.sequences, ctx.states = compiled, sequences, states
         ctx.set_materialize_grads(False)
@@ -195,8 +208,9 @@ def forward(
     leaves: Sequence[Tensor],
     reset_states: Sequence[Tensor],
     sequences: Sequences,
-) -> tuple[Tensor, list[Tensor], Tensor | None]:
-    """The outputs, the final states, and what the backward pass reads, if `one_way` keeps it."""
+    saved: Tensor | None,
+) -> tuple[Tensor, list[Tensor]]:
+    """The outputs and the final states; what the backward pass reads is written to `saved`."""
     time, batch, _ = x.shape
     widths = compiled.widths
     if x.stride(2) != 1:
@@ -206,10 +220,6 @@ def forward(
     if sequences.batch_first:
         y = y.transpose(0, 1)
     finals = [x.new_empty((batch, width)) for width in widths]
-    saved = None
-    if one_way.saved_widths:
-        lengths = 0 if sequences.lengths is None else sequences.lengths.data_ptr()
-        saved = _empty(x, core().saved_elements(one_way.saved_widths, time, batch, lengths, sequences.slices))
     places = [(x.data_ptr(), x.stride(0), x.stride(1)), (y.data_ptr(), y.stride(0), y.stride(1))]
     # What is made contiguous here must live until the core has run.
     states = [state.contiguous() for state in states]
@@ -227,7 +237,15 @@ def forward(
         [],
         saved,
     )
-    return y, finals, saved
+    return y, finals
+
+
+def saved_for(one_way: Pass, x: Tensor, sequences: Sequences) -> Tensor | None:
+    """Room for what the forward pass keeps."""
+    if not one_way.saved_widths:
+        return None
+    lengths = 0 if sequences.lengths is None else sequences.lengths.data_ptr()
+    return _empty(x, core().saved_elements(one_way.saved_widths, x.shape[0], x.shape[1], lengths, sequences.slices))
 
 
 def backward(

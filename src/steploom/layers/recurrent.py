@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from steploom.cells.cell import Cell, check_declaration, is_size
 from steploom.engine.choice import check_engine
+from steploom.engine.stream import Stream, StreamPlan, open_stream
 from steploom.errors import OptionError, nearest
 from steploom.layers.dropout import check_rate
 from steploom.layers.stack import Stack
@@ -113,6 +114,32 @@ class Recurrent(nn.Module):
         choice = self.stack.choose(self.cell)
         return f"{choice.engine}: {choice.reason}"
 
+    def stream(self, batch: int = 1) -> Stream:
+        """A stream: the network given one step at a time, which keeps its states and packed weights in between.
+
+            stream = rnn.stream(batch=1)
+            y = stream.push(x_t)
+
+        It runs as in evaluation and gives no gradients. The weights are copied: `stream.reload()` takes later ones.
+
+        Args:
+            batch: sequences that are streamed side by side.
+
+        Raises:
+            OptionError: the network is bidirectional, batch is no whole number of at least 1, or the engine that was
+                asked for by name cannot run the cell.
+        """
+        if not is_size(batch):
+            raise OptionError(f"batch must be a whole number of at least 1, found {batch!r}.")
+        if self.bidirectional:
+            raise OptionError(
+                "A bidirectional network cannot be streamed: its reversed direction begins at the end of the sequence, "
+                "which has not come yet. Use bidirectional=False."
+            )
+        stack = self.stack
+        cells = cast(Sequence[Cell], self.cells)
+        return open_stream(StreamPlan(lambda: cells, batch, stack.residual, stack.zoneout, stack.engine))
+
     def forward(
         self,
         x: Tensor,
@@ -206,7 +233,8 @@ def _checked_lengths(lengths: Tensor, time: int, batch: int) -> Tensor:
         raise OptionError(
             f"lengths must be integers (batch,) = ({batch},), found {lengths.dtype} {tuple(lengths.shape)}."
         )
-    if batch and (int(lengths.min()) < 0 or int(lengths.max()) > time):
+    # In a graph of PyTorch the operator looks at the numbers, when they are there.
+    if batch and not torch.compiler.is_compiling() and (int(lengths.min()) < 0 or int(lengths.max()) > time):
         raise OptionError(
             f"lengths must lie between 0 and the {time} steps of x, found {int(lengths.min())} to {int(lengths.max())}."
         )

@@ -57,12 +57,16 @@ class Stack:
 
     def choose(self, cell: Cell, x: Tensor | None = None) -> Choice:
         """The engine that runs `cell` on `x` in its present mode, and why."""
-        needs_reference = None
+        if x is None:
+            return choose(cell, self.engine, self._needs_reference(cell))
+        return choose(cell, self.engine, self._needs_reference(cell), x.dtype, x.device.type)
+
+    def _needs_reference(self, cell: Cell) -> str | None:
         if any(self.zoneout):
-            needs_reference = "zoneout mixes the states at every step"
-        elif self.recurrent_dropout and cell.training:
-            needs_reference = "variational dropout masks the recurrent product"
-        return choose(cell, self.engine, needs_reference, x)
+            return "zoneout mixes the states at every step"
+        if self.recurrent_dropout and cell.training:
+            return "variational dropout masks the recurrent product"
+        return None
 
     def run(
         self,
@@ -115,6 +119,12 @@ class Stack:
 
     def _run_cell(self, run: Run) -> tuple[Tensor, States]:
         cell, x, state, lengths, resets, backwards, batch_first = run
+        if torch.compiler.is_compiling():
+            from steploom.engine.operator import plan_for_graph, run_in_graph
+
+            key = plan_for_graph(cell, self.engine, self._needs_reference(cell), x.dtype, x.device.type)
+            if key is not None:
+                return run_in_graph(key, cell, x, state, lengths, resets, backwards, batch_first)
         choice = self.choose(cell, x)
         if choice.compiled is not None:
             if state is None:

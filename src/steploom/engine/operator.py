@@ -1,0 +1,242 @@
+"""The native engine as an operator of PyTorch, `steploom::run`, for graphs: torch.compile, torch.export, torch.func.
+
+It does what `native.run_plan` does. A plan is named by a digest, so that a graph holds nothing but plain values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from steploom.cells.cell import Cell
+from steploom.engine.choice import choose
+from steploom.engine.compiled import Compiled, Pass, compiled_by_key
+from steploom.engine.native import NO_SECOND_DERIVATIVE, Sequences, backward, forward, threads_of
+from steploom.errors import OptionError
+from steploom.native import core
+from steploom.program.program import Program
+
+__all__ = ["plan_for_graph", "run_in_graph", "run_operator"]
+
+
+def run_operator(
+    key: str,
+    x: Tensor,
+    states: Sequence[Tensor],
+    leaves: Sequence[Tensor],
+    reset_states: Sequence[Tensor],
+    lengths: Tensor | None,
+    resets: Tensor | None,
+    backwards: bool,
+    batch_first: bool,
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Run the plan that `key` names; arguments and result as `native.run_plan`."""
+    tensors = [x, *states, *leaves, *reset_states]
+    training = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+    run = torch.ops.steploom.run
+    y, finals, _, _ = run(
+        x, list(states), list(leaves), list(reset_states), lengths, resets, key, backwards, batch_first, training
+    )
+    return y, tuple(finals)
+
+
+@torch.library.custom_op("steploom::run", mutates_args=(), device_types="cpu")
+def _run(
+    x: Tensor,
+    states: list[Tensor],
+    leaves: list[Tensor],
+    reset_states: list[Tensor],
+    lengths: Tensor | None,
+    resets: Tensor | None,
+    key: str,
+    backwards: bool,
+    batch_first: bool,
+    training: bool,
+) -> tuple[Tensor, list[Tensor], Tensor, Tensor]:
+    compiled = compiled_by_key(key)
+    if lengths is not None and x.shape[1] and not 0 <= int(lengths.min()) <= int(lengths.max()) <= x.shape[0]:
+        raise OptionError(
+            f"lengths must lie between 0 and the {x.shape[0]} steps of x, "
+            f"found {int(lengths.min())} to {int(lengths.max())}."
+        )
+    slices, team, isa = threads_of(compiled, x)
+    sequences = Sequences(_whole(lengths), backwards, _whole(resets), slices, team, isa, batch_first)
+    one_way = compiled.training if training else compiled.inference
+    saved = x.new_empty(_saved_size(one_way, x.shape[0], x.shape[1]))
+    leaves = [leaf.contiguous() for leaf in leaves]
+    y, finals = forward(compiled, one_way, x, states, leaves, reset_states, sequences, saved)
+    return y, finals, saved, torch.tensor([slices, team])
+
+
+@_run.register_fake
+def _(
+    x: Tensor,
+    states: list[Tensor],
+    leaves: list[Tensor],
+    reset_states: list[Tensor],
+    lengths: Tensor | None,
+    resets: Tensor | None,
+    key: str,
+    backwards: bool,
+    batch_first: bool,
+    training: bool,
+) -> tuple[Tensor, list[Tensor], Tensor, Tensor]:
+    compiled = compiled_by_key(key)
+    time, batch, _ = x.shape
+    width = compiled.widths[0]
+    y = x.new_empty((batch, time, width)).transpose(0, 1) if batch_first else x.new_empty((time, batch, width))
+    saved = x.new_empty(_saved_size(compiled.training if training else compiled.inference, time, batch))
+    finals = [x.new_empty((batch, width)) for width in compiled.widths]
+    return y, finals, saved, torch.empty(2, dtype=torch.int64)
+
+
+@torch.library.custom_op("steploom::run_backward", mutates_args=(), device_types="cpu")
+def _run_backward(
+    dy: Tensor | None,
+    dfinals: Sequence[Tensor | None],
+    x: Tensor,
+    saved: Tensor,
+    threads: Tensor,
+    leaves: list[Tensor],
+    lengths: Tensor | None,
+    resets: Tensor | None,
+    key: str,
+    needs: list[bool],
+    states: int,
+    backwards: bool,
+) -> list[Tensor]:
+    compiled = compiled_by_key(key)
+    slices, team = threads.tolist()
+    _, _, isa = threads_of(compiled, x)
+    sequences = Sequences(_whole(lengths), backwards, _whole(resets), slices, team, isa)
+    leaves = [leaf.contiguous() for leaf in leaves]
+    gradients = backward(compiled, x, saved, leaves, dy, dfinals, needs, states, sequences)
+    return [x.new_empty(0) if gradient is None else gradient for gradient in gradients]
+
+
+@_run_backward.register_fake
+def _(
+    dy: Tensor | None,
+    dfinals: Sequence[Tensor | None],
+    x: Tensor,
+    saved: Tensor,
+    threads: Tensor,
+    leaves: list[Tensor],
+    lengths: Tensor | None,
+    resets: Tensor | None,
+    key: str,
+    needs: list[bool],
+    states: int,
+    backwards: bool,
+) -> list[Tensor]:
+    compiled = compiled_by_key(key)
+    batch = x.shape[1]
+    of_states = [x.new_empty((batch, width)) for width in compiled.widths]
+    end = 1 + states + len(leaves)
+    dx = torch.empty_like(x) if needs[0] else x.new_empty(0)
+    of_leaves = [
+        torch.empty_like(leaf, memory_format=torch.contiguous_format) if needed else x.new_empty(0)
+        for leaf, needed in zip(leaves, needs[1 + states : end], strict=True)
+    ]
+    of_resets = [torch.empty_like(gradient) for gradient in of_states] if len(needs) > end else []
+    return [dx, *(of_states if states else []), *of_leaves, *of_resets]
+
+
+def _setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+    x, states, leaves, starts, lengths, resets, key, backwards, _, training = inputs
+    _, _, saved, threads = output
+    ctx.set_materialize_grads(False)
+    ctx.key, ctx.backwards, ctx.training, ctx.counts = key, backwards, training, (len(states), len(leaves), len(starts))
+    ctx.save_for_backward(x, saved, threads, lengths, resets, *leaves)
+
+
+def _differentiate(ctx: Any, dy: Tensor | None, dfinals: list[Tensor | None], *_: Any) -> Any:
+    x, saved, threads, lengths, resets, *leaves = ctx.saved_tensors
+    of_x, of_states, of_leaves, of_starts, *_ = ctx.needs_input_grad
+    states, count, starts = ctx.counts
+    needs = [bool(of_x), *_each(of_states, states), *_each(of_leaves, count), *_each(of_starts, starts)]
+    arriving = list(dfinals) if dfinals is not None else [None] * len(compiled_by_key(ctx.key).widths)
+    found = torch.ops.steploom.run_backward(
+        dy, arriving, x, saved, threads, leaves, lengths, resets, ctx.key, needs, states, ctx.backwards
+    )
+    gradients = [g if needed else None for g, needed in zip(found, needs, strict=True)]
+    first, second = 1 + states, 1 + states + count
+    return (gradients[0], gradients[1:first], gradients[first:second], gradients[second:], *[None] * 6)
+
+
+def _each(needs: Any, count: int) -> list[bool]:
+    return [bool(need) for need in needs] if isinstance(needs, (list, tuple)) else [bool(needs)] * count
+
+
+def _refuse_second(*_: Any) -> Any:
+    raise OptionError(NO_SECOND_DERIVATIVE)
+
+
+_run.register_autograd(_differentiate, setup_context=_setup_context)
+_run_backward.register_autograd(_refuse_second)
+_run.register_vmap(_refuse_second)
+_run_backward.register_vmap(_refuse_second)
+
+
+def _saved_size(one_way: Pass, time: Any, batch: Any) -> Any:
+    """Elements kept for the backward pass; with unequal lengths not all of them are used, nor touched."""
+    if not one_way.saved_widths:
+        return 0
+    return (time + 1) * batch * core().saved_elements(one_way.saved_widths, 0, 1, 0, 1)
+
+
+def _whole(tensor: Tensor | None) -> Tensor | None:
+    return None if tensor is None else tensor.contiguous()
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def plan_for_graph(cell: Cell, engine: str, needs_reference: str | None, dtype: torch.dtype, device: str) -> str | None:
+    """The key of the plan that runs a cell in a graph; None where another engine than the native one runs it."""
+    choice = choose(cell, engine, needs_reference, dtype, device)
+    return choice.compiled.key if choice.compiled is not None else None
+
+
+def run_in_graph(
+    key: str,
+    cell: Cell,
+    x: Tensor,
+    state: tuple[Tensor, ...] | None,
+    lengths: Tensor | None,
+    resets: Tensor | None,
+    backwards: bool,
+    batch_first: bool,
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Run a cell while PyTorch makes a graph of the model; arguments and result as `native.run`."""
+    batch = x.shape[1]
+    own_start = type(cell).initial_state is not Cell.initial_state
+    starts: tuple[Tensor, ...] = ()
+    if own_start and (state is None or resets is not None):
+        starts = tuple(cell.initial_state(batch, dtype=x.dtype, device=x.device))
+    if state is None:
+        state = starts
+    if not torch.compiler.is_exporting():
+        # One step on no rows changes nothing and is not in the graph in the end, but what it reads of the cell is watched
+        # from now on: a change makes a new graph.
+        cell(x[0, :0], *(x.new_empty((0, size)) for size in cell.states.values()))
+    leaves = _gather(compiled_by_key(key).program, cell)
+    return run_operator(
+        key, x, state, leaves, starts if resets is not None else (), lengths, resets, backwards, batch_first
+    )
+
+
+def _gather(program: Program, cell: Cell) -> list[Tensor]:
+    """As `program.gather_leaves`, in steps that PyTorch can follow."""
+    computed = program.prologue(cell) if program.prologue is not None else []
+    tensors = []
+    for leaf in program.leaves:
+        found: Any = cell
+        if leaf.path is None:
+            found = computed[leaf.output or 0]
+        else:
+            for name in leaf.path.split("."):
+                found = getattr(found, name)
+        tensors.append(found if tuple(found.shape) == leaf.shape else found.reshape(leaf.shape))
+    return tensors
