@@ -1,5 +1,7 @@
 """Programs and derivatives as equations."""
 
+from pathlib import Path
+
 import torch
 from torch import Tensor
 
@@ -71,3 +73,10 @@ def test_where_and_numbers() -> None:
     assert "t1 = h > 0.5" in text
     assert "t2 = c · 2" in text
     assert "h' = where(t1, h, t2)" in text
+
+
+def test_the_page_about_programs_shows_what_is_printed() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "concepts" / "programs.md").read_text(encoding="utf-8")
+    program = trace(make_cell("lstm", 3, 4))
+    for shown in (program, program.derivative):
+        assert f"```text\n{shown}\n```" in page

@@ -147,7 +147,7 @@ class Tracer(TorchFunctionMode):
 
     def _frame(self) -> FrameType | None:
         frame: FrameType | None = sys._getframe(1)
-        while frame is not None and frame.f_code.co_filename.startswith((OWN, TORCH, "<")):
+        while frame is not None and frame.f_code.co_filename.startswith((OWN, TORCH, "<frozen")):
             frame = frame.f_back
         return frame
 
