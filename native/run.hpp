@@ -66,7 +66,7 @@ template <class T> class Run {
     Run(const Schedule& schedule, const Call& call) : s(schedule), c(call) {}
     bool operator()();
 
-  private:
+  protected:
     const Schedule& s;
     const Call& c;
     std::vector<Slice> parts;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -122,11 +123,41 @@ struct Call {
     bool (*interrupted)() = nullptr;
 };
 
+// One layer of a stream. `schedule` must outlive the stream; matrices and vectors are read while it is made.
+struct StreamLayerSpec {
+    const Schedule& schedule;
+    std::vector<MatrixView> matrices;
+    std::vector<void*> vectors;
+    bool residual;
+};
+
+// The two places (2, batch, row) that a state alternates between.
+struct StreamState {
+    void* data;
+    std::int64_t row;
+    int width;
+};
+
+// Layers that keep their states from step to step. One thread at a time.
+class Stream {
+  public:
+    virtual ~Stream() = default;
+    // x: (batch, width of the first layer's input), y: (batch, width of the last layer's output), both contiguous.
+    virtual void push(const void* x, void* y) = 0;
+    // (batch, width), contiguous.
+    virtual void read_state(int layer, int state, void* to) const = 0;
+    // Rows whose mask is 0 stay as they are; null: all are written.
+    virtual void write_state(int layer, int state, const void* from, const std::uint8_t* mask) = 0;
+};
+
+using MakeStream = std::unique_ptr<Stream>(const std::vector<StreamLayerSpec>& layers, std::int64_t batch, int team);
+
 struct Kernels {
     const char* name;
     // False: interrupted.
     bool (*run_f32)(const Schedule&, const Call&);
     bool (*run_f64)(const Schedule&, const Call&);
+    MakeStream *stream_f32, *stream_f64;
 };
 
 // In order of preference for this processor; each can be asked for by name.
