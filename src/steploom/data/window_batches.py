@@ -6,7 +6,9 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from steploom.data.level_walk import LevelWalk
 from steploom.data.origins import Rows
+from steploom.data.window_layout import rows_before
 from steploom.data.windows import Windows
 
 __all__ = ["DrawnWindows", "OrderedWindows"]
@@ -23,6 +25,7 @@ class DrawnWindows:
         batch_size: windows a batch.
         batches: batches an epoch.
         seed: of the draw.
+        level_walk: how far each window's level wanders over a horizon, see `LevelWalk`; 0: not at all.
 
     Attributes:
         windows: the series.
@@ -34,7 +37,10 @@ class DrawnWindows:
 
     carries_state = False
 
-    def __init__(self, windows: Windows, rows: Rows, batch_size: int, batches: int, seed: int) -> None:
+    def __init__(
+        self, windows: Windows, rows: Rows, batch_size: int, batches: int, seed: int, level_walk: float = 0.0
+    ) -> None:
+        self._level_walk = level_walk
         self.windows, self._batch_size, self._batches, self._seed = windows, batch_size, batches, seed
         self._first, counts = _origins(rows, windows.layout.horizon)
         self._end = np.cumsum(counts)
@@ -48,8 +54,14 @@ class DrawnWindows:
     def batch(self, epoch: int, index: int, rank: int = 0, world: int = 1) -> dict[str, Tensor]:
         """Batch `index` of `epoch`: a function of these and the seed alone; a rank gets rows rank::world."""
         random = np.random.default_rng((self._seed, epoch, index))
-        drawn = random.integers(self.count, size=self._batch_size)[rank::world]
-        return self.windows.at(*_origin(drawn, self._first, self._end))[0]
+        series, rows = _origin(random.integers(self.count, size=self._batch_size), self._first, self._end)
+        part = slice(rank, None, world)
+        if not self._level_walk:
+            return self.windows.at(series[part], rows[part])[0]
+        layout = self.windows.layout
+        before = rows_before(layout.context, layout.horizon, layout.lags)
+        walk = LevelWalk.drawn(random, rows, before, layout.horizon, self._level_walk)
+        return self.windows.at(series[part], rows[part], walk[part])[0]
 
 
 class OrderedWindows:

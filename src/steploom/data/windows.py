@@ -6,6 +6,7 @@ index, so that thousands of series cost their own size and no more.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from steploom.data.calendar import calendar_features
 from steploom.data.frequency import fixed_step
+from steploom.data.level_walk import LevelWalk
 from steploom.data.series import FloatArray, SeriesSet
 from steploom.data.window_layout import LONGEST_SCALE, REPEATS, Layout
 from steploom.models.scaling import Moments, Scale
@@ -23,6 +25,9 @@ __all__ = ["Windows"]
 
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
+
+_Read = Callable[[Ints, Ints], tuple[FloatArray, Flags]]
+"""From rows, and the row that each lies before, to values and whether they were measured."""
 
 
 class Windows:
@@ -51,12 +56,13 @@ class Windows:
         known_moments = np.array([*layout.moments, (np.nan, np.nan, np.nan)])
         self._moments = known_moments[self._number - 1]
 
-    def at(self, series: Ints, rows: Ints) -> tuple[dict[str, Tensor], Scale]:
+    def at(self, series: Ints, rows: Ints, walk: LevelWalk | None = None) -> tuple[dict[str, Tensor], Scale]:
         """The windows of some origins.
 
         Args:
             series: (batch,) the number of each window's series.
             rows: (batch,) the first row forecast, at most the series' length.
+            walk: of each window's level, for windows of series known from training.
 
         Returns:
             The windows and their scales. T = context + horizon rows; all float32 except the last two, and 0 where a
@@ -76,8 +82,12 @@ class Windows:
         layout, horizon = self.layout, self.layout.horizon
         origin = rows[:, None]
         moments = Moments(*self._moments[series].T)
-        before = self._values(series, origin + np.arange(-layout.scale_rows, 0), origin)
-        scale = Scale.of(*before, moments, layout.logarithm)
+
+        def read(rows: Ints, before: Ints) -> tuple[FloatArray, Flags]:
+            values, there = self._values(series, rows, before)
+            return (values if walk is None else walk.apply(values, rows, moments.unit, layout.logarithm)), there
+
+        scale = Scale.of(*read(origin + np.arange(-layout.scale_rows, 0), origin), moments, layout.logarithm)
         row = origin + np.arange(-layout.context, horizon)
         ahead = row[:, layout.context :]
         batch: dict[str, npt.NDArray[Any]] = {}
@@ -85,14 +95,14 @@ class Windows:
         def put(name: str, values: FloatArray, observed: Flags) -> None:
             batch[name], batch[f"{name}_observed"] = scale.apply(values, observed), observed
 
-        put("values", *self._values(series, row[:, : layout.context], origin))
+        put("values", *read(row[:, : layout.context], origin))
         batch["observed"] = batch.pop("values_observed")
         lags = np.array(layout.lags, np.int64)
-        put("lags", *self._values(series, row[:, :, None] - lags, origin[:, :, None]))
-        put("seasonal", *self._values(series, self._same_place(ahead, rows), origin[:, :, None]))
-        levels = self._levels(series, origin, scale)
+        put("lags", *read(row[:, :, None] - lags, origin[:, :, None]))
+        put("seasonal", *read(self._same_place(ahead, rows), origin[:, :, None]))
+        levels = self._levels(read, origin, scale)
         batch["levels"], batch["levels_observed"] = levels
-        put("target", *self._values(series, ahead, origin + horizon))
+        put("target", *read(ahead, origin + horizon))
         batch["covariates"] = self._covariates(series, row, origin)
         batch["level"] = np.nan_to_num((scale.location.numpy() - moments.location) / scale.spread.numpy())
         tensors = {name: torch.from_numpy(np.ascontiguousarray(v, np.float32)) for name, v in batch.items()}
@@ -121,21 +131,21 @@ class Windows:
         result: Ints = ahead[:, :, None] - np.stack(back, -1)
         return result
 
-    def _levels(self, series: Ints, origin: Ints, scale: Scale) -> tuple[FloatArray, Flags]:
+    def _levels(self, read: _Read, origin: Ints, scale: Scale) -> tuple[FloatArray, Flags]:
         seasons = self.layout.lags
         short, long = (seasons[0], seasons[-1]) if seasons else (self.layout.horizon, self.layout.horizon)
         short = min(short, LONGEST_SCALE)
         levels, observed = [], []
         for count, shift in ((max(1, short // 8), 0), (short, 0), (short, long)):
-            values, there = self._values(series, origin - shift + np.arange(-count, 0), origin)
+            values, there = read(origin - shift + np.arange(-count, 0), origin)
             some = there.sum(1)
             levels.append(scale.apply(values, there).sum(1) / np.maximum(some, 1))
             observed.append(some > 0)
         recent = origin + np.arange(-self.layout.scale_rows, 0)
-        now, there = self._values(series, recent, origin)
+        now, there = read(recent, origin)
         now = scale.apply(now, there)
         for season in seasons:
-            before, earlier = self._values(series, recent - season, origin)
+            before, earlier = read(recent - season, origin)
             both = there & earlier
             change = np.abs(now - scale.apply(before, earlier)) * both
             some = both.sum(1)

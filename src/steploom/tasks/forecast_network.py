@@ -12,7 +12,7 @@ from steploom.data.series import SeriesSet
 from steploom.data.window_batches import DrawnWindows, OrderedWindows
 from steploom.data.window_layout import Layout
 from steploom.data.windows import Windows
-from steploom.errors import DataError
+from steploom.errors import DataError, OptionError
 from steploom.models.forecast_heads import Layers
 from steploom.models.forecaster import Forecaster
 from steploom.models.outputs import LEVELS
@@ -57,9 +57,13 @@ def window_batches(
     options: ForecastOptions, found: TrainingData, layout: Layout
 ) -> tuple[DrawnWindows, OrderedWindows | None]:
     """Windows to train on, drawn at random, and windows to validate on, evenly spaced."""
+    if options.level_walk and options.output == "negative_binomial":
+        raise OptionError("--level-walk: counts do not wander; expected 0 beside --output negative_binomial")
     train = found.split.train
     windows = Windows(found.data, layout)
-    drawn = DrawnWindows(windows, train, options.batch_size, options.batches_per_epoch, options.seed)
+    drawn = DrawnWindows(
+        windows, train, options.batch_size, options.batches_per_epoch, options.seed, options.level_walk
+    )
     if found.valid is None:
         return drawn, None
     return drawn, OrderedWindows(windows, found.split.valid, _WINDOWS_AT_ONCE, _VALIDATION_WINDOWS)
@@ -69,7 +73,7 @@ def all_windows(options: ForecastOptions, found: TrainingData, train: DrawnWindo
     """Batches of windows of the training and the validation rows, for any number of steps."""
     pairs = zip(found.split.train, found.split.valid, strict=True)
     rows = [(first, max(stop, end)) for (first, stop), (_, end) in pairs]
-    return lambda steps: DrawnWindows(train.windows, rows, options.batch_size, steps, options.seed)
+    return lambda steps: DrawnWindows(train.windows, rows, options.batch_size, steps, options.seed, options.level_walk)
 
 
 def build_network(options: ForecastOptions, layout: WindowLayout) -> Forecaster:
