@@ -56,7 +56,7 @@ def hidden(layer, *batch):
     return (h, torch.randn(rows, *batch, layer.hidden_size)) if isinstance(layer, nn.LSTM) else h
 
 
-@pytest.mark.parametrize("engine", ["aten", "reference"])
+@pytest.mark.parametrize("engine", ["native", "aten", "reference"])
 @pytest.mark.parametrize("num_layers", [1, 2, 3])
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("batch_first", [False, True])
@@ -78,7 +78,7 @@ def test_equals_torch(kind, num_layers, bidirectional, batch_first, engine):
             torch.testing.assert_close(a.grad, b.grad, **GRADIENT_TOLERANCE, msg=name)
 
 
-@pytest.mark.parametrize("engine", ["aten", "reference"])
+@pytest.mark.parametrize("engine", ["native", "aten", "reference"])
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("kind", KINDS)
 def test_without_bias_and_in_float64(kind, bias, engine):
@@ -89,7 +89,7 @@ def test_without_bias_and_in_float64(kind, bias, engine):
         assert_same(layer(x), reference(x), rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("engine", ["aten", "reference"])
+@pytest.mark.parametrize("engine", ["native", "aten", "reference"])
 @pytest.mark.parametrize("batch_first", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_sequence_without_a_batch(kind, batch_first, engine):
@@ -102,7 +102,7 @@ def test_one_sequence_without_a_batch(kind, batch_first, engine):
         assert_same(ours, reference(x, hx), **TOLERANCE)
 
 
-@pytest.mark.parametrize("engine", ["aten", "reference"])
+@pytest.mark.parametrize("engine", ["native", "aten", "reference"])
 @pytest.mark.parametrize("enforce_sorted", [True, False])
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
@@ -126,7 +126,7 @@ def test_packed(kind, bidirectional, enforce_sorted, engine):
             torch.testing.assert_close(a.grad, b.grad, **GRADIENT_TOLERANCE, msg=name)
 
 
-@pytest.mark.parametrize("engine", ["aten", "reference"])
+@pytest.mark.parametrize("engine", ["native", "aten", "reference"])
 def test_packed_with_batch_first(engine):
     layer, reference = pair("lstm", batch_first=True)
     x = pack_sequence([torch.randn(n, 4) for n in (3, 6, 2)], enforce_sorted=False)
@@ -146,7 +146,7 @@ def test_same_parameters_and_initialisation(kind):
     assert isinstance(layer, theirs)
 
 
-@pytest.mark.parametrize("engine", ["aten", "reference"])
+@pytest.mark.parametrize("engine", ["native", "aten", "reference"])
 def test_dropout_between_layers_in_training_only(engine):
     layer, reference = pair("gru", num_layers=2, dropout=0.5)
     x = torch.randn(4, 3, 4)
@@ -155,7 +155,7 @@ def test_dropout_between_layers_in_training_only(engine):
         assert_same(layer.eval()(x), reference.eval()(x), **TOLERANCE)
 
 
-@pytest.mark.parametrize("engine", ["aten", "reference"])
+@pytest.mark.parametrize("engine", ["native", "aten", "reference"])
 def test_weights_that_are_swapped_for_a_call(engine):
     layer, reference = pair("lstm")
     x = torch.randn(4, 3, 4)
@@ -167,7 +167,7 @@ def test_weights_that_are_swapped_for_a_call(engine):
         assert_same(torch.func.functional_call(layer, weights, (x,)), reference(x), **TOLERANCE)
 
 
-@pytest.mark.parametrize("engine", ["aten", "reference"])
+@pytest.mark.parametrize("engine", ["native", "aten", "reference"])
 def test_wrong_sizes_are_told_as_torch_tells_them(engine):
     layer, _ = pair("lstm")
     with use_engine(engine):

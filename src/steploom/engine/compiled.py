@@ -135,8 +135,8 @@ def compiled_by_key(key: str) -> Compiled:
     """
     if key not in _by_key:
         raise OptionError(
-            f"This graph runs the plan '{key}', which no layer of this process has made. Build the layer that the graph "
-            "was made from and run it once, or ask for its explain(), before the graph."
+            f"This graph runs the plan '{key}', which no layer of this process has made. Build the layer that the "
+            "graph was made from and call its explain() before the graph."
         )
     return _by_key[key]
 

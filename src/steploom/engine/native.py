@@ -16,7 +16,7 @@ from steploom.engine.threads import decide
 from steploom.errors import OptionError
 from steploom.native import core
 
-__all__ = ["Compiled", "Sequences", "backward", "first_states", "forward", "run", "run_plan"]
+__all__ = ["Compiled", "Sequences", "backward", "first_states", "forward", "run", "run_leaves", "run_plan"]
 
 States = tuple[Tensor, ...]
 Gradients = list[Tensor | None]
@@ -79,12 +79,26 @@ def run(
     Raises:
         OptionError: weights of other dtypes or devices than `x`, or an unknown STEPLOOM_ISA.
     """
-    leaves = gather(compiled, cell, x)
+    weight = next(cell.parameters(), x)
+    x, state = in_dtype(weight.dtype, x, state)
+    starts = first_states(cell, x) if resets is not None else ()
+    return run_leaves(compiled, gather(compiled, cell, x), x, state, starts, lengths, resets, backwards, batch_first)
+
+
+def run_leaves(
+    compiled: Compiled,
+    leaves: Sequence[Tensor],
+    x: Tensor,
+    state: States,
+    starts: States,
+    lengths: Tensor | None,
+    resets: Tensor | None,
+    backwards: bool,
+    batch_first: bool,
+) -> tuple[Tensor, States]:
+    """As `run`, with the leaves of the program and the states after a reset, `starts`, in the place of the cell."""
     lengths = lengths.contiguous() if lengths is not None else None
-    starts: States = ()
-    if resets is not None:
-        resets = resets.contiguous()
-        starts = first_states(cell, x)
+    resets = resets.contiguous() if resets is not None else None
     sequences = Sequences(lengths, backwards, resets, *threads_of(compiled, x), batch_first)
     return run_plan(compiled, x, state, leaves, starts, sequences)
 
@@ -105,6 +119,13 @@ def threads_of(compiled: Compiled, x: Tensor) -> tuple[int, int, str]:
     return *decide(time, batch, one_way.work, one_way.weight_bytes[x.element_size()]), isa
 
 
+def in_dtype(dtype: torch.dtype, x: Tensor, state: States) -> tuple[Tensor, States]:
+    """The input and the states in the dtype of the weights, which autocast may have given another one."""
+    if x.dtype is not dtype and torch.is_autocast_enabled("cpu"):
+        return x.to(dtype), tuple(part.to(dtype) for part in state)
+    return x, state
+
+
 def first_states(cell: Cell, x: Tensor) -> States:
     """The cell's initial states for the batch of `x`; none where they are zeros."""
     if type(cell).initial_state is Cell.initial_state:
@@ -118,7 +139,11 @@ def gather(compiled: Compiled, cell: Cell, x: Tensor) -> list[Tensor]:
     Raises:
         OptionError: one has another dtype or device than `x`.
     """
-    leaves = compiled.program.gather_leaves(cell)
+    if compiled.program.prologue is None or not torch.is_autocast_enabled("cpu"):
+        leaves = compiled.program.gather_leaves(cell)
+    else:
+        with torch.autocast("cpu", enabled=False):
+            leaves = compiled.program.gather_leaves(cell)
     for number, leaf in enumerate(leaves):
         if leaf.dtype is not x.dtype or leaf.device != x.device:
             name = compiled.program.leaves[number].name

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from steploom.cells.cell import Cell
 from steploom.engine.choice import choose
-from steploom.engine.compiled import Compiled, Pass, compiled_by_key
-from steploom.engine.native import NO_SECOND_DERIVATIVE, Sequences, backward, forward, threads_of
+from steploom.engine.compiled import Pass, compiled_by_key
+from steploom.engine.native import NO_SECOND_DERIVATIVE, Sequences, backward, forward, in_dtype, threads_of
 from steploom.errors import OptionError
 from steploom.native import core
 from steploom.program.program import Program
@@ -158,9 +158,8 @@ def _differentiate(ctx: Any, dy: Tensor | None, dfinals: list[Tensor | None], *_
     of_x, of_states, of_leaves, of_starts, *_ = ctx.needs_input_grad
     states, count, starts = ctx.counts
     needs = [bool(of_x), *_each(of_states, states), *_each(of_leaves, count), *_each(of_starts, starts)]
-    arriving = list(dfinals) if dfinals is not None else [None] * len(compiled_by_key(ctx.key).widths)
     found = torch.ops.steploom.run_backward(
-        dy, arriving, x, saved, threads, leaves, lengths, resets, ctx.key, needs, states, ctx.backwards
+        dy, list(dfinals), x, saved, threads, leaves, lengths, resets, ctx.key, needs, states, ctx.backwards
     )
     gradients = [g if needed else None for g, needed in zip(found, needs, strict=True)]
     first, second = 1 + states, 1 + states + count
@@ -210,6 +209,8 @@ def run_in_graph(
     batch_first: bool,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Run a cell while PyTorch makes a graph of the model; arguments and result as `native.run`."""
+    x, given = in_dtype(next(cell.parameters(), x).dtype, x, state or ())
+    state = given if state is not None else None
     batch = x.shape[1]
     own_start = type(cell).initial_state is not Cell.initial_state
     starts: tuple[Tensor, ...] = ()
@@ -218,10 +219,11 @@ def run_in_graph(
     if state is None:
         state = starts
     if not torch.compiler.is_exporting():
-        # One step on no rows changes nothing and is not in the graph in the end, but what it reads of the cell is watched
+        # A step on no rows changes nothing and is not in the graph in the end, but what it reads of the cell is watched
         # from now on: a change makes a new graph.
         cell(x[0, :0], *(x.new_empty((0, size)) for size in cell.states.values()))
-    leaves = _gather(compiled_by_key(key).program, cell)
+    with torch.autocast("cpu", enabled=False):
+        leaves = _gather(compiled_by_key(key).program, cell)
     return run_operator(
         key, x, state, leaves, starts if resets is not None else (), lengths, resets, backwards, batch_first
     )

@@ -1,11 +1,13 @@
 """`RNN`, `LSTM` and `GRU` in the place of torch.nn's: same constructor, call, parameters and `state_dict` keys.
 
-They are torch.nn's own modules, which remain the aten engine. What is added: every engine can run them, and an LSTM on
-the CPU runs a `PackedSequence` as a padded batch with lengths, where torch.nn goes step by step.
+They are torch.nn's own modules, which remain the aten engine. What is added: every engine can run them, and on the CPU
+a `PackedSequence` runs as a padded batch with lengths, where torch.nn goes step by step.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -16,12 +18,19 @@ from steploom.cells.cell import Cell
 from steploom.cells.gru import GRUCell
 from steploom.cells.lstm import LSTMCell, ProjectedLSTMCell
 from steploom.cells.simple import RNNCell
+from steploom.engine import native
 from steploom.engine.choice import wanted
-from steploom.layers.stack import Stack
+from steploom.engine.compiled import Compiled, compiled_by_key, compiled_cell
+from steploom.errors import OptionError
+from steploom.layers.stack import Batch, Runner, Stack
 
 __all__ = ["GRU", "LSTM", "RNN"]
 
 States = tuple[Tensor, ...]
+Kind = tuple[str, int, bool, int, str]
+
+# What torch.nn calls the products of a cell.
+NAMES = {"input": "ih", "recurrent": "hh", "projection": "hr"}
 
 
 class RNN(nn.RNN):
@@ -31,7 +40,7 @@ class RNN(nn.RNN):
         """As `torch.nn.RNN`: sequences, one sequence or a `PackedSequence`, and perhaps the initial state, to outputs
         in the form of the input and the final state.
         """
-        return super().forward(input, hx) if _torch_runs(self, input) else _run_cells(self, input, hx)
+        return _run(self, input, hx, super().forward)
 
 
 class LSTM(nn.LSTM):
@@ -41,7 +50,7 @@ class LSTM(nn.LSTM):
         """As `torch.nn.LSTM`: sequences, one sequence or a `PackedSequence`, and perhaps the initial states (h, c), to
         outputs in the form of the input and the final states.
         """
-        return super().forward(input, hx) if _torch_runs(self, input) else _run_cells(self, input, hx)
+        return _run(self, input, hx, super().forward)
 
 
 class GRU(nn.GRU):
@@ -51,40 +60,67 @@ class GRU(nn.GRU):
         """As `torch.nn.GRU`: sequences, one sequence or a `PackedSequence`, and perhaps the initial state, to outputs
         in the form of the input and the final state.
         """
-        return super().forward(input, hx) if _torch_runs(self, input) else _run_cells(self, input, hx)
+        return _run(self, input, hx, super().forward)
 
 
-def _torch_runs(module: nn.RNNBase, input: Tensor | PackedSequence) -> bool:
-    if wanted() == "reference":
-        return False
-    if not (isinstance(input, PackedSequence) and isinstance(module, nn.LSTM)) or module.proj_size:
-        return True
+def _run(module: nn.RNNBase, input: Any, hx: Any, torch_forward: Callable[[Any, Any], Any]) -> Any:
+    name = wanted()
+    if name in ("auto", "native"):
+        obstacle = _native_obstacle(module, input)
+        if obstacle is None:
+            return _run_cells(module, input, hx, native=True)
+        if name == "native":
+            raise OptionError(
+                f"The engine 'native' cannot run this layer: {obstacle}. Use use_engine('auto') or 'reference'."
+            )
     # Packed on the CPU, torch.nn's LSTM runs step by step without oneDNN: twice to many times as long as padded.
-    return input.data.device.type != "cpu"
+    packed = isinstance(input, PackedSequence) and isinstance(module, nn.LSTM) and not module.proj_size
+    if name == "reference" or (packed and input.data.device.type == "cpu"):
+        return _run_cells(module, input, hx)
+    return torch_forward(input, hx)
 
 
-def _run_cells(module: nn.RNNBase, input: Tensor | PackedSequence, hx: Any) -> tuple[Any, Any]:
+def _native_obstacle(module: nn.RNNBase, input: Tensor | PackedSequence) -> str | None:
+    weight = module.weight_ih_l0
+    if weight.device.type != "cpu":
+        return f"the native engine runs on the CPU and not on {weight.device.type}"
+    if weight.dtype not in (torch.float32, torch.float64):
+        return f"the native engine runs in float32 and float64 and not in {str(weight.dtype).removeprefix('torch.')}"
+    return None
+
+
+def _run_cells(module: nn.RNNBase, input: Tensor | PackedSequence, hx: Any, native: bool = False) -> tuple[Any, Any]:
     if isinstance(input, PackedSequence):
-        return _run_packed(module, input, hx)
+        return _run_packed(module, input, hx, native)
     time_dim, batch_dim = (1, 0) if module.batch_first else (0, 1)
     if input.dim() == 2:
         if hx is not None:
             hx = tuple(part.unsqueeze(1) for part in hx) if isinstance(hx, tuple) else hx.unsqueeze(1)
-        y, final = _run_cells(module, input.unsqueeze(batch_dim), hx)
+        y, final = _run_cells(module, input.unsqueeze(batch_dim), hx, native)
         squeezed = tuple(part.squeeze(1) for part in final) if isinstance(final, tuple) else final.squeeze(1)
         return y.squeeze(batch_dim), squeezed
     state = _initial_state(module, input, None, hx)
-    y, state = _stack(module).run(_cells(module), input.transpose(0, time_dim), state, None, None)
+    x = input.transpose(0, 1) if module.batch_first else input
+    y, state = _run_layers(module, x, state, None, native)
     return y.transpose(0, time_dim), state if isinstance(module, nn.LSTM) else state[0]
 
 
-def _run_packed(module: nn.RNNBase, packed: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
+def _run_layers(
+    module: nn.RNNBase, x: Tensor, state: States | None, lengths: Tensor | None, native: bool
+) -> tuple[Tensor, States]:
+    stack = Stack(directions=2 if module.bidirectional else 1, dropout=module.dropout)
+    if not native:
+        return stack.run(_cells(module), x, state, lengths, None)
+    return stack.run_layers(_runners(module), module.training, x, state, lengths, None, module.batch_first)
+
+
+def _run_packed(module: nn.RNNBase, packed: PackedSequence, hx: Any, native: bool) -> tuple[PackedSequence, Any]:
     # Without the order of the user's batch, it stays in the order of decreasing length until the results are known.
     x, lengths = pad_packed_sequence(PackedSequence(packed.data, packed.batch_sizes))
     state = _initial_state(module, packed.data, packed.batch_sizes, hx)
-    if hx is not None and packed.sorted_indices is not None:
+    if state is not None and packed.sorted_indices is not None:
         state = tuple(part.index_select(1, packed.sorted_indices) for part in state)
-    y, state = _stack(module).run(_cells(module), x, state, lengths.to(x.device), None)
+    y, state = _run_layers(module, x, state, lengths.to(x.device), native)
     if packed.unsorted_indices is not None:
         state = tuple(part.index_select(1, packed.unsorted_indices) for part in state)
     data = pack_padded_sequence(y, lengths).data
@@ -92,18 +128,49 @@ def _run_packed(module: nn.RNNBase, packed: PackedSequence, hx: Any) -> tuple[Pa
     return output, state if isinstance(module, nn.LSTM) else state[0]
 
 
-def _stack(module: nn.RNNBase) -> Stack:
-    return Stack(directions=2 if module.bidirectional else 1, dropout=module.dropout)
-
-
-def _initial_state(module: nn.RNNBase, input: Tensor, batch_sizes: Tensor | None, hx: Any) -> States:
+def _initial_state(module: nn.RNNBase, input: Tensor, batch_sizes: Tensor | None, hx: Any) -> States | None:
+    """The states that enter, checked; None for zeros."""
     if hx is None:
-        layers, batch, size = module.get_expected_hidden_size(input, batch_sizes)
-        sizes = [size, module.hidden_size] if isinstance(module, nn.LSTM) else [size]
-        zeros = tuple(input.new_zeros(layers, batch, size) for size in sizes)
-        hx = zeros if isinstance(module, nn.LSTM) else zeros[0]
+        module.check_input(input, batch_sizes)
+        return None
     module.check_forward_args(input, hx, batch_sizes)
     return tuple(hx) if isinstance(module, nn.LSTM) else (hx,)
+
+
+def _runners(module: nn.RNNBase) -> list[Runner]:
+    """What runs each layer and direction on the native engine, with the module's own parameters."""
+    kind = _kind(module)
+    runners: list[Runner] = []
+    for layer in range(module.num_layers):
+        for suffix in ("", "_reverse") if module.bidirectional else ("",):
+            end = f"_l{layer}{suffix}"
+            key, names = _plan(kind, getattr(module, f"weight_ih{end}").shape[1])
+            runners.append(partial(_run_native, key, [getattr(module, name + end) for name in names]))
+    return runners
+
+
+def _run_native(key: str, leaves: list[Tensor], batch: Batch) -> tuple[Tensor, States]:
+    x, state, lengths, resets, backwards, batch_first = batch
+    x, state = native.in_dtype(leaves[0].dtype, x, state or ())
+    if torch.compiler.is_compiling():
+        from steploom.engine.operator import run_operator
+
+        return run_operator(key, x, state, leaves, (), lengths, resets, backwards, batch_first)
+    leaves = [leaf.contiguous() for leaf in leaves]
+    return native.run_leaves(compiled_by_key(key), leaves, x, state, (), lengths, resets, backwards, batch_first)
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+@cache
+def _plan(kind: Kind, input_size: int) -> tuple[str, tuple[str, ...]]:
+    """The key of a layer's plan, and the module's names, without their ends, for what the plan reads."""
+    with torch.random.fork_rng(devices=[]):
+        cell = _cell(kind, input_size)
+    compiled = compiled_cell(cell)
+    if not isinstance(compiled, Compiled):
+        raise TypeError(f"{kind[0]} has no plan: {compiled}")
+    paths = [str(leaf.path).split(".") for leaf in compiled.program.leaves]
+    return compiled.key, tuple(f"{part}_{NAMES[product]}" for product, part in paths)
 
 
 def _cells(module: nn.RNNBase) -> list[Cell]:
@@ -111,14 +178,15 @@ def _cells(module: nn.RNNBase) -> list[Cell]:
 
     They are made anew for each run: the parameters may have been moved or replaced since the last one.
     """
+    layer = _kind(module)
     cells = []
     for names in module._all_weights:
         weights = {name.rsplit("_l", 1)[0]: getattr(module, name) for name in names}
         with torch.device("meta"):
-            cell = _cell(module, weights["weight_ih"].shape[1])
-        for product, kind in (("input", "ih"), ("recurrent", "hh"), ("projection", "hr")):
+            cell = _cell(layer, weights["weight_ih"].shape[1])
+        for product, ending in NAMES.items():
             for part in ("weight", "bias"):
-                if (weight := weights.get(f"{part}_{kind}")) is not None:
+                if (weight := weights.get(f"{part}_{ending}")) is not None:
                     # Under torch.func.functional_call the module's weights are tensors and no parameters.
                     delattr(getattr(cell, product), part)
                     setattr(getattr(cell, product), part, weight)
@@ -126,11 +194,19 @@ def _cells(module: nn.RNNBase) -> list[Cell]:
     return cells
 
 
-def _cell(module: nn.RNNBase, input_size: int) -> Cell:
-    if isinstance(module, nn.RNN):
-        return RNNCell(input_size, module.hidden_size, module.nonlinearity, module.bias)
-    if isinstance(module, nn.GRU):
-        return GRUCell(input_size, module.hidden_size, module.bias)
-    if module.proj_size:
-        return ProjectedLSTMCell(input_size, module.hidden_size, module.proj_size, module.bias)
-    return LSTMCell(input_size, module.hidden_size, module.bias)
+def _cell(kind: Kind, input_size: int) -> Cell:
+    name, hidden_size, bias, proj_size, nonlinearity = kind
+    if name == "RNN":
+        return RNNCell(input_size, hidden_size, nonlinearity, bias)
+    if name == "GRU":
+        return GRUCell(input_size, hidden_size, bias)
+    if proj_size:
+        return ProjectedLSTMCell(input_size, hidden_size, proj_size, bias)
+    return LSTMCell(input_size, hidden_size, bias)
+
+
+def _kind(module: nn.RNNBase) -> Kind:
+    """What tells one kind of layer from another, but for the size of the input."""
+    name = next(name for name in ("LSTM", "GRU", "RNN") if isinstance(module, getattr(nn, name)))
+    nonlinearity = module.nonlinearity if isinstance(module, nn.RNN) else ""
+    return name, module.hidden_size, module.bias, module.proj_size, nonlinearity

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -21,16 +22,18 @@ __all__ = ["Stack"]
 States = tuple[Tensor, ...]
 
 
-class Run(NamedTuple):
-    """One cell over one batch."""
+class Batch(NamedTuple):
+    """What a cell runs over: see `Stack.run`."""
 
-    cell: Cell
     x: Tensor
     state: States | None
     lengths: Tensor | None
     resets: Tensor | None
     backwards: bool
     batch_first: bool
+
+
+Runner = Callable[[Batch], tuple[Tensor, States]]
 
 
 @dataclass(frozen=True)
@@ -55,11 +58,9 @@ class Stack:
     zoneout: tuple[float, ...] = ()
     engine: str = "auto"
 
-    def choose(self, cell: Cell, x: Tensor | None = None) -> Choice:
-        """The engine that runs `cell` on `x` in its present mode, and why."""
-        if x is None:
-            return choose(cell, self.engine, self._needs_reference(cell))
-        return choose(cell, self.engine, self._needs_reference(cell), x.dtype, x.device.type)
+    def choose(self, cell: Cell) -> Choice:
+        """The engine that runs `cell` in its present mode, and why."""
+        return choose(cell, self.engine, self._needs_reference(cell))
 
     def _needs_reference(self, cell: Cell) -> str | None:
         if any(self.zoneout):
@@ -91,12 +92,25 @@ class Stack:
             The outputs (time, batch, size * directions), 0 in the padding, and the final states (layers * directions,
             batch, size).
         """
-        entering: list[States | None] = [None] * len(cells)
+        runners = [partial(self._run_cell, cell) for cell in cells]
+        return self.run_layers(runners, cells[0].training, x, state, lengths, resets, batch_first)
+
+    def run_layers(
+        self,
+        runners: Sequence[Runner],
+        training: bool,
+        x: Tensor,
+        state: States | None,
+        lengths: Tensor | None,
+        resets: Tensor | None,
+        batch_first: bool = False,
+    ) -> tuple[Tensor, States]:
+        """As `run`, with what runs each layer and direction in the place of the cells."""
+        entering: list[States | None] = [None] * len(runners)
         if state is not None:
             entering = list(zip(*(part.unbind(0) for part in state), strict=True))
         finals: list[States] = []
-        for first in range(0, len(cells), self.directions):
-            training = cells[first].training
+        for first in range(0, len(runners), self.directions):
             inputs = x
             if first and self.dropout:
                 inputs = F.dropout(inputs, self.dropout, training)
@@ -104,8 +118,7 @@ class Stack:
                 inputs = inputs * dropout_mask(inputs.shape[1], inputs.shape[2], self.input_dropout, inputs)
             outputs = []
             for place in range(first, first + self.directions):
-                run = Run(cells[place], inputs, entering[place], lengths, resets, place > first, batch_first)
-                y, final = self._run_cell(run)
+                y, final = runners[place](Batch(inputs, entering[place], lengths, resets, place > first, batch_first))
                 outputs.append(y)
                 finals.append(final)
             y = outputs[0] if self.directions == 1 else torch.cat(outputs, -1)
@@ -117,15 +130,18 @@ class Stack:
             return x, tuple(part.unsqueeze(0) for part in finals[0])
         return x, tuple(torch.stack(parts) for parts in zip(*finals, strict=True))
 
-    def _run_cell(self, run: Run) -> tuple[Tensor, States]:
-        cell, x, state, lengths, resets, backwards, batch_first = run
+    def _run_cell(self, cell: Cell, batch: Batch) -> tuple[Tensor, States]:
+        x, state, lengths, resets, backwards, batch_first = batch
+        dtype, device = x.dtype, x.device.type
+        if torch.is_autocast_enabled(device):
+            dtype = next(cell.parameters(), x).dtype
         if torch.compiler.is_compiling():
             from steploom.engine.operator import plan_for_graph, run_in_graph
 
-            key = plan_for_graph(cell, self.engine, self._needs_reference(cell), x.dtype, x.device.type)
+            key = plan_for_graph(cell, self.engine, self._needs_reference(cell), dtype, device)
             if key is not None:
                 return run_in_graph(key, cell, x, state, lengths, resets, backwards, batch_first)
-        choice = self.choose(cell, x)
+        choice = choose(cell, self.engine, self._needs_reference(cell), dtype, device)
         if choice.compiled is not None:
             if state is None:
                 state = native.first_states(cell, x)
