@@ -127,12 +127,37 @@ template <class T> ProductTile<T> wide_tile(int rows) {
 }
 inline int wide_panels(int rows) { return rows == 1 ? 8 : rows == 2 ? 4 : 2; }
 
+// Memory that the next step will read, brought nearer while a product keeps the multipliers busy. The hardware does not
+// guess it: a step reads a little from many places, and the backward pass reads them from the end.
+struct Ahead {
+    static constexpr int most = 32;
+    const char* at[most];
+    std::int64_t bytes[most];
+    int count = 0, place = 0;
+    std::int64_t offset = 0, lines = 0, each = 0;
+
+    void add(const void* data, std::int64_t size) {
+        if (count == most || size <= 0) return;
+        at[count] = static_cast<const char*>(data);
+        bytes[count++] = size;
+        lines += size / 64 + 1;
+    }
+    void issue() {
+        for (std::int64_t n = each; n > 0 && place < count; --n) {
+            __builtin_prefetch(at[place] + offset, 0, 2);
+            offset += 64;
+            if (offset >= bytes[place]) offset = 0, ++place;
+        }
+    }
+};
+
 // out[:, first panel * columns ...] of `rows` rows.
 template <class T>
 void product(Factor<T>* factors, int count, const T* init, std::int64_t init_row, T* out, std::int64_t out_row,
-             std::int64_t rows, int columns, int first_panel, int last_panel) {
+             std::int64_t rows, int columns, int first_panel, int last_panel, Ahead* ahead = nullptr) {
     constexpr int P = panel_columns<T>;
     const int tiles = static_cast<int>((rows + most_rows - 1) / most_rows);
+    if (ahead) ahead->each = ahead->lines / std::max(1, tiles * (last_panel - first_panel)) + 1;
     Factor<T> at[8];
     for (int panel = first_panel; panel < last_panel;) {
         const int column = panel * P;
@@ -150,6 +175,7 @@ void product(Factor<T>* factors, int count, const T* init, std::int64_t init_row
             const ProductTile<T> run =
                 panels > 1 ? wide_tile<T>(static_cast<int>(height))
                            : product_tile_of<T>(static_cast<int>(height), std::make_integer_sequence<int, most_rows>{});
+            if (ahead) ahead->issue();
             run(at, count, init ? init + row * init_row + column : nullptr, init_row, out + row * out_row + column,
                 out_row, width);
         }

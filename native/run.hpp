@@ -59,6 +59,7 @@ template <class T> struct Member {
     std::vector<T*> now, out;  // now: "in" for states
     std::vector<PreparedStage<T>> before, step, after;
     T* registers = nullptr;
+    Ahead ahead;
 };
 
 template <class T> class Run {
@@ -103,8 +104,9 @@ template <class T> class Run {
     void scatter(Member<T>& m, Index first, Index last) const;
     void enter(Member<T>& m, Index t) const;
     void leave(Member<T>& m, Index t) const;
-    void stages(Member<T>& m, const std::vector<Stage>& list, std::vector<PreparedStage<T>>& prepared, Index rows) const;
-    void run_product(const Member<T>& m, const Stage& stage, Index row, Index rows, int first, int last) const;
+    void stages(Member<T>& m, const std::vector<Stage>& list, std::vector<PreparedStage<T>>& prepared, Index rows, Ahead* ahead = nullptr) const;
+    void look_ahead(Member<T>& m, Index t, Index first, Index last) const;
+    void run_product(const Member<T>& m, const Stage& stage, Index row, Index rows, int first, int last, Ahead* ahead) const;
     void run_elementwise(Member<T>& m, const Stage& stage, PreparedStage<T>& prepared, Index row, Index rows, int first, int last) const;
     void run_reduction(const Member<T>& m, const Stage& stage, Index row, Index rows) const;
     void chunk(Member<T>& m, Index first, Index last) const;
@@ -384,6 +386,29 @@ template <class T> void Run<T>::scatter(Member<T>& m, Index first, Index last) c
     }
 }
 
+// Notes what the step after step t will touch of the long buffers, for the first product of step t.
+template <class T> void Run<T>::look_ahead(Member<T>& m, Index t, Index first, Index last) const {
+    m.ahead = Ahead{};
+    const Index next = s.descending ? t - 1 : t + 1;
+    const Slice& part = *m.slice->part;
+    const bool within = next >= first && next < last;
+    if (next < 0 || next >= c.time || part.active[t] < 4) return;
+    const Index rows = part.active[next];
+    for (std::size_t b = 0; b < s.buffers.size(); ++b) {
+        const BufferSpec& spec = s.buffers[b];
+        const Index row = m.slice->row[b];
+        const T* from = nullptr;
+        if (spec.kind == Kind::Saved) from = m.slice->base[b] + part.offset[next] * row;
+        else if (spec.kind == Kind::State && spec.saved >= 0) from = m.slice->base[b] + part.offset[next + 1] * row;
+        else if (m.slice->direct[b])
+            from = m.slice->base[b] + (c.reversed ? c.time - 1 - next : next) * c.sequences[spec.external].time_stride;
+        else if (spec.kind == Kind::Input && within) from = m.slice->base[b] + (part.offset[next] - part.offset[first]) * row;
+        if (!from) continue;
+        const Index share = rows * m.place / m.team, end = rows * (m.place + 1) / m.team;
+        m.ahead.add(from + share * row, (end - share) * row * static_cast<Index>(sizeof(T)));
+    }
+}
+
 // Before a step: sequences that begin here get their state, and resets are made.
 template <class T> void Run<T>::enter(Member<T>& m, Index t) const {
     const Slice& part = *m.slice->part;
@@ -433,7 +458,7 @@ template <class T> void Run<T>::leave(Member<T>& m, Index t) const {
 }
 
 template <class T>
-void Run<T>::run_product(const Member<T>& m, const Stage& stage, Index row, Index rows, int first, int last) const {
+void Run<T>::run_product(const Member<T>& m, const Stage& stage, Index row, Index rows, int first, int last, Ahead* ahead) const {
     Factor<T> factors[8];
     const int count = static_cast<int>(stage.terms.size());
     for (int i = 0; i < count; ++i) {
@@ -444,7 +469,7 @@ void Run<T>::run_product(const Member<T>& m, const Stage& stage, Index row, Inde
     }
     const Index init = row_of(m, stage.init), out = row_of(m, stage.out);
     const T* from = find(m, stage.init);
-    product(factors, count, from ? from + row * init : nullptr, init, find(m, stage.out) + row * out, out, rows, stage.width, first, last);
+    product(factors, count, from ? from + row * init : nullptr, init, find(m, stage.out) + row * out, out, rows, stage.width, first, last, ahead);
 }
 
 template <class T>
@@ -489,14 +514,15 @@ template <class T> void Run<T>::run_reduction(const Member<T>& m, const Stage& s
 
 // All stages of a list on `rows` rows, shared among the team.
 template <class T>
-void Run<T>::stages(Member<T>& m, const std::vector<Stage>& list, std::vector<PreparedStage<T>>& prepared, Index rows) const {
+void Run<T>::stages(Member<T>& m, const std::vector<Stage>& list, std::vector<PreparedStage<T>>& prepared, Index rows, Ahead* ahead) const {
     const bool by_row = rows >= 4 * m.team || m.team == 1;
     const Index row = by_row ? rows * m.place / m.team : 0, height = by_row ? rows * (m.place + 1) / m.team - row : rows;
     for (std::size_t i = 0; i < list.size(); ++i) {
         const Stage& stage = list[i];
         if (stage.kind == StageKind::Product) {
             const int panels = (stage.width + panel_columns<T> - 1) / panel_columns<T>;
-            run_product(m, stage, 0, rows, panels * m.place / m.team, panels * (m.place + 1) / m.team);
+            run_product(m, stage, 0, rows, panels * m.place / m.team, panels * (m.place + 1) / m.team, ahead);
+            ahead = nullptr;
         } else if (stage.kind == StageKind::Elementwise) {
             if (by_row) {
                 if (height > 0) run_elementwise(m, stage, prepared[i], row, height, 0, stage.width);
@@ -526,7 +552,8 @@ template <class T> void Run<T>::chunk(Member<T>& m, Index first, Index last) con
         if (!part.active[t]) continue;
         place(m, t, first);
         enter(m, t);
-        stages(m, s.step, m.step, part.active[t]);
+        look_ahead(m, t, first, last);
+        stages(m, s.step, m.step, part.active[t], m.ahead.count ? &m.ahead : nullptr);
         leave(m, t);
     }
     if (!s.after.empty() && rows) {

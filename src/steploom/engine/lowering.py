@@ -56,8 +56,16 @@ class Lowered:
     work: int
 
 
-def lower_forward(plan: Plan, training: bool) -> Lowered:
-    """The forward pass. Sequences: 0 is x, 1 is y. With `training`, what the backward pass reads is kept."""
+def lower_forward(plan: Plan, training: bool, inline: bool = False) -> Lowered:
+    """The forward pass. Sequences: 0 is x, 1 is y.
+
+    Args:
+        plan: the plan.
+        training: whether what the backward pass reads is kept.
+        inline: whether what reads the input alone is done step by step: a product with the input then goes into the
+            sum of the product with the state, and its result never into memory. Worth it where a step has enough rows
+            to use a weight often, and all weights fit the second-level cache.
+    """
     program = plan.program
     lowering = _Lowering(descending=False, saved_widths=_saved_widths(plan) if training else ())
     lowering.place(program.x, lowering.buffer(Kind.INPUT, program.x.width, 0))
@@ -69,14 +77,14 @@ def lower_forward(plan: Plan, training: bool) -> Lowered:
         lowering.place(state, buffer)
         outs.append((Where.STATE_OUT, buffer[1], 0))
     y = lowering.buffer(Kind.OUTPUT, program.outputs[0].width, 1)
-    step = [*plan.loop, *plan.sunk]
+    step = [*(plan.hoisted if inline else ()), *plan.loop, *plan.sunk]
     if training:
         for value in plan.saved:
             lowering.keep(value, lowering.buffer(Kind.SAVED, value.width, next(regions)))
     for value, out in zip(program.outputs, outs, strict=True):
         lowering.deliver(value, out)
     lowering.deliver(program.outputs[0], y)
-    lowering.run({"before": plan.hoisted, "step": step, "after": ()}, read_later=())
+    lowering.run({"before": () if inline else plan.hoisted, "step": step, "after": ()}, read_later=())
     return lowering.finish()
 
 
