@@ -81,6 +81,8 @@ STEPS = {
     "moves": lambda s, x, h, c: (h.roll(1, -1) + h.flip(-1), c[:, [0, 2, 4, 6, 1, 3, 5, 7]] + F.pad(h[:, 1:7], (1, 1))),
     "stack": lambda s, x, h, c: (torch.stack([h[:, :4], c[:, 4:]], 1).flatten(1), c),
     "in place": lambda s, x, h, c: (s.joined(torch.cat([x, h], -1)).add_(c).sigmoid_(), F.relu(h + c, inplace=True)),
+    "normalised weight": lambda s, x, h, c: (h @ F.normalize(s.square.weight, dim=1).T, c),
+    "summed up in place": lambda s, x, h, c: (torch.zeros_like(h).add_(h).mul_(c), c),
     "detach": lambda s, x, h, c: (h.detach() * c, (c - c.detach()) * h + c),
     "no dropout": lambda s, x, h, c: (F.dropout(h, training=False), c),
     "mogrifier": lambda s, x, h, c: (

@@ -80,7 +80,7 @@ REFUSED = {
     "list that grows": (grows_a_list, "writes the attribute 'seen'"),
     "part in place": (writes_a_part, "writes into a tensor that others see"),
     "argument in place": (changes_its_argument, "writes into a tensor that others see"),
-    "buffer in place": (changes_a_buffer, "'logical_not_' .* changes a parameter, a buffer"),
+    "buffer in place": (changes_a_buffer, "'logical_not_' .* changes a parameter or a buffer"),
     "gates by shuffled features": (lambda s, x, h, c: (s.recurrent(h)[:, torch.randperm(32)][:, :8], c), "rand"),
 }  # fmt: skip
 

@@ -42,6 +42,10 @@ class Leaves:
         """The sample and form of a parameter or buffer."""
         return self._by_id.get(id(tensor))
 
+    def is_parameter(self, fixed: Fixed) -> bool:
+        """Whether the tensor is a parameter or buffer, or a view of one."""
+        return isinstance(self.nodes[self._roots[fixed.node].node], str)
+
     def constant(self, tensor: Tensor) -> Fixed:
         """A tensor of numbers that the step has made."""
         number = float(tensor) if tensor.numel() == 1 else None

@@ -47,13 +47,13 @@ def trace(cell: Cell) -> Program:
         )
     try:
         program = simplify(first)
-    except (ArithmeticError, LookupError, TypeError, ValueError, AssertionError) as error:
+        verify(program, cell)
+    except (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError) as error:
         # The reference engine must run what a pass stumbles over.
         raise UnsupportedOperation(
             f"the program of {type(cell).__name__} cannot be brought into its canonical form: {error!r}",
             hint="This is a fault of Steploom: please report it.",
         ) from error
-    verify(program, cell)
     return program
 
 

@@ -18,7 +18,7 @@ from steploom.errors import UnsupportedOperation
 from steploom.program.builder import Builder
 from steploom.program.leaves import Leaves
 from steploom.program.operator_table import OPERATORS
-from steploom.program.operators import spread
+from steploom.program.operators import is_rows, spread
 from steploom.program.program import Argument, Value
 from steploom.program.prologue import Reference
 from steploom.program.traced import Fixed, Form, Rows, Traced, flat
@@ -186,13 +186,10 @@ class Tracer(TorchFunctionMode):
             raise UnsupportedOperation("it draws random numbers, which differ from step to step")
         changes = function._schema.is_mutable
         args, kwargs = self._each(args, self._known), self._each(kwargs, self._known)
-        given = [*flat(args), *flat(kwargs)]
-        if not any(isinstance(item, Traced) and isinstance(item.form, Rows) for item in given):
-            if changes:
-                raise UnsupportedOperation("it changes a parameter, a buffer or a constant in place")
-            return self._fixed(function, args, kwargs)
         if changes:
             return self._in_place(name, function, args, kwargs)
+        if not any(is_rows(item) for item in flat([args, kwargs])):
+            return self._fixed(function, args, kwargs)
         result = function(*self._each(args, sample_of), **self._each(kwargs, sample_of))
         return self._results(name, function, args, kwargs, result)
 
@@ -224,16 +221,22 @@ class Tracer(TorchFunctionMode):
         return type(result)(self.wrap(item, form) for item, form in zip(result, forms, strict=True))
 
     def _in_place(self, name: str, function: Any, args: Any, kwargs: Any) -> Traced:
+        """`a.add_(b)` as `a = a + b`, where nobody else sees the difference."""
         target = args[0] if args else None
         if not isinstance(target, Traced) or not name.endswith("_") or name.endswith("__") or "out" in kwargs:
             raise UnsupportedOperation("it writes into a tensor that exists already")
+        if isinstance(target.form, Fixed) and self.leaves.is_parameter(target.form):
+            raise UnsupportedOperation("it changes a parameter or a buffer in place")
         storage = target.sample.untyped_storage().data_ptr()
         others = [other for weak in self._live if (other := weak()) is not None and other is not target]
         if storage in self._protected or any(o.sample.untyped_storage().data_ptr() == storage for o in others):
             raise UnsupportedOperation("it writes into a tensor that others see a part of")
-        samples = self._each(args, sample_of)
-        result = function(samples[0].clone(), *samples[1:], **self._each(kwargs, sample_of))
-        changed = self._results(name[:-1], function, args, kwargs, result)
+        packet = getattr(torch.ops.aten, name[:-1], None)
+        if packet is None or function._overloadname not in packet.overloads():
+            raise UnsupportedOperation("it writes into a tensor that exists already")
+        changed = self._record(getattr(packet, function._overloadname), args, kwargs)
+        if changed.sample.dtype != target.sample.dtype or changed.sample.shape != target.sample.shape:
+            raise UnsupportedOperation("it changes the type of a tensor in place")
         target.sample, target.form = changed.sample, changed.form
         return target
 
