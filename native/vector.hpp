@@ -102,23 +102,25 @@ template <class T> struct ExpConstants;
 template <> struct ExpConstants<float> {
     static constexpr float log2e = 1.44269504f, ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;
     static constexpr float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
-    static constexpr float top = 88.7f, bottom = -87.3f;
+    static constexpr float top = 88.72f, bottom = -86.9f;  // where e^x leaves what T can hold
+    static constexpr float safe = 87.0f;                  // up to here, 2^n itself is a number of T
     static constexpr int mantissa = 23, bias = 127, terms = 7;
 };
 template <> struct ExpConstants<double> {
     static constexpr double log2e = 1.4426950408889634, ln2_high = 0.69314718036912382, ln2_low = 1.9082149292705877e-10;
     static constexpr double magic = 6755399441055744.0;  // 1.5 * 2^52
-    static constexpr double top = 709.7, bottom = -708.3;
+    static constexpr double top = 709.78, bottom = -708.0;
+    static constexpr double safe = 708.0;
     static constexpr int mantissa = 52, bias = 1023, terms = 13;
 };
 
 // e^x - 1 = p * s + (s - 1) and e^x = p * s + s, with s = 2^n and p = e^r - 1 for |r| <= ln(2) / 2: neither loses
-// digits near 0.
+// digits near 0. With `less`, s = 2^(n - less).
 template <class T> struct Reduced {
     V<T> p, s;
 };
 
-template <class T> inline Reduced<T> reduce_exp(V<T> x) {
+template <class T> inline Reduced<T> reduce_exp(V<T> x, int less = 0) {
     using C = ExpConstants<T>;
     using I = typename Vectors<T>::I;
     const V<T> shifted = x * broadcast<T>(C::log2e) + broadcast<T>(C::magic);
@@ -136,26 +138,25 @@ template <class T> inline Reduced<T> reduce_exp(V<T> x) {
         p = p * r + broadcast<T>(next);
     }
     const I integer = (I)shifted - (I)broadcast<T>(C::magic);
-    return {p * r, (V<T>)((integer + C::bias) << C::mantissa)};
+    return {p * r, (V<T>)((integer + (C::bias - less)) << C::mantissa)};
 }
 
-template <class T> inline V<T> clamp_exp(V<T> x) {
-    using C = ExpConstants<T>;
-    const V<T> top = broadcast<T>(C::top), bottom = broadcast<T>(C::bottom);
-    x = x > top ? top : x;
-    return x < bottom ? bottom : x;
+template <class T> inline V<T> clamp(V<T> x, T bottom, T top) {  // NaN stays
+    x = x > broadcast<T>(top) ? broadcast<T>(top) : x;
+    return x < broadcast<T>(bottom) ? broadcast<T>(bottom) : x;
 }
 
+// The largest results need 2^n just above the range of T: half of it is taken, and the sum doubled.
 template <class T> inline V<T> exponential(V<T> x) {
     using C = ExpConstants<T>;
-    const Reduced<T> e = reduce_exp<T>(clamp_exp<T>(x));
-    V<T> y = e.p * e.s + e.s;
+    const Reduced<T> e = reduce_exp<T>(clamp<T>(x, C::bottom, C::top), 1);
+    V<T> y = (e.p * e.s + e.s) * broadcast<T>(2);
     y = x > broadcast<T>(C::top) ? broadcast<T>(std::numeric_limits<T>::infinity()) : y;
     return x < broadcast<T>(C::bottom) ? V<T>{} : y;
 }
 
 template <class T> inline V<T> sigmoid(V<T> x) {  // the clamp changes nothing that T can tell from 0 or 1
-    const Reduced<T> e = reduce_exp<T>(clamp_exp<T>(-x));
+    const Reduced<T> e = reduce_exp<T>(clamp<T>(-x, -ExpConstants<T>::safe, ExpConstants<T>::safe));
     return broadcast<T>(1) / (e.p * e.s + (e.s + broadcast<T>(1)));
 }
 

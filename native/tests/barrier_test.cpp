@@ -1,0 +1,31 @@
+// The barrier and the threads: what one writes before it, all read after it.
+#include <set>
+
+#include "../team.hpp"
+#include "check.hpp"
+#include "tests.hpp"
+
+namespace steploom::test {
+
+void test_barrier() {
+    for (int members : {1, 2, 3}) {
+        Barrier barrier(members);
+        std::vector<int> written(members, 0);  // plain integers: ThreadSanitizer watches them
+        std::vector<int> wrong(members, 0), met(members, 0);
+        on_threads(members, [&](int thread) {
+            ++met[thread];
+            for (int round = 1; round <= 300; ++round) {
+                written[thread] = round;
+                barrier.wait();
+                for (int other : written) wrong[thread] += other != round;
+                barrier.wait();
+            }
+        });
+        for (int thread = 0; thread < members; ++thread) {
+            check(met[thread] == 1, "each thread has one piece of work");
+            check(wrong[thread] == 0, "a barrier holds back whoever comes early");
+        }
+    }
+}
+
+}  // namespace steploom::test

@@ -1,0 +1,12 @@
+#pragma once
+
+namespace steploom::test {
+
+void test_lstm();
+void test_callers();
+void test_interruption();
+void test_instructions();
+void test_reductions();
+void test_barrier();
+
+}  // namespace steploom::test
