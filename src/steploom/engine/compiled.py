@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from types import SimpleNamespace
 from typing import cast
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import unset_fake_temporarily
+from torch._C._functorch import is_functorch_wrapped_tensor
 
 from steploom.cells.cell import Cell
 from steploom.engine.lowering import Lowered, lower_backward, lower_forward
@@ -35,10 +37,12 @@ class Pass:
         lowered: the schedule and what its numbers mean.
         schedule: of the core.
         saved_widths: widths of the regions kept from the forward to the backward pass.
+        inline: the same run with what reads the input alone done step by step, where there is such a thing.
     """
 
-    def __init__(self, lowered: Lowered, leaves: tuple[Leaf, ...]) -> None:
+    def __init__(self, lowered: Lowered, leaves: tuple[Leaf, ...], inline: Pass | None = None) -> None:
         self.lowered = lowered
+        self.inline = inline
         self.schedule = lowered.schedule
         self.saved_widths = list(lowered.saved_widths)
         self.vector_gradients = lowered.vector_gradients
@@ -63,17 +67,17 @@ class Compiled:
         self.widths = [state.width for state in plan.program.states]
         self.leaf_shapes = [leaf.shape for leaf in plan.program.leaves]
         self.key = _key(plan.program)
-        _by_key[self.key] = self
+        setattr(_by_key, self.key, self)
 
     @cached_property
     def inference(self) -> Pass:
         """The forward pass that keeps nothing."""
-        return self._pass(lower_forward(self.plan, training=False))
+        return self._forward(training=False)
 
     @cached_property
     def training(self) -> Pass:
         """The forward pass that keeps what the backward pass reads."""
-        return self._pass(lower_forward(self.plan, training=True))
+        return self._forward(training=True)
 
     @cached_property
     def backward(self) -> Pass:
@@ -85,6 +89,10 @@ class Compiled:
         """The backward pass where nobody asks for the gradient of the input."""
         return self._pass(lower_backward(self.plan_without_dx))
 
+    def _forward(self, training: bool) -> Pass:
+        inline = self._pass(lower_forward(self.plan, training, inline=True)) if self.plan.hoisted else None
+        return Pass(lower_forward(self.plan, training), self.program.leaves, inline)
+
     def _pass(self, lowered: Lowered) -> Pass:
         return Pass(lowered, self.program.leaves)
 
@@ -95,7 +103,8 @@ class _Known:
     found: Compiled | CellError
 
 
-_by_key: dict[str, Compiled] = {}
+# By attribute and not by item: while torch.compile follows a call, it sees new attributes, but no new items.
+_by_key = SimpleNamespace()
 _by_plan: dict[Plan, Compiled] = {}
 _by_cell: WeakKeyDictionary[Cell, list[_Known]] = WeakKeyDictionary()
 _lock = threading.RLock()
@@ -133,17 +142,28 @@ def compiled_by_key(key: str) -> Compiled:
     Raises:
         OptionError: no layer of this process has it.
     """
-    if key not in _by_key:
+    found = getattr(_by_key, key, None)
+    if not isinstance(found, Compiled):
         raise OptionError(
             f"This graph runs the plan '{key}', which no layer of this process has made. Build the layer that the "
             "graph was made from and call its explain() before the graph."
         )
-    return _by_key[key]
+    return found
 
 
 def _compile(cell: Cell) -> Compiled | CellError:
+    """What the native core runs for a cell, or why there is nothing.
+
+    A thread of its own has none of the modes that may be at work here: of inference, of autocast, of graphs, of
+    torch.func.
+    """
+    with ThreadPoolExecutor(1, "steploom-trace") as thread:
+        return thread.submit(_compile_here, cell).result()
+
+
+def _compile_here(cell: Cell) -> Compiled | CellError:
     try:
-        with unset_fake_temporarily(), torch.inference_mode(False), torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]):
             program = _trace(cell)
             return compiled_plan(make_plan(program), make_plan(program, needs_dx=False))
     except CellError as error:
@@ -152,12 +172,16 @@ def _compile(cell: Cell) -> Compiled | CellError:
 
 def _trace(cell: Cell) -> Program:
     tensors = dict[str, Tensor]([*cell.named_parameters(), *cell.named_buffers()])
-    if all(type(tensor) in (Tensor, nn.Parameter) for tensor in tensors.values()):
+    if not any(_has_no_numbers(tensor) for tensor in tensors.values()):
         return trace(cell)
     # While a model is exported its weights have no numbers; the program does not depend on them.
     numbers = {path: torch.rand(tensor.shape, dtype=tensor.dtype) for path, tensor in tensors.items()}
     with replica(cell, numbers) as stand_in:
         return trace(cast(Cell, stand_in))
+
+
+def _has_no_numbers(tensor: Tensor) -> bool:
+    return type(tensor) not in (Tensor, nn.Parameter, nn.Buffer) or is_functorch_wrapped_tensor(tensor)
 
 
 def _key(program: Program) -> str:

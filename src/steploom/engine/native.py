@@ -9,10 +9,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from steploom.cells.cell import Cell
 from steploom.engine.compiled import Compiled, Pass
-from steploom.engine.threads import decide
+from steploom.engine.threads import decide, inlines
 from steploom.errors import OptionError
 from steploom.native import core
 
@@ -97,6 +98,10 @@ def run_leaves(
     batch_first: bool,
 ) -> tuple[Tensor, States]:
     """As `run`, with the leaves of the program and the states after a reset, `starts`, in the place of the cell."""
+    if torch._C._are_functorch_transforms_active():
+        from steploom.engine.operator import run_transformed
+
+        return run_transformed(compiled.key, x, state, leaves, starts, lengths, resets, backwards, batch_first)
     lengths = lengths.contiguous() if lengths is not None else None
     resets = resets.contiguous() if resets is not None else None
     sequences = Sequences(lengths, backwards, resets, *threads_of(compiled, x), batch_first)
@@ -176,6 +181,8 @@ def run_plan(
         The outputs (time, batch, size), 0 in the padding, and the final states (batch, size).
     """
     tensors = (x, *states, *leaves, *reset_states)
+    if forward_ad._current_level >= 0 and any(forward_ad.unpack_dual(t).tangent is not None for t in tensors):
+        raise OptionError(NO_SECOND_DERIVATIVE)
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
         y, *finals = _Run.apply(compiled, sequences, len(states), *tensors)
         return y, tuple(finals)
@@ -208,11 +215,6 @@ class _Run(torch.autograd.Function):
             gradients = [g if g is None else _Once.apply(g, *ctx.saved_tensors, dy, *dfinals) for g in gradients]
         return (None, None, None, *gradients)
 
-    @staticmethod
-    def jvp(ctx: Any, *tangents: Any) -> Any:
-        raise OptionError(NO_SECOND_DERIVATIVE)
-
-
 class _Once(torch.autograd.Function):
     """A gradient whose own gradient is refused rather than wrong."""
 
@@ -237,6 +239,8 @@ def forward(
 ) -> tuple[Tensor, list[Tensor]]:
     """The outputs and the final states; what the backward pass reads is written to `saved`."""
     time, batch, _ = x.shape
+    if one_way.inline is not None and inlines(batch // sequences.slices, one_way.inline.weight_bytes[x.element_size()]):
+        one_way = one_way.inline
     widths = compiled.widths
     if x.stride(2) != 1:
         x = x.contiguous()

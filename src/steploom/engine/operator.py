@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._C._functorch import TransformType
+from torch._functorch.pyfunctorch import retrieve_all_functorch_interpreters
 
 from steploom.cells.cell import Cell
 from steploom.engine.choice import choose
@@ -41,6 +43,17 @@ def run_operator(
         x, list(states), list(leaves), list(reset_states), lengths, resets, key, backwards, batch_first, training
     )
     return y, tuple(finals)
+
+
+def run_transformed(key: str, *args: Any) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """As `run_operator`, inside of a transform of torch.func.
+
+    Raises:
+        OptionError: the transform is another one than a gradient.
+    """
+    if any(interpreter.key() is not TransformType.Grad for interpreter in retrieve_all_functorch_interpreters()):
+        raise OptionError(NO_SECOND_DERIVATIVE)
+    return run_operator(key, *args)
 
 
 @torch.library.custom_op("steploom::run", mutates_args=(), device_types="cpu")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import torch
 
-__all__ = ["decide"]
+__all__ = ["decide", "inlines"]
 
 # Below this many multiplications and additions a second thread costs more than it brings.
 SMALL_WORK = 2_000_000
 # Weights of the loop that stay in a core's own cache beside the rows they are multiplied with.
 CACHED_WEIGHTS = 1 << 20
+# With so many rows a step uses each weight often enough to pay for reading it.
+ROWS_TO_INLINE = 4
 # With so many rows a slice, reading weights from memory is no longer what takes the time.
 MANY_ROWS = 32
 # One sequence is not worth a barrier at every step unless its weights are at least this large.
@@ -41,3 +43,16 @@ def decide(time: int, batch: int, work: int, weight_bytes: int) -> tuple[int, in
     if weight_bytes <= CACHED_WEIGHTS or batch >= MANY_ROWS * threads:
         return min(threads, batch), 1
     return 1, threads
+
+
+def inlines(rows: int, weight_bytes: int) -> bool:
+    """Whether products with the input are made step by step, rather than for many steps at once before them.
+
+    Step by step, a product with the input goes into the same sum as the product with the state, and no sum is written
+    to memory and read again. It asks for the input's weights at every step, though.
+
+    Args:
+        rows: sequences of a slice.
+        weight_bytes: size of all matrices of a step, those of the input counted.
+    """
+    return rows >= ROWS_TO_INLINE or weight_bytes <= CACHED_WEIGHTS
