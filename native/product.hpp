@@ -20,11 +20,12 @@ template <class T> struct Factor {
     std::int64_t inner;        // K
 };
 
-// `rows` x `columns` of out = init + sum of factors. Rows of `init` are `init_row` apart (0: one row for all).
-template <class T, int Rows, int Panels>
+// `Rows` x `columns` of out = init + sum of factors, for columns of `N` vectors: whole panels, or the first half of one.
+// Rows of `init` are `init_row` apart (0: one row for all).
+template <class T, int Rows, int N>
 void product_tile(const Factor<T>* factors, int count, const T* init, std::int64_t init_row, T* out,
                   std::int64_t out_row, int columns) {
-    constexpr int L = lanes<T>, N = 2 * Panels;
+    constexpr int L = lanes<T>;
     V<T> sum[Rows][N];
     const bool whole = columns == N * L;
     if (!init) {
@@ -73,35 +74,75 @@ void product_tile(const Factor<T>* factors, int count, const T* init, std::int64
         }
 }
 
-// `Rows` x 2 vectors of out (+)= sum over r of left[r, 0:Rows] * right[r, 0:columns]. `Whole`: all columns are there.
-template <class T, int Rows, bool Whole>
+// One row x one panel. Several k at once keep the multipliers busy, and the weights are read in the order in which they
+// stand: with weights in the second-level cache that is as fast as reading them alone.
+template <class T>
+void row_tile(const Factor<T>* factors, int count, const T* init, std::int64_t, T* out, std::int64_t, int columns) {
+    constexpr int L = lanes<T>, Depth = 4;
+    V<T> sum[Depth][2] = {};
+    for (int j = 0; j < 2 && init; ++j) {
+        const int rest = columns - j * L;
+        if (rest > 0) sum[0][j] = rest >= L ? load(init + j * L) : load_part(init + j * L, rest);
+    }
+    for (int f = 0; f < count; ++f) {
+        const T *left = factors[f].left, *panel = factors[f].panel;
+        const std::int64_t inner = factors[f].inner;
+        std::int64_t k = 0;
+#pragma GCC unroll 1
+        for (; k + Depth <= inner; k += Depth) {
+#pragma GCC unroll 16
+            for (int d = 0; d < Depth; ++d) {
+                const V<T> x = broadcast(left[k + d]);
+                sum[d][0] += x * load(panel);
+                sum[d][1] += x * load(panel + L);
+                panel += 2 * L;
+            }
+        }
+#pragma GCC unroll 1
+        for (; k < inner; ++k) {
+            const V<T> x = broadcast(left[k]);
+            sum[0][0] += x * load(panel);
+            sum[0][1] += x * load(panel + L);
+            panel += 2 * L;
+        }
+    }
+    for (int j = 0; j < 2; ++j) {
+        const V<T> total = (sum[0][j] + sum[1][j]) + (sum[2][j] + sum[3][j]);
+        const int rest = columns - j * L;
+        if (rest >= L) store(out + j * L, total);
+        else if (rest > 0) store_part(out + j * L, total, rest);
+    }
+}
+
+// `Rows` x `N` vectors of out (+)= sum over r of left[r, 0:Rows] * right[r, 0:columns]. `Whole`: all columns are there.
+template <class T, int Rows, int N, bool Whole>
 void outer_tile(std::int64_t count, const T* left, std::int64_t left_row, const T* right, std::int64_t right_row, T* out,
                 std::int64_t out_row, bool add, int columns) {
     constexpr int L = lanes<T>;
-    const int counts[2] = {Whole ? L : std::min(columns, L), Whole ? L : std::max(columns - L, 0)};
+    const int counts[2] = {Whole ? L : std::min(columns, L), Whole ? L : columns - L};
     const auto read = [&](const T* from, int j) {
         if constexpr (Whole) return load(from);
-        return counts[j] == L ? load(from) : counts[j] > 0 ? load_part(from, counts[j]) : V<T>{};
+        return counts[j] == L ? load(from) : load_part(from, counts[j]);
     };
-    V<T> sum[Rows][2];
+    V<T> sum[Rows][N];
     for (int i = 0; i < Rows; ++i)
-        for (int j = 0; j < 2; ++j) sum[i][j] = add ? read(out + i * out_row + j * L, j) : V<T>{};
+        for (int j = 0; j < N; ++j) sum[i][j] = add ? read(out + i * out_row + j * L, j) : V<T>{};
 #pragma GCC unroll 1
     for (std::int64_t r = 0; r < count; ++r) {
-        const V<T> a = read(right, 0), b = read(right + L, 1);
+        V<T> row[N];
+        for (int j = 0; j < N; ++j) row[j] = read(right + j * L, j);
 #pragma GCC unroll 16
         for (int i = 0; i < Rows; ++i) {
             const V<T> x = broadcast(left[i]);
-            sum[i][0] += x * a;
-            sum[i][1] += x * b;
+            for (int j = 0; j < N; ++j) sum[i][j] += x * row[j];
         }
         left += left_row;
         right += right_row;
     }
     for (int i = 0; i < Rows; ++i)
-        for (int j = 0; j < 2; ++j) {
+        for (int j = 0; j < N; ++j) {
             if (counts[j] == L) store(out + i * out_row + j * L, sum[i][j]);
-            else if (counts[j] > 0) store_part(out + i * out_row + j * L, sum[i][j], counts[j]);
+            else store_part(out + i * out_row + j * L, sum[i][j], counts[j]);
         }
 }
 
@@ -110,22 +151,23 @@ using ProductTile = void (*)(const Factor<T>*, int, const T*, std::int64_t, T*, 
 template <class T>
 using OuterTile = void (*)(std::int64_t, const T*, std::int64_t, const T*, std::int64_t, T*, std::int64_t, bool, int);
 
-template <class T, int... I> ProductTile<T> product_tile_of(int rows, std::integer_sequence<int, I...>) {
-    static constexpr ProductTile<T> tiles[] = {product_tile<T, I + 1, 1>...};
+template <class T, int N, int... I> ProductTile<T> product_tile_of(int rows, std::integer_sequence<int, I...>) {
+    static constexpr ProductTile<T> tiles[] = {product_tile<T, I + 1, N>...};
     return tiles[rows - 1];
 }
-template <class T, bool Whole, int... I> OuterTile<T> outer_tile_of(int rows, std::integer_sequence<int, I...>) {
-    static constexpr OuterTile<T> tiles[] = {outer_tile<T, I + 1, Whole>...};
+template <class T, int N, bool Whole, int... I>
+OuterTile<T> outer_tile_of(int rows, std::integer_sequence<int, I...>) {
+    static constexpr OuterTile<T> tiles[] = {outer_tile<T, I + 1, N, Whole>...};
     return tiles[rows - 1];
 }
 
-// One row or two leave the multipliers waiting for each other's sums, so they take several panels at once.
+// Few rows leave the multipliers waiting for each other's sums, so they take several panels at once.
 template <class T> ProductTile<T> wide_tile(int rows) {
-    static constexpr ProductTile<T> tiles[] = {product_tile<T, 1, 8>, product_tile<T, 2, 4>, product_tile<T, 3, 2>,
+    static constexpr ProductTile<T> tiles[] = {row_tile<T>, product_tile<T, 2, 4>, product_tile<T, 3, 2>,
                                                product_tile<T, 4, 2>};
     return tiles[rows - 1];
 }
-inline int wide_panels(int rows) { return rows == 1 ? 8 : rows == 2 ? 4 : 2; }
+inline int wide_panels(int rows) { return rows == 1 ? 1 : rows == 2 ? 4 : 2; }
 
 // Memory that the next step will read, brought nearer while a product keeps the multipliers busy. The hardware does not
 // guess it: a step reads a little from many places, and the backward pass reads them from the end.
@@ -172,9 +214,11 @@ void product(Factor<T>* factors, int count, const T* init, std::int64_t init_row
                 at[f].left += row * factors[f].left_row;
                 at[f].panel += panel * factors[f].panel_step;
             }
-            const ProductTile<T> run =
-                panels > 1 ? wide_tile<T>(static_cast<int>(height))
-                           : product_tile_of<T>(static_cast<int>(height), std::make_integer_sequence<int, most_rows>{});
+            constexpr auto heights = std::make_integer_sequence<int, most_rows>{};
+            const int tile_rows = static_cast<int>(height);
+            const ProductTile<T> run = panels > 1              ? wide_tile<T>(tile_rows)
+                                       : width <= lanes<T>     ? product_tile_of<T, 1>(tile_rows, heights)
+                                                               : product_tile_of<T, 2>(tile_rows, heights);
             if (ahead) ahead->issue();
             run(at, count, init ? init + row * init_row + column : nullptr, init_row, out + row * out_row + column,
                 out_row, width);
@@ -192,10 +236,29 @@ void outer(std::int64_t count, const T* left, std::int64_t left_row, int rows, c
         for (int tile = 0; tile < tiles; ++tile) {
             const int row = rows * tile / tiles, height = rows * (tile + 1) / tiles - row;
             constexpr auto heights = std::make_integer_sequence<int, most_outer_rows>{};
-            const OuterTile<T> run = width == panel_columns<T> ? outer_tile_of<T, true>(height, heights)
-                                                               : outer_tile_of<T, false>(height, heights);
+            const OuterTile<T> run = width == panel_columns<T> ? outer_tile_of<T, 2, true>(height, heights)
+                                     : width > lanes<T>        ? outer_tile_of<T, 2, false>(height, heights)
+                                     : width == lanes<T>       ? outer_tile_of<T, 1, true>(height, heights)
+                                                               : outer_tile_of<T, 1, false>(height, heights);
             run(count, left + row, left_row, right + column, right_row, out + row * out_row + column, out_row, add, width);
         }
+    }
+}
+
+// Element (i, j) of a square of vectors to (j, i), in steps that swap squares of half, a quarter, ... of the size.
+template <class T, int D, int... J>
+inline void swap_lanes(V<T>& a, V<T>& b, std::integer_sequence<int, J...>) {
+    constexpr int L = lanes<T>;
+    const V<T> x = __builtin_shufflevector(a, b, (J & D ? L + J - D : J)...);
+    b = __builtin_shufflevector(a, b, (J & D ? L + J : J + D)...);
+    a = x;
+}
+template <class T, int D = lanes<T> / 2> inline void transpose(V<T>* rows) {
+    if constexpr (D >= 1) {
+#pragma GCC unroll 16
+        for (int i = 0; i < lanes<T>; ++i)
+            if (!(i & D)) swap_lanes<T, D>(rows[i], rows[i + D], std::make_integer_sequence<int, lanes<T>>{});
+        transpose<T, D / 2>(rows);
     }
 }
 
@@ -203,25 +266,28 @@ void outer(std::int64_t count, const T* left, std::int64_t left_row, int rows, c
 template <class T>
 void pack(const T* matrix, std::int64_t column_stride, std::int64_t inner_stride, int columns, int inner, T* panels,
           int first, int last) {
-    constexpr int P = panel_columns<T>;
+    constexpr int P = panel_columns<T>, L = lanes<T>;
     for (int panel = first; panel < last; ++panel) {
         T* out = panels + static_cast<std::int64_t>(panel) * P * inner;
         const int width = std::min(P, columns - panel * P);
         const T* from = matrix + panel * P * column_stride;
-        if (column_stride == 1) {
-            for (int k = 0; k < inner; ++k) {
-                for (int n = 0; n < width; ++n) out[k * P + n] = from[n + k * inner_stride];
-                for (int n = width; n < P; ++n) out[k * P + n] = 0;
+        for (int half = 0; half < P; half += L) {
+            const int here = std::clamp(width - half, 0, L);
+            const T* source = from + half * column_stride;
+            int k = 0;
+            if (here == L && column_stride == 1) {
+                for (; k < inner; ++k) store(out + k * P + half, load(source + k * inner_stride));
+            } else if (here == L && inner_stride == 1) {
+                for (; k + L <= inner; k += L) {
+                    V<T> square[L];
+                    for (int n = 0; n < L; ++n) square[n] = load(source + n * column_stride + k);
+                    transpose<T>(square);
+                    for (int j = 0; j < L; ++j) store(out + (k + j) * P + half, square[j]);
+                }
             }
-            continue;
-        }
-        // Blocks of K small enough that the lines read stay in the first-level cache until all their values are taken.
-        for (int k0 = 0; k0 < inner; k0 += 16) {
-            const int k1 = std::min(k0 + 16, inner);
-            for (int n = 0; n < width; ++n)
-                for (int k = k0; k < k1; ++k) out[k * P + n] = from[n * column_stride + k * inner_stride];
-            for (int n = width; n < P; ++n)
-                for (int k = k0; k < k1; ++k) out[k * P + n] = 0;
+            for (; k < inner; ++k)
+                for (int n = 0; n < L; ++n)
+                    out[k * P + half + n] = n < here ? source[n * column_stride + k * inner_stride] : T(0);
         }
     }
 }
