@@ -76,6 +76,7 @@ def check_engine(name: str) -> str:
     return name
 
 
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def wanted(engine: str = "auto") -> str:
     """The engine asked for: `engine`, or where that is "auto", what `use_engine` asks for."""
     return engine if engine != "auto" else _wanted.get()

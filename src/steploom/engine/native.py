@@ -22,9 +22,10 @@ __all__ = ["Compiled", "Sequences", "backward", "first_states", "forward", "run"
 States = tuple[Tensor, ...]
 Gradients = list[Tensor | None]
 
-NO_SECOND_DERIVATIVE = (
-    "The native engine has first derivatives alone: no gradient of a gradient, no torch.vmap and no forward-mode "
-    "differentiation. Use engine='reference' or `with steploom.use_engine('reference')` for this."
+FIRST_DERIVATIVES_ALONE = (
+    "The native engine has first derivatives alone: no gradient of a gradient, no forward-mode differentiation, and "
+    "no torch.vmap or other transform of torch.func. Use engine='reference' or "
+    "`with steploom.use_engine('reference')` for this."
 )
 
 
@@ -99,9 +100,7 @@ def run_leaves(
 ) -> tuple[Tensor, States]:
     """As `run`, with the leaves of the program and the states after a reset, `starts`, in the place of the cell."""
     if torch._C._are_functorch_transforms_active():
-        from steploom.engine.operator import run_transformed
-
-        return run_transformed(compiled.key, x, state, leaves, starts, lengths, resets, backwards, batch_first)
+        raise OptionError(FIRST_DERIVATIVES_ALONE)
     lengths = lengths.contiguous() if lengths is not None else None
     resets = resets.contiguous() if resets is not None else None
     sequences = Sequences(lengths, backwards, resets, *threads_of(compiled, x), batch_first)
@@ -182,7 +181,7 @@ def run_plan(
     """
     tensors = (x, *states, *leaves, *reset_states)
     if forward_ad._current_level >= 0 and any(forward_ad.unpack_dual(t).tangent is not None for t in tensors):
-        raise OptionError(NO_SECOND_DERIVATIVE)
+        raise OptionError(FIRST_DERIVATIVES_ALONE)
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
         y, *finals = _Run.apply(compiled, sequences, len(states), *tensors)
         return y, tuple(finals)
@@ -215,6 +214,7 @@ class _Run(torch.autograd.Function):
             gradients = [g if g is None else _Once.apply(g, *ctx.saved_tensors, dy, *dfinals) for g in gradients]
         return (None, None, None, *gradients)
 
+
 class _Once(torch.autograd.Function):
     """A gradient whose own gradient is refused rather than wrong."""
 
@@ -224,7 +224,7 @@ class _Once(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        raise OptionError(NO_SECOND_DERIVATIVE)
+        raise OptionError(FIRST_DERIVATIVES_ALONE)
 
 
 def forward(

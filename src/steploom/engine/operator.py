@@ -10,13 +10,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._C._functorch import TransformType
-from torch._functorch.pyfunctorch import retrieve_all_functorch_interpreters
 
 from steploom.cells.cell import Cell
 from steploom.engine.choice import choose
 from steploom.engine.compiled import Pass, compiled_by_key
-from steploom.engine.native import NO_SECOND_DERIVATIVE, Sequences, backward, forward, in_dtype, threads_of
+from steploom.engine.native import FIRST_DERIVATIVES_ALONE, Sequences, backward, forward, in_dtype, threads_of
 from steploom.errors import OptionError
 from steploom.native import core
 from steploom.program.program import Program
@@ -43,17 +41,6 @@ def run_operator(
         x, list(states), list(leaves), list(reset_states), lengths, resets, key, backwards, batch_first, training
     )
     return y, tuple(finals)
-
-
-def run_transformed(key: str, *args: Any) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """As `run_operator`, inside of a transform of torch.func.
-
-    Raises:
-        OptionError: the transform is another one than a gradient.
-    """
-    if any(interpreter.key() is not TransformType.Grad for interpreter in retrieve_all_functorch_interpreters()):
-        raise OptionError(NO_SECOND_DERIVATIVE)
-    return run_operator(key, *args)
 
 
 @torch.library.custom_op("steploom::run", mutates_args=(), device_types="cpu")
@@ -184,7 +171,7 @@ def _each(needs: Any, count: int) -> list[bool]:
 
 
 def _refuse_second(*_: Any) -> Any:
-    raise OptionError(NO_SECOND_DERIVATIVE)
+    raise OptionError(FIRST_DERIVATIVES_ALONE)
 
 
 _run.register_autograd(_differentiate, setup_context=_setup_context)

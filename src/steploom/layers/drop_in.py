@@ -161,9 +161,13 @@ def _run_native(key: str, leaves: list[Tensor], batch: Batch) -> tuple[Tensor, S
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-@cache
 def _plan(kind: Kind, input_size: int) -> tuple[str, tuple[str, ...]]:
     """The key of a layer's plan, and the module's names, without their ends, for what the plan reads."""
+    return _make_plan(kind, input_size)
+
+
+@cache
+def _make_plan(kind: Kind, input_size: int) -> tuple[str, tuple[str, ...]]:
     with torch.random.fork_rng(devices=[]):
         cell = _cell(kind, input_size)
     compiled = compiled_cell(cell)

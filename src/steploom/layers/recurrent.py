@@ -10,10 +10,13 @@ from torch import Tensor, nn
 
 from steploom.cells.cell import Cell, check_declaration, is_size
 from steploom.engine.choice import check_engine
+from steploom.engine.compiled import compiled_cell
 from steploom.engine.stream import Stream, StreamPlan, open_stream
-from steploom.errors import OptionError, nearest
+from steploom.errors import CellError, OptionError, nearest
 from steploom.layers.dropout import check_rate
 from steploom.layers.stack import Stack
+from steploom.program.program import Program
+from steploom.program.trace import trace
 
 __all__ = ["Recurrent"]
 
@@ -109,8 +112,20 @@ class Recurrent(nn.Module):
         parts = [cast(Cell, cell).initial_state(batch, dtype=weight.dtype, device=weight.device) for cell in self.cells]
         return tuple(torch.stack(states) for states in zip(*parts, strict=True))
 
+    @property
+    def program(self) -> Program:
+        """The step of the cell as the native engine sees it; `print` shows its equations.
+
+        Raises:
+            UnsupportedOperation: the step does something that a program cannot say.
+        """
+        found = compiled_cell(self.cell)
+        if isinstance(found, CellError):
+            raise found
+        return found.program if found is not None else trace(self.cell)
+
     def explain(self) -> str:
-        """Which engine runs this layer in its present mode, and why."""
+        """Which engine runs this layer in its present mode, and why: "native: it runs any step ..."."""
         choice = self.stack.choose(self.cell)
         return f"{choice.engine}: {choice.reason}"
 
