@@ -216,7 +216,7 @@ void product(Factor<T>* factors, int count, const T* init, std::int64_t init_row
             }
             constexpr auto heights = std::make_integer_sequence<int, most_rows>{};
             const int tile_rows = static_cast<int>(height);
-            const ProductTile<T> run = panels > 1              ? wide_tile<T>(tile_rows)
+            const ProductTile<T> run = rows == 1 || panels > 1 ? wide_tile<T>(tile_rows)
                                        : width <= lanes<T>     ? product_tile_of<T, 1>(tile_rows, heights)
                                                                : product_tile_of<T, 2>(tile_rows, heights);
             if (ahead) ahead->issue();
