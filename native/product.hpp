@@ -163,8 +163,8 @@ OuterTile<T> outer_tile_of(int rows, std::integer_sequence<int, I...>) {
 
 // Few rows leave the multipliers waiting for each other's sums, so they take several panels at once.
 template <class T> ProductTile<T> wide_tile(int rows) {
-    static constexpr ProductTile<T> tiles[] = {row_tile<T>, product_tile<T, 2, 4>, product_tile<T, 3, 2>,
-                                               product_tile<T, 4, 2>};
+    static constexpr ProductTile<T> tiles[] = {row_tile<T>, product_tile<T, 2, 8>, product_tile<T, 3, 4>,
+                                               product_tile<T, 4, 4>};
     return tiles[rows - 1];
 }
 inline int wide_panels(int rows) { return rows == 1 ? 1 : rows == 2 ? 4 : 2; }
