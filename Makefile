@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 SOURCES := pyproject.toml constraints.txt CMakeLists.txt $(wildcard native/*.cpp native/*.hpp)
 
-.PHONY: setup demo test test-slow check bench docs clean
+.PHONY: setup demo test test-slow test-native check bench docs clean
 
 setup: $(INSTALLED)
 
@@ -24,13 +24,26 @@ test: $(INSTALLED)
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow
 
+# The tests of the core without Python: as it is, and under the sanitizers. malloc_fill_byte: unwritten memory is NaN.
+test-native:
+	set -e; for kind in none address,undefined thread; do \
+		echo "== sanitizer: $$kind"; folder=build/native-tests-$${kind%,*}; \
+		cmake -S . -B $$folder -DSTEPLOOM_NATIVE_TESTS=ON -DSTEPLOOM_SANITIZE=$$(test $$kind = none || echo $$kind) > /dev/null; \
+		cmake --build $$folder; \
+		ASAN_OPTIONS=malloc_fill_byte=255:max_malloc_fill_size=100000000 $$folder/native_tests; \
+	done
+
 check: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# JAX takes part where JAX_PYTHON names an interpreter that has it: make bench JAX_PYTHON=path/to/python
+JAX := $(if $(JAX_PYTHON),--jax-python $(JAX_PYTHON))
 bench: $(INSTALLED)
-	set -e; for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file; done
+	set -e; for name in layers cells lengths streaming memory; do \
+		echo "== $$name"; $(BIN)/python benchmarks/$$name.py $$(test $$name != layers || echo $(JAX)); done
+	$(BIN)/python benchmarks/table.py
 
 # Writes docs/reference/command-line.md from the help pages, and the list of cells from their docstrings.
 docs: $(INSTALLED)

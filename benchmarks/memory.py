@@ -1,0 +1,146 @@
+"""Memory: what `checkpoint_every` saves in training over a long sequence, and whether anything leaks.
+
+    python benchmarks/memory.py
+
+Each training runs in a fresh process, which reports by how much the peak of its resident memory rises above what it
+held before. Linux alone tells a process this.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import json
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import measure
+import torch
+
+from steploom import Recurrent
+from steploom.cells.registry import make_cell
+
+POINTS = [(4000, 16, 64, 256)]
+LEAK_CALLS = 2000
+STATUS = Path("/proc/self/status")
+CAN_CHECKPOINT = "checkpoint_every" in inspect.signature(Recurrent.__init__).parameters
+
+
+def resident(what: str) -> float:
+    """MiB of this process: "VmRSS" now, "VmHWM" at its peak."""
+    line = next(line for line in STATUS.read_text().splitlines() if line.startswith(what))
+    return int(line.split()[1]) / 1024
+
+
+def layer(input_size: int, hidden_size: int, every: int) -> Recurrent:
+    """An LSTM; with `every` above 0 it keeps one state in so many and computes the others again."""
+    further: dict[str, Any] = {"checkpoint_every": every} if every else {}
+    return Recurrent(make_cell("lstm", input_size, hidden_size), engine="native", **further)
+
+
+def child(point: measure.Point, every: int, repeats: int) -> None:
+    """Train and print the extra memory and the median time, as JSON."""
+    steps, batch, input_size, hidden_size = point
+    torch.manual_seed(0)
+    rnn = layer(input_size, hidden_size, every)
+    parameters = list(rnn.parameters())
+
+    def train(data: torch.Tensor, grad: torch.Tensor) -> list[torch.Tensor | None]:
+        return measure.gradients(lambda: rnn(data)[0], [data, *parameters], grad)
+
+    # What is loaded and compiled at the first call is no memory of the sequence.
+    short = 2 * max(every, 1)
+    train(torch.randn(short, batch, input_size, requires_grad=True), torch.randn(short, batch, hidden_size))
+    x = torch.randn(steps, batch, input_size, requires_grad=True)
+    arriving = torch.randn(steps, batch, hidden_size)
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    before = resident("VmRSS")
+    values = train(x, arriving)
+    extra = resident("VmHWM") - before
+    sums = [0.0 if value is None else float(value.double().sum()) for value in values]
+    taken = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        train(x, arriving)
+        taken.append(time.perf_counter() - start)
+    print(json.dumps({"extra_mib": extra, "seconds": statistics.median(taken), "sums": sums}))
+
+
+def in_child(point: measure.Point, every: int, given: argparse.Namespace) -> dict[str, object]:
+    """`child` in a fresh process."""
+    words = ["--child", str(every), "--points", ",".join(map(str, point)), "--threads", str(given.threads)]
+    words += ["--quick"] if given.quick else []
+    done = subprocess.run([sys.executable, __file__, *words], check=True, capture_output=True, text=True)
+    answer: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+def checkpoints(point: measure.Point, given: argparse.Namespace) -> list[measure.Record]:
+    """Extra memory and time with and without checkpoints; one in about the square root of the steps is kept."""
+    every = max(2, round(point[0] ** 0.5))
+    kinds = [0, every] if CAN_CHECKPOINT else [0]
+    records: list[measure.Record] = []
+    for kind in kinds:
+        records.append({"name": "lstm", "point": list(point), "checkpoint_every": kind, **in_child(point, kind, given)})
+    for line in records:
+        sums = line.pop("sums")
+        if line is records[0]:
+            expected = sums
+        scale = max(abs(value) for value in expected)
+        if any(not abs(a - b) <= 1e-3 * scale for a, b in zip(sums, expected, strict=True)):
+            raise SystemExit(f"the gradients with checkpoint_every={line['checkpoint_every']} are wrong")
+        line["memory_share"] = line["extra_mib"] / records[0]["extra_mib"]
+        line["time_share"] = line["seconds"] / records[0]["seconds"]
+        print(
+            f"lstm {point} checkpoint_every {line['checkpoint_every']:>4}: {line['extra_mib']:8.1f} MiB more"
+            f" ({line['memory_share']:.2f}), {line['seconds']:.3f} s ({line['time_share']:.2f})",
+            flush=True,
+        )
+    if not CAN_CHECKPOINT:
+        print("this version has no checkpoint_every")
+    return records
+
+
+def leak(calls: int) -> measure.Record:
+    """MiB by which memory grows over many calls of all kinds, after as many again to settle."""
+    rnn = layer(8, 32, 0)
+    x = torch.randn(20, 6, 8, requires_grad=True)
+    arriving = torch.randn(20, 6, 32)
+    lengths = torch.tensor([20, 3, 0, 11, 20, 1])
+
+    def call(number: int) -> None:
+        known = lengths if number % 2 else None
+        measure.gradients(lambda: rnn(x, lengths=known)[0], [x, *rnn.parameters()], arriving)
+        with torch.no_grad():
+            rnn(x[: 1 + number % 20], None if number % 3 else rnn.initial_state(6))
+
+    for number in range(max(100, calls // 4)):
+        call(number)
+    before = resident("VmRSS")
+    for number in range(calls):
+        call(number)
+    grown = resident("VmRSS") - before
+    print(f"memory after {calls} further calls: {grown:+.2f} MiB", flush=True)
+    return {"name": "leak", "calls": calls, "grown_mib": grown}
+
+
+def main() -> None:
+    if not STATUS.exists():
+        raise SystemExit("this benchmark reads /proc/self/status, which is there on Linux only")
+    given = measure.options(
+        (__doc__ or "").partition("\n")[0], POINTS, child={"type": int, "metavar": "EVERY", "help": "used by itself"}
+    )
+    if given.child is not None:
+        child(given.points[0], given.child, 1 if given.quick else 5)
+        return
+    records = [line for point in given.points for line in checkpoints(point, given)]
+    records.append(leak(100 if given.quick else LEAK_CALLS))
+    measure.write(given, "memory", records)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""The benchmarks run, refuse wrong results, and their figures mean what the tables say."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+FOLDER = Path(__file__).parents[2] / "benchmarks"
+NAMES = ["layers", "cells", "lengths", "streaming", "memory"]
+
+
+@pytest.fixture
+def measure(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(FOLDER))
+    import measure
+
+    return measure
+
+
+def run(*words: str | Path) -> str:
+    done = subprocess.run([sys.executable, *map(str, words)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_each_runs_on_a_tiny_point_and_fills_its_table(name: str, tmp_path: Path) -> None:
+    if not (FOLDER / f"{name}.py").exists():
+        pytest.skip(f"benchmarks/{name}.py is not part of this version")
+    results, page = tmp_path / "results", tmp_path / "page.md"
+    if name == "memory" and not Path("/proc/self/status").exists():
+        pytest.skip("this system does not tell a process its peak of memory")
+    run(FOLDER / f"{name}.py", "--quick", "--threads", "1", "--results", results)
+    measured = json.loads((results / f"{name}.json").read_text())
+    assert measured["machine"]["threads"] == 1
+    assert measured["records"]
+    run(FOLDER / "table.py", "--results", results, "--page", page)
+    assert page.read_text().count("\n| ") >= 1 + len(measured["records"]) - (name == "memory")
+
+
+def test_a_wrong_result_is_no_result(measure: ModuleType) -> None:
+    right = [torch.tensor([1.0, 2.0]), torch.tensor([3.0]), None]
+    assert measure.check("sum", right, right) == 0
+    with pytest.raises(SystemExit, match=r"sum is wrong: it differs from float64 by 5.0e-01"):
+        measure.check("sum", [torch.tensor([1.0, 1.0]), torch.tensor([3.0]), None], right)
+    for place in range(2):
+        broken = [value.clone() if value is not None else None for value in right]
+        broken[place][0] = float("nan")
+        with pytest.raises(SystemExit, match="nan"):
+            measure.check("sum", broken, right)
+
+
+def test_the_figures_of_a_record(measure: ModuleType) -> None:
+    times = {"steploom": 0.002, "torch": 0.003, "jax": 0.008, "sgemm": 2e-9 * measure.SGEMM**3 / 100}
+    line = measure.record("lstm", (3, 2, 1, 4), "training", times, 1e-7, gflop=0.1)
+    assert (line["fastest_peer"], line["ratio"]) == ("torch", pytest.approx(1.5))
+    assert line["ratios"]["jax"] == pytest.approx(4)
+    assert line["gflops"] == pytest.approx(50)
+    assert line["share_of_sgemm"] == pytest.approx(0.5)
+
+
+def test_the_sides_take_turns_and_a_median_is_taken(measure: ModuleType) -> None:
+    order = []
+    own = iter([9.0, 0.5, 0.5, 0.25, 0.5, 9.0, 9.0])
+
+    def one() -> float:
+        order.append("one")
+        return next(own)
+
+    def two() -> None:
+        order.append("two")
+
+    times = measure.alternate({"one": one, "two": two}, quick=True)
+    # A warm-up; then a run before the one that counts, but not after one that took long.
+    assert order == ["one", "two", "one", "one", "two", "two", "one", "two", "two", "one", "two", "two"]
+    assert times["one"] == 0.5
+    assert times["two"] < 0.1
+
+
+def test_a_loss_is_printed(measure: ModuleType, tmp_path: Path) -> None:
+    import table
+
+    times = {"steploom": 0.004, "torch": 0.003, "sgemm": 0.001}
+    line = measure.record("gru", (3, 2, 1, 4), "inference", times, 1e-7)
+    assert "| gru | 3, 2, 1, 4 | inference | 4 | 3 | 0.75 |" in table.compared([line, line])
+    assert "| gru | inference | torch | 0.75 | 0.75 | 2 |" in table.compared([line, line])
