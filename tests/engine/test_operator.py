@@ -154,7 +154,7 @@ def test_the_operators_pass_the_checks_of_pytorch():
     leaves = [leaf.detach().requires_grad_() for leaf in program.gather_leaves(rnn.cell)]
     x = torch.randn(5, 2, 3, requires_grad=True)
     states = [torch.randn(2, 4, requires_grad=True) for _ in range(2)]
-    args = (x, states, leaves, [], torch.tensor([5, 2]), None, key, False, False, True)
+    args = (x, states, leaves, [], torch.tensor([5, 2]), None, key, False, False, True, 0)
     torch.library.opcheck(
         torch.ops.steploom.run.default,
         args,

@@ -340,7 +340,8 @@ class _Lowering:
         for value, parts in self.aliases.parts.items():
             if value in self.places:
                 continue
-            kept = value in crossing or section_of[value] != "step"
+            # A part stands in the whole: where one of them is read after the loop, the whole must last as long.
+            kept = section_of[value] != "step" or any(item in crossing for item in (value, *parts))
             self.places[value] = self.buffer(Kind.CHUNK if kept else Kind.STEP, value.width)
             column = 0
             for part in parts:

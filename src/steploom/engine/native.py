@@ -41,6 +41,8 @@ class Sequences:
         team: threads that share a slice.
         isa: which build of the kernels runs; empty for the best.
         batch_first: whether the outputs lie in memory as (batch, time, size); their shape is (time, batch, size) still.
+        checkpoint_every: steps of a segment, of which the forward pass keeps the entering states alone; 0: it keeps
+            what the backward pass needs of every step.
     """
 
     lengths: Tensor | None = None
@@ -50,6 +52,7 @@ class Sequences:
     team: int = 1
     isa: str = ""
     batch_first: bool = False
+    checkpoint_every: int = 0
 
 
 def run(
@@ -62,6 +65,7 @@ def run(
     resets: Tensor | None = None,
     backwards: bool = False,
     batch_first: bool = False,
+    checkpoint_every: int = 0,
 ) -> tuple[Tensor, States]:
     """Run a cell over a batch of sequences.
 
@@ -74,6 +78,7 @@ def run(
         resets: bool (time, batch); where true, the cell's initial state replaces the state before that step.
         backwards: whether each sequence runs from its last step to its first.
         batch_first: whether the outputs shall lie in memory as (batch, time, size).
+        checkpoint_every: see `Sequences`.
 
     Returns:
         The outputs (time, batch, hidden_size), 0 in the padding, and the states at each sequence's last step.
@@ -84,7 +89,8 @@ def run(
     weight = next(cell.parameters(), x)
     x, state = in_dtype(weight.dtype, x, state)
     starts = first_states(cell, x) if resets is not None else ()
-    return run_leaves(compiled, gather(compiled, cell, x), x, state, starts, lengths, resets, backwards, batch_first)
+    leaves = gather(compiled, cell, x)
+    return run_leaves(compiled, leaves, x, state, starts, lengths, resets, backwards, batch_first, checkpoint_every)
 
 
 def run_leaves(
@@ -97,13 +103,14 @@ def run_leaves(
     resets: Tensor | None,
     backwards: bool,
     batch_first: bool,
+    checkpoint_every: int = 0,
 ) -> tuple[Tensor, States]:
     """As `run`, with the leaves of the program and the states after a reset, `starts`, in the place of the cell."""
     if torch._C._are_functorch_transforms_active():
         raise OptionError(FIRST_DERIVATIVES_ALONE)
     lengths = lengths.contiguous() if lengths is not None else None
     resets = resets.contiguous() if resets is not None else None
-    sequences = Sequences(lengths, backwards, resets, *threads_of(compiled, x), batch_first)
+    sequences = Sequences(lengths, backwards, resets, *threads_of(compiled, x), batch_first, checkpoint_every)
     return run_plan(compiled, x, state, leaves, starts, sequences)
 
 
@@ -180,13 +187,23 @@ def run_plan(
         The outputs (time, batch, size), 0 in the padding, and the final states (batch, size).
     """
     tensors = (x, *states, *leaves, *reset_states)
-    if forward_ad._current_level >= 0 and any(forward_ad.unpack_dual(t).tangent is not None for t in tensors):
+    if forward_ad._current_level >= 0 and any(_is_dual(t) for t in tensors):
         raise OptionError(FIRST_DERIVATIVES_ALONE)
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
-        y, *finals = _Run.apply(compiled, sequences, len(states), *tensors)
+        function: Any = _Run
+        if 0 < sequences.checkpoint_every < x.shape[0]:
+            from steploom.engine.checkpoint import RunInSegments
+
+            function = RunInSegments
+        y, *finals = function.apply(compiled, sequences, len(states), *tensors)
         return y, tuple(finals)
     y, finals = forward(compiled, compiled.inference, x, states, leaves, reset_states, sequences, None)
     return y, tuple(finals)
+
+
+def _is_dual(tensor: Tensor) -> bool:
+    dual: Any = forward_ad
+    return dual.unpack_dual(tensor).tangent is not None
 
 
 class _Run(torch.autograd.Function):
@@ -211,13 +228,17 @@ class _Run(torch.autograd.Function):
                 ctx.compiled, x, saved, leaves, dy, dfinals, ctx.needs_input_grad[3:], ctx.states, ctx.sequences
             )
         if torch.is_grad_enabled():
-            gradients = [g if g is None else _Once.apply(g, *ctx.saved_tensors, dy, *dfinals) for g in gradients]
+            gradients = once(gradients, *ctx.saved_tensors, dy, *dfinals)
         return (None, None, None, *gradients)
 
 
-class _Once(torch.autograd.Function):
-    """A gradient whose own gradient is refused rather than wrong."""
+def once(gradients: Gradients, *origins: Tensor | None) -> Gradients:
+    """The gradients, whose own gradients with respect to what they come from are refused rather than wrong."""
+    function: Any = _Once
+    return [gradient if gradient is None else function.apply(gradient, *origins) for gradient in gradients]
 
+
+class _Once(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, gradient: Tensor, *origins: Tensor | None) -> Tensor:
         return gradient.view_as(gradient)

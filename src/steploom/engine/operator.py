@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from steploom.cells.cell import Cell
+from steploom.engine.checkpoint import backward_in_segments, forward_in_segments, kept_elements
 from steploom.engine.choice import choose
-from steploom.engine.compiled import Pass, compiled_by_key
+from steploom.engine.compiled import Compiled, compiled_by_key
 from steploom.engine.native import FIRST_DERIVATIVES_ALONE, Sequences, backward, forward, in_dtype, threads_of
 from steploom.errors import OptionError
 from steploom.native import core
@@ -32,13 +33,14 @@ def run_operator(
     resets: Tensor | None,
     backwards: bool,
     batch_first: bool,
+    every: int = 0,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Run the plan that `key` names; arguments and result as `native.run_plan`."""
     tensors = [x, *states, *leaves, *reset_states]
     training = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
     run = torch.ops.steploom.run
     y, finals, _, _ = run(
-        x, list(states), list(leaves), list(reset_states), lengths, resets, key, backwards, batch_first, training
+        x, list(states), list(leaves), list(reset_states), lengths, resets, key, backwards, batch_first, training, every
     )
     return y, tuple(finals)
 
@@ -55,6 +57,7 @@ def _run(
     backwards: bool,
     batch_first: bool,
     training: bool,
+    every: int,
 ) -> tuple[Tensor, list[Tensor], Tensor, Tensor]:
     compiled = compiled_by_key(key)
     if lengths is not None and x.shape[1] and not 0 <= int(lengths.min()) <= int(lengths.max()) <= x.shape[0]:
@@ -63,11 +66,14 @@ def _run(
             f"found {int(lengths.min())} to {int(lengths.max())}."
         )
     slices, team, isa = threads_of(compiled, x)
-    sequences = Sequences(_whole(lengths), backwards, _whole(resets), slices, team, isa, batch_first)
-    one_way = compiled.training if training else compiled.inference
-    saved = x.new_empty(_saved_size(one_way, x.shape[0], x.shape[1]))
+    sequences = Sequences(_whole(lengths), backwards, _whole(resets), slices, team, isa, batch_first, every)
+    saved = x.new_empty(_saved_size(compiled, training, x.shape[0], x.shape[1], every))
     leaves = [leaf.contiguous() for leaf in leaves]
-    y, finals = forward(compiled, one_way, x, states, leaves, reset_states, sequences, saved)
+    if every and training:
+        y, finals = forward_in_segments(compiled, x, states, leaves, reset_states, sequences, saved)
+    else:
+        one_way = compiled.training if training else compiled.inference
+        y, finals = forward(compiled, one_way, x, states, leaves, reset_states, sequences, saved)
     return y, finals, saved, torch.tensor([slices, team])
 
 
@@ -83,12 +89,13 @@ def _(
     backwards: bool,
     batch_first: bool,
     training: bool,
+    every: int,
 ) -> tuple[Tensor, list[Tensor], Tensor, Tensor]:
     compiled = compiled_by_key(key)
     time, batch, _ = x.shape
     width = compiled.widths[0]
     y = x.new_empty((batch, time, width)).transpose(0, 1) if batch_first else x.new_empty((time, batch, width))
-    saved = x.new_empty(_saved_size(compiled.training if training else compiled.inference, time, batch))
+    saved = x.new_empty(_saved_size(compiled, training, time, batch, every))
     finals = [x.new_empty((batch, width)) for width in compiled.widths]
     return y, finals, saved, torch.empty(2, dtype=torch.int64)
 
@@ -101,19 +108,26 @@ def _run_backward(
     saved: Tensor,
     threads: Tensor,
     leaves: list[Tensor],
+    reset_states: list[Tensor],
     lengths: Tensor | None,
     resets: Tensor | None,
     key: str,
     needs: list[bool],
     states: int,
     backwards: bool,
+    every: int,
 ) -> list[Tensor]:
     compiled = compiled_by_key(key)
     slices, team = threads.tolist()
     _, _, isa = threads_of(compiled, x)
-    sequences = Sequences(_whole(lengths), backwards, _whole(resets), slices, team, isa)
+    sequences = Sequences(_whole(lengths), backwards, _whole(resets), slices, team, isa, False, every)
     leaves = [leaf.contiguous() for leaf in leaves]
-    gradients = backward(compiled, x, saved, leaves, dy, dfinals, needs, states, sequences)
+    if every:
+        gradients = backward_in_segments(
+            compiled, x, saved, leaves, reset_states, dy, dfinals, needs, states, sequences
+        )
+    else:
+        gradients = backward(compiled, x, saved, leaves, dy, dfinals, needs, states, sequences)
     return [x.new_empty(0) if gradient is None else gradient for gradient in gradients]
 
 
@@ -125,12 +139,14 @@ def _(
     saved: Tensor,
     threads: Tensor,
     leaves: list[Tensor],
+    reset_states: list[Tensor],
     lengths: Tensor | None,
     resets: Tensor | None,
     key: str,
     needs: list[bool],
     states: int,
     backwards: bool,
+    every: int,
 ) -> list[Tensor]:
     compiled = compiled_by_key(key)
     batch = x.shape[1]
@@ -146,24 +162,38 @@ def _(
 
 
 def _setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-    x, states, leaves, starts, lengths, resets, key, backwards, _, training = inputs
+    x, states, leaves, starts, lengths, resets, ctx.key, ctx.backwards, _, _, ctx.every = inputs
     _, _, saved, threads = output
     ctx.set_materialize_grads(False)
-    ctx.key, ctx.backwards, ctx.training, ctx.counts = key, backwards, training, (len(states), len(leaves), len(starts))
-    ctx.save_for_backward(x, saved, threads, lengths, resets, *leaves)
+    ctx.counts = (len(states), len(leaves), len(starts))
+    ctx.save_for_backward(x, saved, threads, lengths, resets, *leaves, *starts)
 
 
 def _differentiate(ctx: Any, dy: Tensor | None, dfinals: list[Tensor | None], *_: Any) -> Any:
-    x, saved, threads, lengths, resets, *leaves = ctx.saved_tensors
+    x, saved, threads, lengths, resets, *rest = ctx.saved_tensors
     of_x, of_states, of_leaves, of_starts, *_ = ctx.needs_input_grad
     states, count, starts = ctx.counts
+    leaves, reset_states = rest[:count], rest[count:]
     needs = [bool(of_x), *_each(of_states, states), *_each(of_leaves, count), *_each(of_starts, starts)]
     found = torch.ops.steploom.run_backward(
-        dy, list(dfinals), x, saved, threads, leaves, lengths, resets, ctx.key, needs, states, ctx.backwards
+        dy,
+        list(dfinals),
+        x,
+        saved,
+        threads,
+        leaves,
+        reset_states,
+        lengths,
+        resets,
+        ctx.key,
+        needs,
+        states,
+        ctx.backwards,
+        ctx.every,
     )
     gradients = [g if needed else None for g, needed in zip(found, needs, strict=True)]
     first, second = 1 + states, 1 + states + count
-    return (gradients[0], gradients[1:first], gradients[first:second], gradients[second:], *[None] * 6)
+    return (gradients[0], gradients[1:first], gradients[first:second], gradients[second:], *[None] * 7)
 
 
 def _each(needs: Any, count: int) -> list[bool]:
@@ -180,11 +210,14 @@ _run.register_vmap(_refuse_second)
 _run_backward.register_vmap(_refuse_second)
 
 
-def _saved_size(one_way: Pass, time: Any, batch: Any) -> Any:
+def _saved_size(compiled: Compiled, training: bool, time: Any, batch: Any, every: int) -> Any:
     """Elements kept for the backward pass; with unequal lengths not all of them are used, nor touched."""
-    if not one_way.saved_widths:
+    if not training:
         return 0
-    return (time + 1) * batch * core().saved_elements(one_way.saved_widths, 0, 1, 0, 1)
+    if every:
+        return kept_elements(compiled, time, batch, every)
+    widths = compiled.training.saved_widths
+    return (time + 1) * batch * core().saved_elements(widths, 0, 1, 0, 1) if widths else 0
 
 
 def _whole(tensor: Tensor | None) -> Tensor | None:
@@ -207,6 +240,7 @@ def run_in_graph(
     resets: Tensor | None,
     backwards: bool,
     batch_first: bool,
+    every: int = 0,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Run a cell while PyTorch makes a graph of the model; arguments and result as `native.run`."""
     x, given = in_dtype(next(cell.parameters(), x).dtype, x, state or ())
@@ -225,7 +259,7 @@ def run_in_graph(
     with torch.autocast("cpu", enabled=False):
         leaves = _gather(compiled_by_key(key).program, cell)
     return run_operator(
-        key, x, state, leaves, starts if resets is not None else (), lengths, resets, backwards, batch_first
+        key, x, state, leaves, starts if resets is not None else (), lengths, resets, backwards, batch_first, every
     )
 
 

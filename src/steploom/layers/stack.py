@@ -48,6 +48,7 @@ class Stack:
         recurrent_dropout: rate of the dropout in the recurrent products with one mask a sequence.
         zoneout: for each state the share of units that keep their value at a step.
         engine: what the layer asks for.
+        checkpoint_every: steps of a segment, of which the native engine keeps the entering states alone; 0: all steps.
     """
 
     directions: int = 1
@@ -57,6 +58,7 @@ class Stack:
     recurrent_dropout: float = 0.0
     zoneout: tuple[float, ...] = ()
     engine: str = "auto"
+    checkpoint_every: int = 0
 
     def choose(self, cell: Cell) -> Choice:
         """The engine that runs `cell` in its present mode, and why."""
@@ -140,7 +142,7 @@ class Stack:
 
             key = plan_for_graph(cell, self.engine, self._needs_reference(cell), dtype, device)
             if key is not None:
-                return run_in_graph(key, cell, x, state, lengths, resets, backwards, batch_first)
+                return run_in_graph(key, cell, x, state, lengths, resets, backwards, batch_first, self.checkpoint_every)
         choice = choose(cell, self.engine, self._needs_reference(cell), dtype, device)
         if choice.compiled is not None:
             if state is None:
@@ -154,6 +156,7 @@ class Stack:
                 resets=resets,
                 backwards=backwards,
                 batch_first=batch_first,
+                checkpoint_every=self.checkpoint_every,
             )
         warn_once(choice)
         if state is None:
