@@ -7,7 +7,7 @@
 namespace steploom::STEPLOOM_ISA {
 
 // Values a tile holds at most: all its registers stay in the first-level cache.
-constexpr int tile_values = 256;
+constexpr int tile_values = 512;
 
 template <class T> struct Tile {
     T* data;

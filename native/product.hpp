@@ -74,43 +74,57 @@ void product_tile(const Factor<T>* factors, int count, const T* init, std::int64
         }
 }
 
-// One row x one panel. Several k at once keep the multipliers busy, and the weights are read in the order in which they
-// stand: with weights in the second-level cache that is as fast as reading them alone.
-template <class T>
-void row_tile(const Factor<T>* factors, int count, const T* init, std::int64_t, T* out, std::int64_t, int columns) {
+// Weights beyond this many bytes come from the third-level cache or from memory. They are asked for early then; nearer
+// weights would only be slowed down by asking.
+constexpr std::int64_t far_weights = std::int64_t{3} << 19;
+constexpr int ahead_bytes = 2048;
+
+// One row, panel after panel. Several k at once keep the multipliers busy, and the weights are read in the order in which
+// they stand: with weights in the second-level cache that is as fast as reading them alone.
+template <class T, bool Far>
+void product_row(const Factor<T>* factors, int count, const T* init, T* out, int columns, int first_panel, int last_panel) {
     constexpr int L = lanes<T>, Depth = 4;
-    V<T> sum[Depth][2] = {};
-    for (int j = 0; j < 2 && init; ++j) {
-        const int rest = columns - j * L;
-        if (rest > 0) sum[0][j] = rest >= L ? load(init + j * L) : load_part(init + j * L, rest);
-    }
-    for (int f = 0; f < count; ++f) {
-        const T *left = factors[f].left, *panel = factors[f].panel;
-        const std::int64_t inner = factors[f].inner;
-        std::int64_t k = 0;
+    for (int p = first_panel; p < last_panel; ++p) {
+        const int column = p * 2 * L, rest = columns - column;
+        V<T> a[Depth], b[Depth];
+#pragma GCC unroll 4
+        for (int d = 0; d < Depth; ++d) a[d] = b[d] = V<T>{};
+        if (init && rest >= 2 * L) {
+            a[0] = load(init + column);
+            b[0] = load(init + column + L);
+        } else if (init) {
+            a[0] = rest >= L ? load(init + column) : load_part(init + column, rest);
+            if (rest > L) b[0] = load_part(init + column + L, rest - L);
+        }
+        for (int f = 0; f < count; ++f) {
+            const T *left = factors[f].left, *panel = factors[f].panel + p * factors[f].panel_step;
+            const T* const end = left + factors[f].inner;
 #pragma GCC unroll 1
-        for (; k + Depth <= inner; k += Depth) {
-#pragma GCC unroll 16
-            for (int d = 0; d < Depth; ++d) {
-                const V<T> x = broadcast(left[k + d]);
-                sum[d][0] += x * load(panel);
-                sum[d][1] += x * load(panel + L);
+            for (; left + Depth <= end; left += Depth) {
+#pragma GCC unroll 4
+                for (int d = 0; d < Depth; ++d) {
+                    if constexpr (Far)
+                        for (int line = 0; line < static_cast<int>(2 * sizeof(V<T>)); line += 64)
+                            __builtin_prefetch(reinterpret_cast<const char*>(panel) + ahead_bytes + line);
+                    const V<T> x = broadcast(left[d]);
+                    a[d] += x * load(panel);
+                    b[d] += x * load(panel + L);
+                    panel += 2 * L;
+                }
+            }
+#pragma GCC unroll 1
+            for (; left < end; ++left) {
+                const V<T> x = broadcast(*left);
+                a[0] += x * load(panel);
+                b[0] += x * load(panel + L);
                 panel += 2 * L;
             }
         }
-#pragma GCC unroll 1
-        for (; k < inner; ++k) {
-            const V<T> x = broadcast(left[k]);
-            sum[0][0] += x * load(panel);
-            sum[0][1] += x * load(panel + L);
-            panel += 2 * L;
-        }
-    }
-    for (int j = 0; j < 2; ++j) {
-        const V<T> total = (sum[0][j] + sum[1][j]) + (sum[2][j] + sum[3][j]);
-        const int rest = columns - j * L;
-        if (rest >= L) store(out + j * L, total);
-        else if (rest > 0) store_part(out + j * L, total, rest);
+        const V<T> low = (a[0] + a[1]) + (a[2] + a[3]), high = (b[0] + b[1]) + (b[2] + b[3]);
+        if (rest >= L) store(out + column, low);
+        else store_part(out + column, low, rest);
+        if (rest >= 2 * L) store(out + column + L, high);
+        else if (rest > L) store_part(out + column + L, high, rest - L);
     }
 }
 
@@ -163,11 +177,10 @@ OuterTile<T> outer_tile_of(int rows, std::integer_sequence<int, I...>) {
 
 // Few rows leave the multipliers waiting for each other's sums, so they take several panels at once.
 template <class T> ProductTile<T> wide_tile(int rows) {
-    static constexpr ProductTile<T> tiles[] = {row_tile<T>, product_tile<T, 2, 8>, product_tile<T, 3, 4>,
-                                               product_tile<T, 4, 4>};
-    return tiles[rows - 1];
+    static constexpr ProductTile<T> tiles[] = {product_tile<T, 2, 8>, product_tile<T, 3, 4>, product_tile<T, 4, 4>};
+    return tiles[rows - 2];
 }
-inline int wide_panels(int rows) { return rows == 1 ? 1 : rows == 2 ? 4 : 2; }
+inline int wide_panels(int rows) { return rows == 2 ? 4 : 2; }
 
 // Memory that the next step will read, brought nearer while a product keeps the multipliers busy. The hardware does not
 // guess it: a step reads a little from many places, and the backward pass reads them from the end.
@@ -198,6 +211,13 @@ template <class T>
 void product(Factor<T>* factors, int count, const T* init, std::int64_t init_row, T* out, std::int64_t out_row,
              std::int64_t rows, int columns, int first_panel, int last_panel, Ahead* ahead = nullptr) {
     constexpr int P = panel_columns<T>;
+    if (rows == 1) {
+        std::int64_t inner = 0;
+        for (int f = 0; f < count; ++f) inner += factors[f].inner;
+        const bool far = inner * (last_panel - first_panel) * P * static_cast<std::int64_t>(sizeof(T)) > far_weights;
+        const auto run = far ? product_row<T, true> : product_row<T, false>;
+        return run(factors, count, init, out, columns, first_panel, last_panel);
+    }
     const int tiles = static_cast<int>((rows + most_rows - 1) / most_rows);
     if (ahead) ahead->each = ahead->lines / std::max(1, tiles * (last_panel - first_panel)) + 1;
     Factor<T> at[8];
@@ -216,7 +236,7 @@ void product(Factor<T>* factors, int count, const T* init, std::int64_t init_row
             }
             constexpr auto heights = std::make_integer_sequence<int, most_rows>{};
             const int tile_rows = static_cast<int>(height);
-            const ProductTile<T> run = rows == 1 || panels > 1 ? wide_tile<T>(tile_rows)
+            const ProductTile<T> run = panels > 1              ? wide_tile<T>(tile_rows)
                                        : width <= lanes<T>     ? product_tile_of<T, 1>(tile_rows, heights)
                                                                : product_tile_of<T, 2>(tile_rows, heights);
             if (ahead) ahead->issue();

@@ -170,7 +170,11 @@ template <class T> void Run<T>::layout() {
             width += row_stride(s.buffers[b].width);
     for (const Slice& part : parts) widest_slice = std::max(widest_slice, static_cast<Index>(part.rows.size()));
     const Index fitting = (Index{512} << 10) / std::max<Index>(1, width * static_cast<Index>(sizeof(T)));
-    chunk_steps = std::max<Index>(1, std::clamp<Index>(fitting, 128, 512) / widest_slice);
+    // Sums over many steps read and write the gradients of all weights once a chunk: of large weights more than the rows.
+    Index weights = 0;
+    for (const WeightGradient& g : s.weight_gradients) weights += Index{g.n} * g.k;
+    const Index least = weights * static_cast<Index>(sizeof(T)) > (Index{2} << 20) ? 384 : 128;
+    chunk_steps = std::max<Index>(1, std::clamp<Index>(fitting, least, 512) / widest_slice);
     chunk_steps = std::min(chunk_steps, c.time);
     const Index chunks = (c.time + chunk_steps - 1) / chunk_steps;
     chunk_steps = (c.time + chunks - 1) / chunks;
