@@ -1,5 +1,7 @@
 """`check_cell` passes every good cell and fails every broken one, naming the law."""
 
+import dataclasses
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,7 +12,10 @@ from steploom.cells.lstm import LSTMCell, ProjectedLSTMCell
 from steploom.cells.registry import cell_names, make_cell
 from steploom.engine import aten
 from steploom.errors import CellError
+from steploom.layers.recurrent import Recurrent
+from steploom.program.primitives import PRIMITIVES
 from steploom.testing import check_cell
+from tests.program.random_cells import RandomCell
 
 
 class Good(Cell):
@@ -31,6 +36,44 @@ class Good(Cell):
 def test_every_cell_passes(name):
     torch.manual_seed(0)
     check_cell(make_cell(name, 3, 5))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_cells_that_nobody_has_seen_pass(seed):
+    torch.manual_seed(seed)
+    cell = RandomCell(3, 4, seed)
+    assert Recurrent(cell, engine="native").explain().startswith("native")
+    check_cell(cell)
+
+
+@pytest.mark.parametrize("name", cell_names())
+def test_every_cell_runs_on_the_native_engine(name):
+    assert Recurrent(make_cell(name, 3, 5)).explain().startswith("native")
+
+
+@pytest.mark.parametrize("op", ["tanh", "mul", "maximum"])
+def test_a_derivative_rule_that_is_slightly_wrong(monkeypatch, op):
+    """Sizes that no other test has, so that the plan with the wrong derivative is not kept for them."""
+    right = PRIMITIVES[op]
+
+    def wrong(e, i, g):
+        first, *others = right.rule(e, i, g)
+        return [e("mul", first, 1.0005), *others]
+
+    monkeypatch.setitem(PRIMITIVES, op, dataclasses.replace(right, rule=wrong))
+    message = assert_breaks(Clipped(11, 9 + len(op)), "breaks the law")
+    assert "native engine" in message
+
+
+class Clipped(Cell):
+    def __init__(self, input_size, hidden_size):
+        super().__init__()
+        self.states = {"h": hidden_size}
+        self.input = nn.Linear(input_size, hidden_size)
+        self.recurrent = nn.Linear(hidden_size, hidden_size)
+
+    def forward(self, x, h):
+        return (torch.maximum(torch.tanh(self.input(x)) * self.recurrent(h), -0.1 * h),)
 
 
 @pytest.mark.parametrize("sizes", [(1, 1), (2, 15)])

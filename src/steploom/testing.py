@@ -15,9 +15,11 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from steploom.agreement import check_native
 from steploom.cells.cell import Cell, check_declaration, probe
 from steploom.engine import aten
 from steploom.engine.choice import use_engine
+from steploom.engine.compiled import Compiled, compiled_cell
 from steploom.errors import CellError
 from steploom.layers.recurrent import Recurrent
 
@@ -60,7 +62,8 @@ class Law:
 def check_cell(cell: Cell, *, seed: int = 0) -> None:
     """Check a cell, a user's own above all, against everything that the layers rely on.
 
-    Checked are its declaration; that all engines that can run it agree, in float64 and float32; its gradients against
+    Checked are its declaration; that all engines that can run it agree, in float64 and float32, the native engine with
+    every build of its kernels that this processor has; its gradients against
     finite differences; and the laws: a call leaves nothing behind, a sequence is its steps, a batch is its rows, two
     chunks with carried state are one run, padding changes nothing, a reset is a fresh start, and the reversed direction
     is a run over reversed data. The cell itself is left as it was: copies are checked, in the mode that the cell is in,
@@ -80,12 +83,15 @@ def check_cell(cell: Cell, *, seed: int = 0) -> None:
         for dtype in TOLERANCES:
             subject = _restless(cell, dtype)
             _check_dtype(subject, dtype)
-            engines = ["reference"] if aten.why_not(subject) else ["reference", "aten"]
+            native = isinstance(compiled_cell(subject), Compiled)
+            engines = ["reference", *["native"] * native, *["aten"] * (aten.why_not(subject) is None)]
             for law in LAWS:
                 for engine in engines:
                     _check_law(law, subject, engine, dtype)
             for engine in engines[1:]:
                 _check_law(_same_as_reference(engine), subject, engine, dtype)
+            if native and dtype == torch.float64:
+                check_native(subject)
         _check_gradients(_restless(cell, torch.float64))
 
 

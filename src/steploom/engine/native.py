@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +19,17 @@ from steploom.engine.threads import decide, inlines
 from steploom.errors import OptionError
 from steploom.native import core
 
-__all__ = ["Compiled", "Sequences", "backward", "first_states", "forward", "run", "run_leaves", "run_plan"]
+__all__ = [
+    "Compiled",
+    "Sequences",
+    "backward",
+    "first_states",
+    "forward",
+    "run",
+    "run_leaves",
+    "run_plan",
+    "use_kernels",
+]
 
 States = tuple[Tensor, ...]
 Gradients = list[Tensor | None]
@@ -27,6 +39,20 @@ FIRST_DERIVATIVES_ALONE = (
     "no torch.vmap or other transform of torch.func. Use engine='reference' or "
     "`with steploom.use_engine('reference')` for this."
 )
+
+
+# The build of the kernels that `use_kernels` asks for in this thread or asynchronous task.
+_kernels: ContextVar[str] = ContextVar("steploom_kernels", default="")
+
+
+@contextmanager
+def use_kernels(isa: str) -> Iterator[None]:
+    """Run the native engine with one build of its kernels, "avx512", "avx2" or "portable", while the block lasts."""
+    token = _kernels.set(isa)
+    try:
+        yield
+    finally:
+        _kernels.reset(token)
 
 
 @dataclass(frozen=True)
@@ -121,7 +147,7 @@ def threads_of(compiled: Compiled, x: Tensor) -> tuple[int, int, str]:
         OptionError: STEPLOOM_ISA names none that this processor can run.
     """
     time, batch, _ = x.shape
-    isa = os.environ.get("STEPLOOM_ISA", "")
+    isa = _kernels.get() or os.environ.get("STEPLOOM_ISA", "")
     if isa and isa not in core().kernels():
         raise OptionError(
             f"STEPLOOM_ISA is '{isa}', but the kernels that this processor can run are {', '.join(core().kernels())}."
