@@ -9,14 +9,12 @@ held before. Linux alone tells a process this.
 from __future__ import annotations
 
 import argparse
-import inspect
 import json
 import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import measure
 import torch
@@ -27,7 +25,6 @@ from steploom.cells.registry import make_cell
 POINTS = [(4000, 16, 64, 256)]
 LEAK_CALLS = 2000
 STATUS = Path("/proc/self/status")
-CAN_CHECKPOINT = "checkpoint_every" in inspect.signature(Recurrent.__init__).parameters
 
 
 def resident(what: str) -> float:
@@ -38,8 +35,7 @@ def resident(what: str) -> float:
 
 def layer(input_size: int, hidden_size: int, every: int) -> Recurrent:
     """An LSTM; with `every` above 0 it keeps one state in so many and computes the others again."""
-    further: dict[str, Any] = {"checkpoint_every": every} if every else {}
-    return Recurrent(make_cell("lstm", input_size, hidden_size), engine="native", **further)
+    return Recurrent(make_cell("lstm", input_size, hidden_size), engine="native", checkpoint_every=every or None)
 
 
 def child(point: measure.Point, every: int, repeats: int) -> None:
@@ -55,6 +51,7 @@ def child(point: measure.Point, every: int, repeats: int) -> None:
     # What is loaded and compiled at the first call is no memory of the sequence.
     short = 2 * max(every, 1)
     train(torch.randn(short, batch, input_size, requires_grad=True), torch.randn(short, batch, hidden_size))
+    torch.manual_seed(1)  # the same data in all processes
     x = torch.randn(steps, batch, input_size, requires_grad=True)
     arriving = torch.randn(steps, batch, hidden_size)
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
@@ -82,9 +79,8 @@ def in_child(point: measure.Point, every: int, given: argparse.Namespace) -> dic
 def checkpoints(point: measure.Point, given: argparse.Namespace) -> list[measure.Record]:
     """Extra memory and time with and without checkpoints; one in about the square root of the steps is kept."""
     every = max(2, round(point[0] ** 0.5))
-    kinds = [0, every] if CAN_CHECKPOINT else [0]
     records: list[measure.Record] = []
-    for kind in kinds:
+    for kind in (0, every):
         records.append({"name": "lstm", "point": list(point), "checkpoint_every": kind, **in_child(point, kind, given)})
     for line in records:
         sums = line.pop("sums")
@@ -100,8 +96,6 @@ def checkpoints(point: measure.Point, given: argparse.Namespace) -> list[measure
             f" ({line['memory_share']:.2f}), {line['seconds']:.3f} s ({line['time_share']:.2f})",
             flush=True,
         )
-    if not CAN_CHECKPOINT:
-        print("this version has no checkpoint_every")
     return records
 
 

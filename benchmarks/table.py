@@ -42,7 +42,13 @@ ABOUT = {
         "Training with lengths spread from a quarter of the time to all of it. `torch packed` is `PackedSequence`; the "
         "padded runs compute every step.",
     ),
-    "streaming": ("Streaming", "One step at a time."),
+    "streaming": (
+        "Streaming",
+        "Microseconds for one step of one sequence. `steploom` is `stream.push` with a NumPy array, `tensor` with a tensor, "
+        "`kernel` the native step alone; `python` is what lies between the first and the last of these. `torch cell` "
+        "is `torch.nn.LSTMCell` or `GRUCell`, `torch layer` `torch.nn.LSTM` or `GRU`, all under `inference_mode`. The "
+        "last columns but one say how many times as long they take as `steploom`.",
+    ),
     "memory": (
         "Memory",
         "Training of an LSTM in a fresh process; by how much the peak of its resident memory rises.",
@@ -122,9 +128,47 @@ def memory(records: Sequence[Record]) -> str:
     return rows(head, lines) + "\n" + "".join(told)
 
 
+def streaming(records: Sequence[Record]) -> str:
+    """The table of single steps."""
+    sides, peers = list(records[0]["milliseconds"]), list(records[0]["ratios"])
+    lines = [
+        [
+            line["name"],
+            point(line),
+            *(f"{1e3 * line['milliseconds'][side]:.2f}" for side in sides),
+            *(f"{line['ratios'][peer]:.1f}" for peer in peers),
+            f"{line['error']:.0e}",
+        ]
+        for line in records
+    ]
+    return rows(["cell", "T, B, I, H", *sides, *(f"{peer}, times" for peer in peers), "error"], lines)
+
+
+def streaming(measured: Record) -> str:
+    """The table of single steps."""
+    results = measured["results"]
+    sides = list(results[0]["microseconds"])
+    lines = [
+        [
+            line["cell"],
+            str(line["hidden_size"]),
+            *(f"{line['microseconds'][side]:.1f}" for side in sides),
+            f"{line['faster_than_cell']:.1f}",
+            f"{line['faster_than_layer']:.1f}",
+            f"{line['largest_error']:.0e}",
+        ]
+        for line in results
+    ]
+    return rows(["cell", "hidden", *sides, "x cell", "x layer", "error"], lines)
+
+
 def section(name: str, measured: Record) -> str:
     """One benchmark."""
     title, about = ABOUT[name]
+    if name == "streaming":
+        where = f"{measured['threads']} threads, {measured['kernels']} kernels, PyTorch {measured['torch']}, "
+        where += f"batch {measured['batch']}, {measured['input_size']} features"
+        return f"## {title}\n\n{about}\n\n{where}.\n\n{streaming(measured)}"
     records, machine = measured["records"], measured["machine"]
     rates = sorted(line["sgemm_gflops"] for line in records if "sgemm_gflops" in line)
     of_jax = sorted({line["jax_sgemm_gflops"] for line in records if line.get("jax_sgemm_gflops")})
@@ -132,7 +176,7 @@ def section(name: str, measured: Record) -> str:
     where = f"{machine['processor']}, {machine['threads']} threads, {machine['kernels']} kernels"
     where += f", PyTorch {machine['torch']}"
     floor = f"; sgemm {rates[len(rates) // 2]:.0f} GFLOP/s" if rates else ""
-    body = memory(records) if name == "memory" else compared(records)
+    body = {"memory": memory, "streaming": streaming}.get(name, compared)(records)
     return f"## {title}\n\n{about.format(jax=jax)}\n\n{where}{floor}.\n\n{body}"
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
-NAMES = ["layers", "cells", "lengths", "streaming", "memory"]
+NAMES = ["layers", "cells", "lengths", "memory"]
 
 
 @pytest.fixture
@@ -30,8 +30,6 @@ def run(*words: str | Path) -> str:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_each_runs_on_a_tiny_point_and_fills_its_table(name: str, tmp_path: Path) -> None:
-    if not (FOLDER / f"{name}.py").exists():
-        pytest.skip(f"benchmarks/{name}.py is not part of this version")
     results, page = tmp_path / "results", tmp_path / "page.md"
     if name == "memory" and not Path("/proc/self/status").exists():
         pytest.skip("this system does not tell a process its peak of memory")
@@ -41,6 +39,14 @@ def test_each_runs_on_a_tiny_point_and_fills_its_table(name: str, tmp_path: Path
     assert measured["records"]
     run(FOLDER / "table.py", "--results", results, "--page", page)
     assert page.read_text().count("\n| ") >= 1 + len(measured["records"]) - (name == "memory")
+
+
+@pytest.mark.slow
+def test_streaming_fills_its_table(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    run(FOLDER / "streaming.py", tmp_path / "streaming.json")
+    run(FOLDER / "table.py", "--results", tmp_path, "--page", page)
+    assert page.read_text().count("\n| ") == 2 + len(json.loads((tmp_path / "streaming.json").read_text())["results"])
 
 
 def test_a_wrong_result_is_no_result(measure: ModuleType) -> None:
