@@ -12,6 +12,7 @@ import torch
 
 from steploom.cells.cell import Cell
 from steploom.engine import aten
+from steploom.engine.graphs import same_in_a_graph
 from steploom.errors import CellError, OptionError, UnsupportedOperation, nearest
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def check_engine(name: str) -> str:
     return name
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+@same_in_a_graph
 def wanted(engine: str = "auto") -> str:
     """The engine asked for: `engine`, or where that is "auto", what `use_engine` asks for."""
     return engine if engine != "auto" else _wanted.get()

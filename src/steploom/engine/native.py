@@ -112,8 +112,8 @@ def run(
     Raises:
         OptionError: weights of other dtypes or devices than `x`, or an unknown STEPLOOM_ISA.
     """
-    weight = next(cell.parameters(), x)
-    x, state = in_dtype(weight.dtype, x, state)
+    if torch.is_autocast_enabled("cpu"):
+        x, state = in_dtype(next(cell.parameters(), x).dtype, x, state)
     starts = first_states(cell, x) if resets is not None else ()
     leaves = gather(compiled, cell, x)
     return run_leaves(compiled, leaves, x, state, starts, lengths, resets, backwards, batch_first, checkpoint_every)

@@ -15,6 +15,7 @@ from steploom.cells.cell import Cell
 from steploom.engine.checkpoint import backward_in_segments, forward_in_segments, kept_elements
 from steploom.engine.choice import choose
 from steploom.engine.compiled import Compiled, compiled_by_key
+from steploom.engine.graphs import same_in_a_graph
 from steploom.engine.native import FIRST_DERIVATIVES_ALONE, Sequences, backward, forward, in_dtype, threads_of
 from steploom.errors import OptionError
 from steploom.native import core
@@ -224,7 +225,7 @@ def _whole(tensor: Tensor | None) -> Tensor | None:
     return None if tensor is None else tensor.contiguous()
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+@same_in_a_graph
 def plan_for_graph(cell: Cell, engine: str, needs_reference: str | None, dtype: torch.dtype, device: str) -> str | None:
     """The key of the plan that runs a cell in a graph; None where another engine than the native one runs it."""
     choice = choose(cell, engine, needs_reference, dtype, device)

@@ -21,6 +21,7 @@ from steploom.cells.simple import RNNCell
 from steploom.engine import native
 from steploom.engine.choice import wanted
 from steploom.engine.compiled import Compiled, compiled_by_key, compiled_cell
+from steploom.engine.graphs import same_in_a_graph
 from steploom.errors import OptionError
 from steploom.layers.stack import Batch, Runner, Stack
 
@@ -160,7 +161,7 @@ def _run_native(key: str, leaves: list[Tensor], batch: Batch) -> tuple[Tensor, S
     return native.run_leaves(compiled_by_key(key), leaves, x, state, (), lengths, resets, backwards, batch_first)
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+@same_in_a_graph
 def _plan(kind: Kind, input_size: int) -> tuple[str, tuple[str, ...]]:
     """The key of a layer's plan, and the module's names, without their ends, for what the plan reads."""
     return _make_plan(kind, input_size)
