@@ -1,6 +1,8 @@
 // The vectorised instruction set: one instruction over a tile of rows x columns at a time.
 #pragma once
 
+#include <algorithm>
+
 #include "opcodes.hpp"
 #include "vector.hpp"
 
@@ -23,17 +25,16 @@ template <class T, class F> inline V<T> each(V<T> x, F f) {
 template <class T, class F>
 inline void over(int rows, int columns, Tile<T> out, Tile<T> a, Tile<T> b, Tile<T> c, int inputs, F f) {
     constexpr int L = lanes<T>;
+    const int whole = columns / L * L;
+    const Part<T> rest(std::max(1, columns - whole));
     for (int r = 0; r < rows; ++r) {
         T* to = out.data + r * out.row;
         const T *x = a.data + r * a.row, *y = b.data + r * b.row, *z = c.data + r * c.row;
         int j = 0;
-        for (; j + L <= columns; j += L)
+        for (; j < whole; j += L)
             store(to + j, f(load(x + j), inputs > 1 ? load(y + j) : V<T>{}, inputs > 2 ? load(z + j) : V<T>{}));
-        if (const int rest = columns - j; rest > 0)
-            store_part(to + j,
-                       f(load_part(x + j, rest), inputs > 1 ? load_part(y + j, rest) : V<T>{},
-                         inputs > 2 ? load_part(z + j, rest) : V<T>{}),
-                       rest);
+        if (j < columns)
+            rest.store(to + j, f(rest.load(x + j), inputs > 1 ? rest.load(y + j) : V<T>{}, inputs > 2 ? rest.load(z + j) : V<T>{}));
     }
 }
 

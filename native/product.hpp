@@ -133,11 +133,8 @@ template <class T, int Rows, int N, bool Whole>
 void outer_tile(std::int64_t count, const T* left, std::int64_t left_row, const T* right, std::int64_t right_row, T* out,
                 std::int64_t out_row, bool add, int columns) {
     constexpr int L = lanes<T>;
-    const int counts[2] = {Whole ? L : std::min(columns, L), Whole ? L : columns - L};
-    const auto read = [&](const T* from, int j) {
-        if constexpr (Whole) return load(from);
-        return counts[j] == L ? load(from) : load_part(from, counts[j]);
-    };
+    const Part<T> last(Whole ? L : columns - (N - 1) * L);
+    const auto read = [&](const T* from, int j) { return Whole || j < N - 1 ? load(from) : last.load(from); };
     V<T> sum[Rows][N];
     for (int i = 0; i < Rows; ++i)
         for (int j = 0; j < N; ++j) sum[i][j] = add ? read(out + i * out_row + j * L, j) : V<T>{};
@@ -155,8 +152,8 @@ void outer_tile(std::int64_t count, const T* left, std::int64_t left_row, const 
     }
     for (int i = 0; i < Rows; ++i)
         for (int j = 0; j < N; ++j) {
-            if (counts[j] == L) store(out + i * out_row + j * L, sum[i][j]);
-            else store_part(out + i * out_row + j * L, sum[i][j], counts[j]);
+            if (Whole || j < N - 1) store(out + i * out_row + j * L, sum[i][j]);
+            else last.store(out + i * out_row + j * L, sum[i][j]);
         }
 }
 

@@ -45,26 +45,55 @@ template <class T> inline void store(T* p, V<T> v) { std::memcpy(p, &v, sizeof v
 
 template <class T> inline V<T> broadcast(T s) { return s - V<T>{}; }
 
-// The first `count` lanes, 0 < count < lanes; the others are 0. Nothing beyond them is read or written.
-template <class T> inline V<T> load_part(const T* p, int count) {
+// The first `count` lanes, 0 < count <= lanes: loads give 0 in the others. Nothing beyond them is read or written.
+template <class T> class Part {
+  public:
 #if defined(__AVX512F__)
-    if constexpr (sizeof(T) == 4) return (V<T>)_mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1), p);
-    else return (V<T>)_mm512_maskz_loadu_pd((__mmask8)((1u << count) - 1), p);
-#else
-    V<T> v{};
-    for (int i = 0; i < count; ++i) v[i] = p[i];
-    return v;
-#endif
-}
+    explicit Part(int count) : mask_((1u << count) - 1) {}
+    V<T> load(const T* p) const {
+        if constexpr (sizeof(T) == 4) return (V<T>)_mm512_maskz_loadu_ps(static_cast<__mmask16>(mask_), p);
+        else return (V<T>)_mm512_maskz_loadu_pd(static_cast<__mmask8>(mask_), p);
+    }
+    void store(T* p, V<T> v) const {
+        if constexpr (sizeof(T) == 4) _mm512_mask_storeu_ps(p, static_cast<__mmask16>(mask_), (__m512)v);
+        else _mm512_mask_storeu_pd(p, static_cast<__mmask8>(mask_), (__m512d)v);
+    }
 
-template <class T> inline void store_part(T* p, V<T> v, int count) {
-#if defined(__AVX512F__)
-    if constexpr (sizeof(T) == 4) _mm512_mask_storeu_ps(p, (__mmask16)((1u << count) - 1), (__m512)v);
-    else _mm512_mask_storeu_pd(p, (__mmask8)((1u << count) - 1), (__m512d)v);
+  private:
+    unsigned mask_;
+#elif defined(__AVX2__)
+    explicit Part(int count) {
+        for (int i = 0; i < lanes<T>; ++i) mask_[i] = i < count ? -1 : 0;
+    }
+    V<T> load(const T* p) const {
+        if constexpr (sizeof(T) == 4) return (V<T>)_mm256_maskload_ps(p, (__m256i)mask_);
+        else return (V<T>)_mm256_maskload_pd(p, (__m256i)mask_);
+    }
+    void store(T* p, V<T> v) const {
+        if constexpr (sizeof(T) == 4) _mm256_maskstore_ps(p, (__m256i)mask_, (__m256)v);
+        else _mm256_maskstore_pd(p, (__m256i)mask_, (__m256d)v);
+    }
+
+  private:
+    typename Vectors<T>::I mask_;
 #else
-    for (int i = 0; i < count; ++i) p[i] = v[i];
+    explicit Part(int count) : count_(count) {}
+    V<T> load(const T* p) const {
+        V<T> v{};
+        for (int i = 0; i < count_; ++i) v[i] = p[i];
+        return v;
+    }
+    void store(T* p, V<T> v) const {
+        for (int i = 0; i < count_; ++i) p[i] = v[i];
+    }
+
+  private:
+    int count_;
 #endif
-}
+};
+
+template <class T> inline V<T> load_part(const T* p, int count) { return Part<T>(count).load(p); }
+template <class T> inline void store_part(T* p, V<T> v, int count) { Part<T>(count).store(p, v); }
 
 template <class T> inline V<T> maximum(V<T> a, V<T> b) {  // NaN where either is
     const V<T> m = a > b ? a : b;
