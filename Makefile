@@ -41,12 +41,11 @@ check: $(INSTALLED)
 # JAX takes part where JAX_PYTHON names an interpreter that has it: make bench JAX_PYTHON=path/to/python
 JAX := $(if $(JAX_PYTHON),--jax-python $(JAX_PYTHON))
 bench: $(INSTALLED)
-	mkdir -p benchmarks/results
 	$(BIN)/python benchmarks/layers.py $(JAX)
 	$(BIN)/python benchmarks/cells.py
 	$(BIN)/python benchmarks/lengths.py
 	$(BIN)/python benchmarks/memory.py
-	$(BIN)/python benchmarks/streaming.py benchmarks/results/streaming.json
+	$(BIN)/python benchmarks/streaming.py
 	$(BIN)/python benchmarks/table.py
 
 # Writes docs/reference/command-line.md from the help pages, and the list of cells from their docstrings.

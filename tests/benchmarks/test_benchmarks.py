@@ -10,7 +10,7 @@ import pytest
 import torch
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
-NAMES = ["layers", "cells", "lengths", "memory"]
+NAMES = ["layers", "cells", "lengths", "memory", "streaming"]
 
 
 @pytest.fixture
@@ -39,14 +39,6 @@ def test_each_runs_on_a_tiny_point_and_fills_its_table(name: str, tmp_path: Path
     assert measured["records"]
     run(FOLDER / "table.py", "--results", results, "--page", page)
     assert page.read_text().count("\n| ") >= 1 + len(measured["records"]) - (name == "memory")
-
-
-@pytest.mark.slow
-def test_streaming_fills_its_table(tmp_path: Path) -> None:
-    page = tmp_path / "page.md"
-    run(FOLDER / "streaming.py", tmp_path / "streaming.json")
-    run(FOLDER / "table.py", "--results", tmp_path, "--page", page)
-    assert page.read_text().count("\n| ") == 2 + len(json.loads((tmp_path / "streaming.json").read_text())["results"])
 
 
 def test_a_wrong_result_is_no_result(measure: ModuleType) -> None:
