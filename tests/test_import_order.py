@@ -15,6 +15,7 @@ ORDER = [
     "program",
     "engine",
     "layers",
+    "agreement",
     "testing",
     "decoding",
     "models",

@@ -68,7 +68,7 @@ class TrainOptions(Options):
     variational: bool = option(False, "hold each dropout mask between layers for a whole sequence")
     recurrent_dropout: float = option(0.0, "variational dropout in the recurrent product", ge=0, lt=1)
     zoneout: float = option(0.0, "share of each state's units that keep their value at a step", ge=0, lt=1)
-    engine: Literal["auto", "reference", "aten"] = option("auto", "what runs the cell over time")
+    engine: Literal["auto", "native", "aten", "reference"] = option("auto", "what runs the cell over time")
 
     epochs: int = option(20, "passes over the training data", common=True, ge=1)
     max_minutes: float | None = option(None, "stop training after this time, then evaluate", common=True, gt=0)
