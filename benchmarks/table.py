@@ -44,10 +44,10 @@ ABOUT = {
     ),
     "streaming": (
         "Streaming",
-        "Microseconds for one step of one sequence. `steploom` is `stream.push` with a NumPy array, `tensor` with a tensor, "
-        "`kernel` the native step alone; `python` is what lies between the first and the last of these. `torch cell` "
-        "is `torch.nn.LSTMCell` or `GRUCell`, `torch layer` `torch.nn.LSTM` or `GRU`, all under `inference_mode`. The "
-        "last columns but one say how many times as long they take as `steploom`.",
+        "Microseconds for one step of one sequence. `steploom` is `stream.push` with a NumPy array, `tensor` with a "
+        "tensor, `kernel` the native step alone; `python` is what lies between the first and the last of these. "
+        "`torch cell` is `torch.nn.LSTMCell` or `GRUCell`, `torch layer` `torch.nn.LSTM` or `GRU`, all under "
+        "`inference_mode`. The last columns but one say how many times as long they take as `steploom`.",
     ),
     "memory": (
         "Memory",
@@ -144,31 +144,9 @@ def streaming(records: Sequence[Record]) -> str:
     return rows(["cell", "T, B, I, H", *sides, *(f"{peer}, times" for peer in peers), "error"], lines)
 
 
-def streaming(measured: Record) -> str:
-    """The table of single steps."""
-    results = measured["results"]
-    sides = list(results[0]["microseconds"])
-    lines = [
-        [
-            line["cell"],
-            str(line["hidden_size"]),
-            *(f"{line['microseconds'][side]:.1f}" for side in sides),
-            f"{line['faster_than_cell']:.1f}",
-            f"{line['faster_than_layer']:.1f}",
-            f"{line['largest_error']:.0e}",
-        ]
-        for line in results
-    ]
-    return rows(["cell", "hidden", *sides, "x cell", "x layer", "error"], lines)
-
-
 def section(name: str, measured: Record) -> str:
     """One benchmark."""
     title, about = ABOUT[name]
-    if name == "streaming":
-        where = f"{measured['threads']} threads, {measured['kernels']} kernels, PyTorch {measured['torch']}, "
-        where += f"batch {measured['batch']}, {measured['input_size']} features"
-        return f"## {title}\n\n{about}\n\n{where}.\n\n{streaming(measured)}"
     records, machine = measured["records"], measured["machine"]
     rates = sorted(line["sgemm_gflops"] for line in records if "sgemm_gflops" in line)
     of_jax = sorted({line["jax_sgemm_gflops"] for line in records if line.get("jax_sgemm_gflops")})

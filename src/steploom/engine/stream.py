@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ __all__ = ["Stream", "StreamPlan", "open_stream"]
 
 Array = npt.NDArray[Any]
 States = tuple[Array, ...]
-Rows = TypeVar("Rows", Array, Tensor)
+Rows = TypeVar("Rows", bound=Array | Tensor)
 
 # Below these, waking and joining the other threads costs more than they bring: bytes of a layer's weights where the
 # system does not tell the size of the second-level cache, and multiplications and additions of a step.
@@ -36,6 +37,9 @@ SECOND_LEVEL_CACHE = 1 << 20
 SMALL_WORK = 4_000_000
 # Above so many multiplications and additions, about five microseconds, other Python threads run during a step.
 LONG_WORK = 500_000
+
+# The native core says the same.
+TWO_THREADS = "Two threads use one stream at the same time. Open one for each thread: rnn.stream(batch)."
 
 
 @dataclass(frozen=True)
@@ -244,6 +248,7 @@ class _ReferenceStream(Stream):
     def __init__(self, plan: StreamPlan, reason: str) -> None:
         super().__init__(plan)
         self.reason = reason
+        self._turn = threading.Lock()
         self._load()
         self._states = self._tensors(self._initial)
 
@@ -251,8 +256,18 @@ class _ReferenceStream(Stream):
         self._cells = [copy.deepcopy(cell).requires_grad_(False).eval() for cell in self._plan.cells()]
         self._read_initial(self._cells)
 
-    @torch.no_grad()
     def push(self, x: Rows) -> Rows:
+        if not self._turn.acquire(blocking=False):
+            raise OptionError(TWO_THREADS)
+        try:
+            return self._push(x)
+        finally:
+            self._turn.release()
+
+    push.__doc__ = Stream.push.__doc__
+
+    @torch.no_grad()
+    def _push(self, x: Rows) -> Rows:
         given = x if isinstance(x, np.ndarray) else self._convert(x)
         if given.dtype != self._array_dtype or given.shape != (self.batch, self.input_size):
             given = self._convert(given)
@@ -266,8 +281,6 @@ class _ReferenceStream(Stream):
         self._states = tuple(torch.stack(parts) for parts in zip(*states, strict=True))
         y = step.cpu()
         return cast(Rows, y if isinstance(x, Tensor) else y.numpy())
-
-    push.__doc__ = Stream.push.__doc__
 
     def state(self) -> States:
         return tuple(state.cpu().numpy().copy() for state in self._states)
