@@ -1,0 +1,119 @@
+// Runs a schedule over a batch of sequences.
+//
+// Each slice of the batch has its own rows and runs whole sequences of them; where there is one slice, all threads work
+// on it as a team and wait for each other after each stage. Time is cut into chunks: what does not need the state runs
+// over all rows of a chunk before or after its steps.
+//
+// This file says what a run consists of; the files it is made of are layout, places, stages, gradients and run.
+#pragma once
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "elementwise.hpp"
+#include "memory.hpp"
+#include "partition.hpp"
+#include "product.hpp"
+#include "schedule.hpp"
+#include "team.hpp"
+
+namespace steploom::STEPLOOM_ISA {
+
+using Index = std::int64_t;
+
+template <class T> struct Packed {
+    int matrix;
+    int columns, inner;
+    T* panels;
+    int count() const { return (columns + panel_columns<T> - 1) / panel_columns<T>; }
+};
+
+template <class T> struct PreparedOp {
+    Opcode code;
+    Tile<T> tile[4];           // out, inputs
+    bool moves_row[4], moves_column[4], is_register[4];
+    int group;
+};
+
+struct Moving {
+    int op, slot, buffer, column;
+    bool out;
+};
+
+template <class T> struct PreparedStage {
+    std::vector<PreparedOp<T>> ops;
+    std::vector<Moving> moving;
+};
+
+template <class T> struct SliceState {
+    const Slice* part = nullptr;
+    std::vector<T*> base;       // of each buffer
+    std::vector<Index> row;     // distance between its rows
+    std::vector<char> direct;   // Input, Output: used where the caller's data stand
+};
+
+// What one thread needs beside its slice: where the buffers are at the present step.
+template <class T> struct Member {
+    SliceState<T>* slice = nullptr;
+    int place = 0, team = 1;
+    std::vector<T*> now, out;  // now: "in" for states
+    std::vector<PreparedStage<T>> before, step, after;
+    T* registers = nullptr;
+    Ahead ahead;
+};
+
+template <class T> class Run {
+  public:
+    Run(const Schedule& schedule, const Call& call) : s(schedule), c(call) {}
+    bool operator()();
+
+  protected:
+    const Schedule& s;
+    const Call& c;
+    std::vector<Slice> parts;
+    std::vector<SliceState<T>> slices;
+    std::vector<Member<T>> members;
+    std::vector<Packed<T>> packed;
+    std::vector<T*> vectors, constants;
+    std::vector<char> in_chunk;  // whether a buffer is used by `before`, `after` or a gradient
+    std::unique_ptr<Workspace> space;
+    std::unique_ptr<Barrier> team_barrier;
+    Index chunk_steps = 1, chunk_rows = 1;
+    int threads = 1;
+
+    const Packed<T>& packed_of(int matrix) const {
+        for (const auto& p : packed)
+            if (p.matrix == matrix) return p;
+        return packed.front();
+    }
+    Index source_time(const Slice& part, Index row, Index t) const { return c.reversed ? part.lengths[row] - 1 - t : t; }
+    bool reset_at(const Slice& part, Index row, Index t) const {
+        const Index at = c.reversed ? part.lengths[row] - t : t;
+        return (!c.reversed || t > 0) && c.resets[at * c.batch + part.rows[row]];
+    }
+    bool direct(const Slice& part, int buffer) const;
+    void layout();
+    void prepare(Member<T>& m);
+    void prepare(Member<T>& m, const std::vector<Stage>& stages, std::vector<PreparedStage<T>>& into);
+    void pack_share(int thread, int count);
+    void place(Member<T>& m, Index t, Index first) const;
+    void place_chunk(Member<T>& m, Index first) const;
+    T* find(const Member<T>& m, const Operand& o) const;
+    Index row_of(const Member<T>& m, const Operand& o) const;
+    void gather(Member<T>& m, Index first, Index last) const;
+    void scatter(Member<T>& m, Index first, Index last) const;
+    void enter(Member<T>& m, Index t) const;
+    void leave(Member<T>& m, Index t) const;
+    void stages(Member<T>& m, const std::vector<Stage>& list, std::vector<PreparedStage<T>>& prepared, Index rows, Ahead* ahead = nullptr) const;
+    void look_ahead(Member<T>& m, Index t, Index first, Index last) const;
+    void run_product(const Member<T>& m, const Stage& stage, Index row, Index rows, int first, int last, Ahead* ahead) const;
+    void run_elementwise(Member<T>& m, const Stage& stage, PreparedStage<T>& prepared, Index row, Index rows, int first, int last) const;
+    void run_reduction(const Member<T>& m, const Stage& stage, Index row, Index rows) const;
+    void chunk(Member<T>& m, Index first, Index last) const;
+    void gradients(int thread, int count, Index first, Index last);
+    void copy_row(T* to, const T* from, int width) const { std::copy(from, from + width, to); }
+};
+
+}  // namespace steploom::STEPLOOM_ISA

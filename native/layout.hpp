@@ -1,0 +1,202 @@
+// Where everything of a call lies in memory, and what can be prepared before the first step.
+#pragma once
+
+#include "call.hpp"
+
+namespace steploom::STEPLOOM_ISA {
+
+template <class T> bool Run<T>::direct(const Slice& part, int buffer) const {
+    const BufferSpec& spec = s.buffers[buffer];
+    if (!part.uniform) return false;
+    if (!in_chunk[buffer]) return true;
+    const Sequence& sequence = c.sequences[spec.external];
+    return !c.reversed && static_cast<Index>(part.rows.size()) == c.batch &&
+           (c.time == 1 || sequence.time_stride == c.batch * sequence.batch_stride) &&
+           (sequence.batch_stride * sizeof(T)) % 512 != 0;
+}
+
+template <class T> void Run<T>::layout() {
+    parts = partition(c.time, c.batch, c.lengths, c.slices);
+    threads = c.slices * c.team;
+    team_barrier = std::make_unique<Barrier>(c.team);
+
+    in_chunk.assign(s.buffers.size(), 0);
+    const auto used = [&](const Operand& o) {
+        if (o.where == Where::Buffer || o.where == Where::StateOut) in_chunk[o.index] = 1;
+    };
+    for (const auto* list : {&s.before, &s.after})
+        for (const Stage& stage : *list) {
+            used(stage.init), used(stage.out), used(stage.in);
+            for (const Term& term : stage.terms) used(term.left);
+            for (const ElementOp& op : stage.ops) {
+                used(op.out);
+                for (const Operand& in : op.in) used(in);
+            }
+        }
+    for (const WeightGradient& g : s.weight_gradients) used(g.grad), used(g.left);
+    for (const VectorGradient& g : s.vector_gradients) used(g.value);
+
+    std::size_t elements = 0;
+    const auto take = [&](Index count) {
+        const std::size_t at = elements;
+        elements += static_cast<std::size_t>((count + 15) / 16 * 16);
+        return at;
+    };
+    // Weights.
+    std::vector<std::size_t> packed_at;
+    for (const auto* list : {&s.before, &s.step, &s.after})
+        for (const Stage& stage : *list)
+            for (std::size_t i = 0; i < stage.terms.size(); ++i) {
+                const Term& term = stage.terms[i];
+                bool known = false;
+                for (const auto& p : packed) known |= p.matrix == term.matrix;
+                if (known) continue;
+                packed.push_back({term.matrix, stage.width, stage.inners[i], nullptr});
+                packed_at.push_back(take(Index{packed.back().count()} * panel_columns<T> * stage.inners[i]));
+            }
+    // Rows of a chunk: few enough to stay in the second-level cache, enough to use a weight often once it is there.
+    Index width = 0, widest_slice = 1;
+    for (std::size_t b = 0; b < s.buffers.size(); ++b)
+        if (s.buffers[b].kind == Kind::Chunk || s.buffers[b].kind == Kind::Input || s.buffers[b].kind == Kind::Output)
+            width += row_stride(s.buffers[b].width);
+    for (const Slice& part : parts) widest_slice = std::max(widest_slice, static_cast<Index>(part.rows.size()));
+    const Index fitting = (Index{512} << 10) / std::max<Index>(1, width * static_cast<Index>(sizeof(T)));
+    // Sums over many steps read and write the gradients of all weights once a chunk: of large weights more than the rows.
+    Index weights = 0;
+    for (const WeightGradient& g : s.weight_gradients) weights += Index{g.n} * g.k;
+    const Index least = weights * static_cast<Index>(sizeof(T)) > (Index{2} << 20) ? 384 : 128;
+    chunk_steps = std::max<Index>(1, std::clamp<Index>(fitting, least, 512) / widest_slice);
+    chunk_steps = std::min(chunk_steps, c.time);
+    const Index chunks = (c.time + chunk_steps - 1) / chunk_steps;
+    chunk_steps = (c.time + chunks - 1) / chunks;
+    chunk_rows = chunk_steps * widest_slice;
+
+    std::vector<std::size_t> vector_at, constant_at;
+    for (int n : s.vector_widths) vector_at.push_back(take(n));
+    for (std::size_t i = 0; i < s.constants.size(); ++i) constant_at.push_back(take(tile_values));
+
+    slices.resize(parts.size());
+    std::vector<std::vector<std::size_t>> buffer_at(parts.size(), std::vector<std::size_t>(s.buffers.size(), 0));
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+        SliceState<T>& slice = slices[i];
+        slice.part = &parts[i];
+        slice.base.assign(s.buffers.size(), nullptr);
+        slice.row.assign(s.buffers.size(), 0);
+        slice.direct.assign(s.buffers.size(), 0);
+        const Index rows = static_cast<Index>(parts[i].rows.size());
+        for (std::size_t b = 0; b < s.buffers.size(); ++b) {
+            const BufferSpec& spec = s.buffers[b];
+            slice.row[b] = row_stride(spec.width);
+            switch (spec.kind) {
+                case Kind::Input:
+                case Kind::Output:
+                    if (direct(parts[i], static_cast<int>(b))) {
+                        slice.direct[b] = 1;
+                        slice.row[b] = c.sequences[spec.external].batch_stride;
+                        break;
+                    }
+                    [[fallthrough]];
+                case Kind::Chunk: buffer_at[i][b] = take(chunk_rows * slice.row[b] + 16); break;
+                case Kind::Step: buffer_at[i][b] = take(rows * slice.row[b] + 16); break;
+                case Kind::State:
+                    if (spec.saved < 0) buffer_at[i][b] = take(2 * rows * slice.row[b] + 16);
+                    break;
+                case Kind::Saved: break;
+            }
+        }
+    }
+    std::vector<std::size_t> registers_at;
+    for (int i = 0; i < threads; ++i) registers_at.push_back(take(Index{std::max(1, s.registers)} * tile_values));
+
+    space = std::make_unique<Workspace>(elements * sizeof(T));
+    for (std::size_t i = 0; i < packed.size(); ++i) packed[i].panels = space->at<T>(packed_at[i]);
+    for (std::size_t i = 0; i < vector_at.size(); ++i) {
+        T* sum = space->at<T>(vector_at[i]);
+        std::fill(sum, sum + s.vector_widths[i], T(0));
+        for (int v : s.vector_parts[i])
+            for (int n = 0; n < s.vector_widths[i]; ++n) sum[n] += static_cast<const T*>(c.vectors[v])[n];
+        vectors.push_back(sum);
+    }
+    for (std::size_t i = 0; i < constant_at.size(); ++i) {
+        constants.push_back(space->at<T>(constant_at[i]));
+        std::fill(constants.back(), constants.back() + tile_values, static_cast<T>(s.constants[i]));
+    }
+    // Saved regions: all slices of the first, then all of the second, and so on.
+    std::vector<std::vector<T*>> saved(parts.size());
+    T* region = static_cast<T*>(c.saved);
+    for (int w : s.saved_widths)
+        for (std::size_t i = 0; i < parts.size(); ++i) {
+            saved[i].push_back(region);
+            if (region) region += parts[i].saved_rows() * row_stride(w);
+        }
+    for (std::size_t i = 0; i < parts.size(); ++i)
+        for (std::size_t b = 0; b < s.buffers.size(); ++b) {
+            const BufferSpec& spec = s.buffers[b];
+            if (spec.kind == Kind::Saved) slices[i].base[b] = saved[i][spec.external];
+            else if (spec.kind == Kind::State && spec.saved >= 0) slices[i].base[b] = saved[i][spec.saved];
+            else if (slices[i].direct[b])
+                slices[i].base[b] = static_cast<T*>(c.sequences[spec.external].data) +
+                                    (parts[i].rows.empty() ? 0 : parts[i].rows[0]) * c.sequences[spec.external].batch_stride;
+            else slices[i].base[b] = space->at<T>(buffer_at[i][b]);
+        }
+    members.resize(threads);
+    for (int i = 0; i < threads; ++i) {
+        Member<T>& m = members[i];
+        m.slice = &slices[i / c.team];
+        m.place = i % c.team;
+        m.team = c.team;
+        m.registers = space->at<T>(registers_at[i]);
+        m.now.assign(s.buffers.size(), nullptr);
+        m.out.assign(s.buffers.size(), nullptr);
+        prepare(m, s.before, m.before);
+        prepare(m, s.step, m.step);
+        prepare(m, s.after, m.after);
+    }
+}
+
+template <class T>
+void Run<T>::prepare(Member<T>& m, const std::vector<Stage>& list, std::vector<PreparedStage<T>>& into) {
+    into.resize(list.size());
+    for (std::size_t i = 0; i < list.size(); ++i) {
+        const Stage& stage = list[i];
+        if (stage.kind != StageKind::Elementwise) continue;
+        for (const ElementOp& op : stage.ops) {
+            PreparedOp<T> ready{};
+            ready.code = op.code;
+            ready.group = op.group;
+            for (int slot = 0; slot < 4; ++slot) {
+                const Operand& o = slot ? op.in[slot - 1] : op.out;
+                switch (o.where) {
+                    case Where::None: break;
+                    case Where::Buffer:
+                    case Where::StateOut:
+                        ready.moves_row[slot] = true;
+                        ready.moves_column[slot] = op.code != Opcode::expand || slot == 0;
+                        ready.tile[slot].row = m.slice->row[o.index];
+                        into[i].moving.push_back({static_cast<int>(into[i].ops.size()), slot, o.index, o.column, o.where == Where::StateOut});
+                        break;
+                    case Where::Vector:
+                        ready.moves_column[slot] = true;
+                        ready.tile[slot].data = vectors[o.index] + o.column;
+                        break;
+                    case Where::Constant: ready.tile[slot].data = constants[o.index]; break;
+                    case Where::Register: 
+                        ready.is_register[slot] = true;
+                        ready.tile[slot].data = m.registers + o.index * tile_values;
+                        break;
+                }
+            }
+            into[i].ops.push_back(ready);
+        }
+    }
+}
+
+template <class T> void Run<T>::pack_share(int thread, int count) {
+    for (Packed<T>& p : packed) {
+        const MatrixView& m = c.matrices[p.matrix];
+        pack(static_cast<const T*>(m.data), m.row_stride, m.column_stride, p.columns, p.inner, p.panels, p.count() * thread / count,
+             p.count() * (thread + 1) / count);
+    }
+}
+
+}  // namespace steploom::STEPLOOM_ISA
