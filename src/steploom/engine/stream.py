@@ -31,9 +31,10 @@ Array = npt.NDArray[Any]
 States = tuple[Array, ...]
 Rows = TypeVar("Rows", bound=Array | Tensor)
 
-# Below these, waking and joining the other threads costs more than they bring: bytes of a layer's weights where the
-# system does not tell the size of the second-level cache, and multiplications and additions of a step.
+# Where the system does not tell it.
 SECOND_LEVEL_CACHE = 1 << 20
+# Threads share a step where a layer's weights are more than twice the second-level cache, or the multiplications and
+# additions more than this. With less, they gain a few microseconds on an idle machine and lose far more on a busy one.
 SMALL_WORK = 4_000_000
 # Above so many multiplications and additions, about five microseconds, other Python threads run during a step.
 LONG_WORK = 500_000
@@ -198,7 +199,7 @@ class _NativeStream(Stream):
         self._read_initial([layer.cell for layer in layers])
         weight_bytes = max(layer.weights for layer in layers) * self.dtype.itemsize
         work = sum(layer.lowered.work for layer in layers) * self.batch
-        shared = weight_bytes > _second_level_cache() or work > SMALL_WORK
+        shared = weight_bytes > 2 * _second_level_cache() or work > SMALL_WORK
         self._core = core().Stream(
             [layer.arguments(self._plan.residual) for layer in layers],
             self.dtype == torch.float64,
