@@ -214,3 +214,17 @@ def test_create_graph_alone_is_allowed():
     (one,) = torch.autograd.grad(rnn(x)[0].sum(), x, create_graph=True)
     (other,) = torch.autograd.grad(rnn(x)[0].sum(), x)
     assert torch.equal(one, other)
+
+
+def test_distributed_data_parallel(tmp_path):
+    store = torch.distributed.FileStore(str(tmp_path / "store"), 1)
+    torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    try:
+        model = Model("lstm", bidirectional=True)
+        parallel = nn.parallel.DistributedDataParallel(model)
+        x = torch.randn(6, 6, 3)
+        expected = gradients(model, x, LENGTHS)[1]
+        sum(part.sin().sum() for part in parallel(x, LENGTHS)).backward()
+        torch.testing.assert_close([p.grad for p in model.parameters()], list(expected))
+    finally:
+        torch.distributed.destroy_process_group()

@@ -11,6 +11,7 @@ from steploom.cells.lstm import LSTMCell
 from steploom.engine import compiled
 from steploom.engine.choice import use_engine
 from steploom.engine.watch import Watch
+from steploom.layers.drop_in import LSTM
 from steploom.layers.recurrent import Recurrent
 
 
@@ -176,3 +177,12 @@ def test_the_watch_sees_renamed_entries():
     assert watch.holds(cell)
     cell.rates[1]["other"] = cell.rates[1].pop("inner")
     assert not watch.holds(cell)
+
+
+def test_drop_ins_are_traced_once_a_kind(monkeypatch):
+    traced = count_traces(monkeypatch)
+    for _ in range(2):
+        layer = LSTM(3, 21, num_layers=3, bidirectional=True)
+        for _ in range(2):
+            layer(torch.randn(4, 2, 3))
+    assert len(traced) == 2  # the first layer and the others differ in the size of the input

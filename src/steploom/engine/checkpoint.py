@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from steploom.engine.compiled import Compiled
-from steploom.engine.native import Gradients, Sequences, backward, forward, once, saved_for
+from steploom.engine.native import once
+from steploom.engine.passes import Gradients, Sequences, backward, forward, saved_for
 
 __all__ = ["RunInSegments", "backward_in_segments", "forward_in_segments", "kept_elements"]
 

@@ -243,7 +243,7 @@ class _Lowering:
             )
 
         for value, operand in self.kept:
-            if isinstance(value, Value) and value in computed and free(value, computed[value]):
+            if value in computed and free(value, computed[value]):
                 self.places[value] = operand
             else:
                 self._copy(lists[computed.get(value, "step")], value, operand, value.width)
@@ -275,7 +275,7 @@ class _Lowering:
                 isinstance(part, Value)
                 and part not in self.places
                 and part not in taken
-                and (part not in aliases or False)
+                and part not in aliases
                 and computed.get(part) == section
                 and part.kind == "rows"
             )

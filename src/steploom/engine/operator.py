@@ -16,7 +16,8 @@ from steploom.engine.checkpoint import backward_in_segments, forward_in_segments
 from steploom.engine.choice import choose
 from steploom.engine.compiled import Compiled, compiled_by_key
 from steploom.engine.graphs import same_in_a_graph
-from steploom.engine.native import FIRST_DERIVATIVES_ALONE, Sequences, backward, forward, in_dtype, threads_of
+from steploom.engine.native import FIRST_DERIVATIVES_ALONE, in_dtype, threads_of
+from steploom.engine.passes import Sequences, backward, forward
 from steploom.errors import OptionError
 from steploom.native import core
 from steploom.program.program import Program

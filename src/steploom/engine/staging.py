@@ -7,7 +7,7 @@ whole rows (the left side of a product, a reduction's argument, a slice) was fin
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from steploom.program.primitives import is_elementwise
@@ -81,7 +81,7 @@ def stages_of(instructions: Sequence[Instruction], uses: Counter[Value], aliases
         uses: how often each value is read, in all sections, the outputs counted.
         aliases: those of all sections; the instructions for them are left out here.
     """
-    waiting: list[Instruction | Products] = list(_fuse_sums([i for i in instructions], uses))
+    waiting: list[Instruction | Products] = _fuse_sums(list(instructions), uses)
     missing = {value for item in waiting for value in [_out(item)]}
     missing |= {i.out for i in instructions if i.op in ("slice", "detach", "concat")}
     waiting = [item for item in waiting if isinstance(item, Products) or item.op not in ("slice", "detach", "concat")]
@@ -100,15 +100,15 @@ def stages_of(instructions: Sequence[Instruction], uses: Counter[Value], aliases
             return whole_ready(root)
         return value not in missing
 
+    def ready_to_multiply(item: Products) -> bool:
+        return all(whole_ready(left) for left, _ in item.terms) and whole_ready(item.init)
+
     stages: list[Stage] = []
     while waiting:
-        ready = [
-            item
-            for item in waiting
-            if isinstance(item, Products) and all(whole_ready(left) for left, _ in item.terms) and whole_ready(item.init)
-        ]
-        if ready:
-            stages += ready
+        products = [item for item in waiting if isinstance(item, Products) and ready_to_multiply(item)]
+        ready: list[Instruction | Products] = [*products]
+        if products:
+            stages += products
         else:
             reductions = [
                 item
@@ -116,11 +116,11 @@ def stages_of(instructions: Sequence[Instruction], uses: Counter[Value], aliases
                 if isinstance(item, Instruction) and item.op in ("sum", "max") and whole_ready(item.args[0])
             ]
             if reductions:
-                ready = list(reductions)
+                ready = [*reductions]
                 stages += [Reduction(item) for item in reductions]
             else:
-                stage = _widest_pass(waiting, missing, aliases, whole_ready)
-                ready = list(stage.instructions)
+                stage = _widest_pass(waiting, whole_ready)
+                ready = [*stage.instructions]
                 stages.append(stage)
         for item in ready:
             missing.discard(_out(item))
@@ -129,18 +129,17 @@ def stages_of(instructions: Sequence[Instruction], uses: Counter[Value], aliases
     return stages
 
 
-def _widest_pass(waiting, missing, aliases, whole_ready) -> Elementwise:  # type: ignore[no-untyped-def]
+def _widest_pass(waiting: Sequence[Instruction | Products], whole_ready: Callable[[Argument], bool]) -> Elementwise:
     """The elementwise pass that does most of what can be done now."""
     best = Elementwise(0)
     widths = {item.out.width for item in waiting if isinstance(item, Instruction) and item.op not in ("sum", "max")}
     for width in sorted(widths):
-        stage, inside = Elementwise(width), set()
+        stage = Elementwise(width)
+        inside: set[Argument] = set()
         for item in waiting:
             if isinstance(item, Products) or item.op in ("sum", "max") or item.out.width != width:
                 continue
-            if all(
-                whole_ready(argument) or (item.op != "expand" and argument in inside) for argument in item.args
-            ):
+            if all(whole_ready(argument) or (item.op != "expand" and argument in inside) for argument in item.args):
                 stage.instructions.append(item)
                 inside.add(item.out)
         if len(stage.instructions) > len(best.instructions):

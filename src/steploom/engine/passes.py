@@ -1,0 +1,201 @@
+"""The forward and the backward pass of a plan: one call of the compiled core each, on memory that PyTorch manages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from steploom.engine.compiled import Compiled, Pass
+from steploom.engine.threads import inlines
+from steploom.native import core
+
+__all__ = ["Gradients", "Sequences", "backward", "forward", "saved_for"]
+
+Gradients = list[Tensor | None]
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """How a batch is run: everything that is not differentiated.
+
+    Attributes:
+        lengths: int64 (batch,) on the CPU, or None.
+        reversed: whether each sequence runs from its last step to its first.
+        resets: bool (time, batch) or None.
+        slices: parts of the batch that run by themselves, one a thread.
+        team: threads that share a slice.
+        isa: which build of the kernels runs; empty for the best.
+        batch_first: whether the outputs lie in memory as (batch, time, size); their shape is (time, batch, size) still.
+        checkpoint_every: steps of a segment, of which the forward pass keeps the entering states alone; 0: it keeps
+            what the backward pass needs of every step.
+    """
+
+    lengths: Tensor | None = None
+    reversed: bool = False
+    resets: Tensor | None = None
+    slices: int = 1
+    team: int = 1
+    isa: str = ""
+    batch_first: bool = False
+    checkpoint_every: int = 0
+
+
+def forward(
+    compiled: Compiled,
+    one_way: Pass,
+    x: Tensor,
+    states: Sequence[Tensor],
+    leaves: Sequence[Tensor],
+    reset_states: Sequence[Tensor],
+    sequences: Sequences,
+    saved: Tensor | None,
+) -> tuple[Tensor, list[Tensor]]:
+    """The outputs and the final states; what the backward pass reads is written to `saved`."""
+    time, batch, _ = x.shape
+    if one_way.inline is not None and inlines(batch // sequences.slices, one_way.inline.weight_bytes[x.element_size()]):
+        one_way = one_way.inline
+    widths = compiled.widths
+    if x.stride(2) != 1:
+        x = x.contiguous()
+    shape = (batch, time, widths[0]) if sequences.batch_first else (time, batch, widths[0])
+    y = x.new_zeros(shape) if sequences.lengths is not None else _empty(x, *shape)
+    if sequences.batch_first:
+        y = y.transpose(0, 1)
+    finals = [x.new_empty((batch, width)) for width in widths]
+    places = [(x.data_ptr(), x.stride(0), x.stride(1)), (y.data_ptr(), y.stride(0), y.stride(1))]
+    # What is made contiguous here must live until the core has run.
+    states = [state.contiguous() for state in states]
+    reset_states = [state.contiguous() for state in reset_states]
+    _run(
+        one_way,
+        x,
+        sequences,
+        places,
+        [state.data_ptr() for state in states] or [0] * len(widths),
+        [final.data_ptr() for final in finals],
+        [state.data_ptr() for state in reset_states] or [0] * len(widths),
+        leaves,
+        None,
+        [],
+        saved,
+    )
+    return y, finals
+
+
+def saved_for(one_way: Pass, x: Tensor, sequences: Sequences) -> Tensor | None:
+    """Room for what the forward pass keeps."""
+    if not one_way.saved_widths:
+        return None
+    lengths = 0 if sequences.lengths is None else sequences.lengths.data_ptr()
+    return _empty(x, core().saved_elements(one_way.saved_widths, x.shape[0], x.shape[1], lengths, sequences.slices))
+
+
+def backward(
+    compiled: Compiled,
+    x: Tensor,
+    saved: Tensor | None,
+    leaves: Sequence[Tensor],
+    dy: Tensor | None,
+    dfinals: Sequence[Tensor | None],
+    needs: Sequence[bool],
+    states: int,
+    sequences: Sequences,
+) -> Gradients:
+    """The gradients of x, the entering states, the leaves and the states of resets: those that `needs` asks for."""
+    time, batch, _ = x.shape
+    widths = compiled.widths
+    one_way = compiled.backward if needs[0] else compiled.backward_without_dx
+    if x.stride(2) != 1:
+        x = x.contiguous()
+    if dy is None:
+        dy = x.new_zeros((time, batch, widths[0]))
+    elif dy.stride(2) != 1:
+        dy = dy.contiguous()
+    places = [(x.data_ptr(), x.stride(0), x.stride(1)), (dy.data_ptr(), dy.stride(0), dy.stride(1))]
+    dx = None
+    if needs[0]:
+        whole = sequences.lengths is None and compiled.plan.dx is not None
+        dx = torch.empty_like(x) if whole else torch.zeros_like(x)
+        places.append((dx.data_ptr(), dx.stride(0), dx.stride(1)))
+    else:
+        places.append((0, 0, 0))
+    arriving = [None if gradient is None else gradient.contiguous() for gradient in dfinals]
+    dstates = [x.new_empty((batch, width)) for width in widths] if states else []
+    end = 1 + states + len(leaves)
+    dresets = [x.new_zeros((batch, width)) for width in widths] if len(needs) > end else []
+    gradients = [
+        torch.zeros_like(leaf) if needed else None for leaf, needed in zip(leaves, needs[1 + states : end], strict=True)
+    ]
+    pointers = [0 if gradient is None else gradient.data_ptr() for gradient in gradients]
+    _run(
+        one_way,
+        x,
+        sequences,
+        places,
+        [0 if gradient is None else gradient.data_ptr() for gradient in arriving],
+        [gradient.data_ptr() for gradient in dstates] or [0] * len(widths),
+        [gradient.data_ptr() for gradient in dresets] or [0] * len(widths),
+        leaves,
+        pointers,
+        [pointers[leaf] for leaf in one_way.vector_gradients],
+        saved,
+    )
+    return [dx, *dstates, *gradients, *dresets]
+
+
+def _run(
+    one_way: Pass,
+    like: Tensor,
+    sequences: Sequences,
+    places: list[tuple[int, int, int]],
+    states: list[int],
+    finals: list[int],
+    reset_states: list[int],
+    leaves: Sequence[Tensor],
+    gradients: list[int] | None,
+    vector_gradients: list[int],
+    saved: Tensor | None,
+) -> None:
+    time, batch, _ = like.shape
+    size = like.element_size()
+    at = [leaf.data_ptr() for leaf in leaves]
+    if gradients is None:
+        matrices = [(at[leaf] + start, row, column, 0, 0, 0) for leaf, start, row, column in one_way.matrices[size]]
+    else:
+        matrices = [
+            (at[leaf] + start, row, column, gradients[leaf] + start, row, column)
+            if gradients[leaf]
+            else (at[leaf] + start, row, column, 0, 0, 0)
+            for leaf, start, row, column in one_way.matrices[size]
+        ]
+    core().run(
+        one_way.schedule,
+        size == 8,
+        sequences.isa,
+        time,
+        batch,
+        0 if sequences.lengths is None else sequences.lengths.data_ptr(),
+        sequences.reversed,
+        0 if sequences.resets is None else sequences.resets.data_ptr(),
+        places,
+        states,
+        finals,
+        reset_states,
+        matrices,
+        [at[leaf] + start for leaf, start in one_way.vectors[size]],
+        vector_gradients,
+        0 if saved is None else saved.data_ptr(),
+        sequences.slices,
+        sequences.team,
+    )
+
+
+def _empty(like: Tensor, *shape: int) -> Tensor:
+    """Memory not yet written, in large pages where there is much of it."""
+    fresh = like.new_empty(shape)
+    if (size := fresh.nbytes) >= 1 << 22:
+        core().prefer_large_pages(fresh.data_ptr(), size)
+    return fresh
