@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import steploom
+from steploom.cells.registry import CELLS
 
 SOURCE = Path(steploom.__file__)
 
@@ -20,17 +21,30 @@ def test_the_public_names_are_these() -> None:
         "DataError",
         "GRU",
         "GRUCell",
+        "IndRNNCell",
+        "JANETCell",
         "LSTM",
         "LSTMCell",
+        "LayerNormGRUCell",
+        "LayerNormLSTMCell",
+        "LiGRUCell",
+        "MGUCell",
+        "MinGRUCell",
+        "MinLSTMCell",
         "ModelDirectoryError",
+        "MogrifierLSTMCell",
         "OptionError",
         "PeepholeLSTMCell",
+        "ProjectedLSTMCell",
         "RNN",
         "RNNCell",
         "Recurrent",
         "ResetBeforeGRUCell",
+        "SLSTMCell",
+        "SRUCell",
         "SteploomError",
         "TrainedModel",
+        "UnsupportedOperation",
         "__version__",
         "cell_names",
         "load",
@@ -45,6 +59,12 @@ def test_the_public_names_are_these() -> None:
 def test_each_name_can_be_had_and_says_what_it_is(name: str) -> None:
     assert getattr(steploom, name).__doc__
     assert name in dir(steploom)
+
+
+def test_every_cell_that_comes_with_steploom_is_there() -> None:
+    for entry in CELLS.values():
+        module, _, name = entry.path.partition(":")
+        assert steploom._HOMES[name] == module
 
 
 def test_type_checkers_see_the_same_names() -> None:

@@ -13,18 +13,31 @@ if TYPE_CHECKING:
     from steploom.cells.cell import Cell as Cell
     from steploom.cells.gru import GRUCell as GRUCell
     from steploom.cells.gru import ResetBeforeGRUCell as ResetBeforeGRUCell
+    from steploom.cells.indrnn import IndRNNCell as IndRNNCell
+    from steploom.cells.janet import JANETCell as JANETCell
+    from steploom.cells.layer_norm import LayerNormGRUCell as LayerNormGRUCell
+    from steploom.cells.layer_norm import LayerNormLSTMCell as LayerNormLSTMCell
+    from steploom.cells.ligru import LiGRUCell as LiGRUCell
     from steploom.cells.lstm import CoupledLSTMCell as CoupledLSTMCell
     from steploom.cells.lstm import LSTMCell as LSTMCell
     from steploom.cells.lstm import PeepholeLSTMCell as PeepholeLSTMCell
+    from steploom.cells.lstm import ProjectedLSTMCell as ProjectedLSTMCell
+    from steploom.cells.mgu import MGUCell as MGUCell
+    from steploom.cells.minimal import MinGRUCell as MinGRUCell
+    from steploom.cells.minimal import MinLSTMCell as MinLSTMCell
+    from steploom.cells.mogrifier import MogrifierLSTMCell as MogrifierLSTMCell
     from steploom.cells.registry import cell_names as cell_names
     from steploom.cells.registry import make_cell as make_cell
     from steploom.cells.simple import RNNCell as RNNCell
+    from steploom.cells.slstm import SLSTMCell as SLSTMCell
+    from steploom.cells.sru import SRUCell as SRUCell
     from steploom.engine.choice import use_engine as use_engine
     from steploom.errors import CellError as CellError
     from steploom.errors import DataError as DataError
     from steploom.errors import ModelDirectoryError as ModelDirectoryError
     from steploom.errors import OptionError as OptionError
     from steploom.errors import SteploomError as SteploomError
+    from steploom.errors import UnsupportedOperation as UnsupportedOperation
     from steploom.layers.drop_in import GRU as GRU
     from steploom.layers.drop_in import LSTM as LSTM
     from steploom.layers.drop_in import RNN as RNN
@@ -41,17 +54,30 @@ _HOMES = {
     "DataError": "steploom.errors",
     "GRU": "steploom.layers.drop_in",
     "GRUCell": "steploom.cells.gru",
+    "IndRNNCell": "steploom.cells.indrnn",
+    "JANETCell": "steploom.cells.janet",
     "LSTM": "steploom.layers.drop_in",
     "LSTMCell": "steploom.cells.lstm",
+    "LayerNormGRUCell": "steploom.cells.layer_norm",
+    "LayerNormLSTMCell": "steploom.cells.layer_norm",
+    "LiGRUCell": "steploom.cells.ligru",
+    "MGUCell": "steploom.cells.mgu",
+    "MinGRUCell": "steploom.cells.minimal",
+    "MinLSTMCell": "steploom.cells.minimal",
     "ModelDirectoryError": "steploom.errors",
+    "MogrifierLSTMCell": "steploom.cells.mogrifier",
     "OptionError": "steploom.errors",
     "PeepholeLSTMCell": "steploom.cells.lstm",
+    "ProjectedLSTMCell": "steploom.cells.lstm",
     "RNN": "steploom.layers.drop_in",
     "RNNCell": "steploom.cells.simple",
     "Recurrent": "steploom.layers.recurrent",
     "ResetBeforeGRUCell": "steploom.cells.gru",
+    "SLSTMCell": "steploom.cells.slstm",
+    "SRUCell": "steploom.cells.sru",
     "SteploomError": "steploom.errors",
     "TrainedModel": "steploom.tasks.trained",
+    "UnsupportedOperation": "steploom.errors",
     "cell_names": "steploom.cells.registry",
     "load": "steploom.tasks.trained",
     "make_cell": "steploom.cells.registry",
