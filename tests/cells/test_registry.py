@@ -119,6 +119,24 @@ def test_missing_class(in_folder):
         make_cell("my_cells:number", 3, 4)
 
 
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ("./my_cells:Mine", "Did you mean 'my_cells:Mine'?"),
+        ("my_cells.py:Mine", "Did you mean 'my_cells:Mine'?"),
+        ("my_package/cells.py:Mine", "Did you mean 'my_package.cells:Mine'?"),
+        ("my_package.cells.py:Mine", "Did you mean 'my_package.cells:Mine'?"),
+        (".\\my_cells.py:Mine", "Did you mean 'my_cells:Mine'?"),
+        ("../cells/mine.py:Mine", "Name it 'mine:Mine', and start in ../cells."),
+        ("/cells/mine.py:Mine", "Name it 'mine:Mine', and start in /cells."),
+    ],
+)
+def test_a_file_in_the_place_of_a_module(path, hint):
+    with pytest.raises(CellError) as raised:
+        make_cell(path, 3, 4)
+    assert str(raised.value) == f"Cell '{path}': expected a module as `import` names it, found a file. {hint}"
+
+
 def test_missing_path_parts():
     for path in (":Mine", "json:", ":"):
         with pytest.raises(CellError, match=r"package\.module:Class"):

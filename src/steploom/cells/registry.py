@@ -8,7 +8,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from steploom.cells.naming import CellEntry, read_entries
@@ -45,6 +45,7 @@ def make_cell(name_or_path: str, input_size: int, hidden_size: int) -> Cell:
         hint = nearest(name_or_path, CELLS) or f" Choose one of {', '.join(CELLS)}."
         raise CellError(f"No cell is called '{name_or_path}'.{hint} A cell of your own is named package.module:Class.")
 
+    _refuse_file(name_or_path)
     from steploom.cells.cell import check_declaration, is_size, probe
 
     for argument, size in (("input_size", input_size), ("hidden_size", hidden_size)):
@@ -66,6 +67,19 @@ def make_cell(name_or_path: str, input_size: int, hidden_size: int) -> Cell:
         cell = check_declaration(found(input_size=input_size, hidden_size=hidden_size))
         probe(cell)
     return cell
+
+
+def _refuse_file(path: str) -> None:
+    """A module is named as `import` names it."""
+    module, _, class_name = path.partition(":")
+    parts = PurePosixPath(module.replace("\\", "/").removesuffix(".py")).parts
+    if not class_name or parts == (module,):
+        return
+    folder = str(PurePosixPath(*parts[:-1])) if parts[1:] else ""
+    hint = f" Did you mean '{'.'.join(parts)}:{class_name}'?"
+    if not all(name.isidentifier() for part in parts for name in part.split(".")):
+        hint = f" Name it '{parts[-1]}:{class_name}', and start in {folder or 'its folder'}."
+    raise CellError(f"Cell '{path}': expected a module as `import` names it, found a file.{hint}")
 
 
 def _find_class(path: str) -> type[Cell]:
