@@ -77,6 +77,10 @@ class DataError(SteploomError):
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:
-    """ " Did you mean 'x'?" for the choice that is closest to `name`, or an empty string where none is close."""
-    found = difflib.get_close_matches(name.lower(), by_lower := {c.lower(): c for c in choices}, n=1, cutoff=0.5)
-    return f" Did you mean '{by_lower[found[0]]}'?" if found else ""
+    """ " Did you mean 'x'?" for the choice that is closest to `name`, or an empty string where none is close.
+
+    Hyphens before an option do not make it any closer to another.
+    """
+    bare = {choice.lstrip("-").lower(): choice for choice in choices}
+    found = difflib.get_close_matches(name.lstrip("-").lower(), bare, n=1, cutoff=0.6)
+    return f" Did you mean '{bare[found[0]]}'?" if found else ""

@@ -65,6 +65,8 @@ def test_without_a_command_the_help_is_shown() -> None:
         (["cells", "--jsn"], "there is no option --jsn. Did you mean '--json'?"),
         (["cells", "lsmt"], "there is no cell 'lsmt'. Did you mean 'lstm'?"),
         (["train", "forcast"], "there is no task 'forcast'. Did you mean 'forecast'?"),
+        (["cells", "--bogus"], "there is no option --bogus. `steploom cells --help` shows"),
+        (["train", "forecast", "--hiden-size"], "there is no option --hiden-size. Did you mean '--hidden-size'?"),
         (["info"], "Missing argument 'DIR'"),
         (["cells", "lstm", "gru"], "unexpected extra argument"),
     ],

@@ -26,7 +26,16 @@ def test_scores_are_aligned_and_have_their_units(capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(3.3e9, "3.300e+09"), (0.00123, "0.0012"), (float("nan"), "nan"), (0.0, "0"), (175.04, "175.0")]
+    ("value", "text"),
+    [
+        (3.3e9, "3.300e+09"),
+        (0.00123, "0.0012"),
+        (1.5e-298, "1.500e-298"),
+        (4e-5, "4.000e-05"),
+        (float("nan"), "nan"),
+        (0.0, "0"),
+        (175.04, "175.0"),
+    ],
 )
 def test_numbers_of_any_size(value: float, text: str, capsys: pytest.CaptureFixture[str]) -> None:
     show(score_table("", {"mase": value}, {}, Forecast.metrics))
@@ -45,3 +54,17 @@ def test_a_task_names_its_own_metrics(capsys: pytest.CaptureFixture[str]) -> Non
     for name in TASKS:
         labels = task_class(name).metrics
         assert labels and all(isinstance(label, MetricLabel) and label.name for label in labels.values())
+
+
+@pytest.mark.parametrize(
+    "names", [["seasonal_naive_24", "seasonal_naive_168"], [f"seasonal_naive_{n}" for n in range(9)]]
+)
+def test_nothing_is_cut_off_a_wide_table(
+    names: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    scores = {"mae": 1.234567e9, "coverage_80": 0.778}
+    show(score_table("scores", scores, dict.fromkeys(names, scores), Forecast.metrics, "micrograms a cubic metre"))
+    shown = capsys.readouterr().out
+    assert "near 80" in shown and "micrograms a cubic metre" in shown and "\u2026" not in shown
+    assert shown.count("1.235e+09") == shown.count("77.8") == 1 + len(names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import click
 
@@ -11,6 +12,21 @@ from steploom.cli.help import HELP_SETTINGS
 from steploom.errors import CellError, nearest
 
 __all__ = ["command"]
+
+_SYMBOLS = {
+    r"\bx": "x_t is the input of step t; all that stands with t-1 is from the step before.",
+    r"\bW": "W: weights of the products with the input.",
+    r"\bU": "U: weights of the products with the state.",
+    r"\b[bd](_\w)?\b": "b, d: biases.",
+    r"\bp_": "p: peepholes, a weight for each unit.",
+    r"\bP\b": "P: weights of the projection.",
+    r"\b[uv](_\w)? ⊙": "u, v: a weight for each unit.",
+    r"\bQ": "Q, R: weights of the products by which input and state gate one another.",
+    "α|β": "α, β: numbers that belong to the cell.",
+    "σ": "σ: the logistic function.",
+    "⊙": "⊙: the product of each pair of elements.",
+}
+"""What stands in the equations, by a pattern that finds it."""
 
 
 @click.command("cells", context_settings=HELP_SETTINGS)
@@ -49,8 +65,12 @@ def _print_table() -> None:
 
 
 def _print_equations(name: str, entry: CellEntry) -> None:
-    click.echo(f"{name}: {entry.summary}\n")
-    for equation in entry.equations:
-        click.echo(f"    {equation}")
+    click.echo(f"{name}: {entry.summary}")
+    for paragraph in entry.description.split("\n\n")[1:]:
+        lines = [f"    {equation}" for equation in entry.equations] if paragraph.startswith("    ") else [paragraph]
+        click.echo("\n" + "\n".join(lines))
     click.echo(f"\nstates: {', '.join(entry.states)} (the first is the output)")
-    click.echo("σ is the logistic function, ⊙ the product of each pair of elements.")
+    equations = "\n".join(entry.equations)
+    for symbol, meaning in _SYMBOLS.items():
+        if re.search(symbol, equations):
+            click.echo(meaning)

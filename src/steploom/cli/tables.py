@@ -18,6 +18,9 @@ __all__ = ["facts_table", "score_table", "show"]
 def show(table: Table) -> None:
     """Prints `table` on standard output, in colour only on a terminal, without blanks at the end of lines."""
     console = Console(file=sys.stdout, highlight=False)
+    if any(column.no_wrap for column in table.columns):
+        # Rather than cut off, lines run on.
+        console.width = max(console.width, _natural_width(table, console))
     with console.capture() as printed:
         console.print(table)
     click.echo("\n".join(line.rstrip() for line in printed.get().splitlines()))
@@ -49,6 +52,10 @@ def score_table(
         label, unit, better = labels.get(metric, MetricLabel(metric.replace("_", " ")))
         scores = [value, *(scored.get(metric) for scored in baselines.values())]
         table.add_row(label, *_numbers(scores, unit), target_unit if unit is TARGET else unit, better)
+    console = Console(file=sys.stdout)
+    if _natural_width(table, console) > console.width:
+        for column in table.columns:
+            column.header = str(column.header).replace(" ", "\n")
     return table
 
 
@@ -62,11 +69,15 @@ def facts_table(facts: Mapping[str, object]) -> Table:
     return table
 
 
+def _natural_width(table: Table, console: Console) -> int:
+    return table.__rich_measure__(console, console.options.update(max_width=10_000)).maximum
+
+
 def _numbers(values: Sequence[float | None], unit: str) -> list[str]:
     """Numbers of one line with the same number of decimals, four digits for the largest; "" for None."""
     shown = [None if value is None else 100 * value if unit == "%" else value for value in values]
     largest = max((abs(value) for value in shown if value is not None and math.isfinite(value)), default=0.0)
-    if largest >= 1e7:
+    if largest >= 1e7 or (0 < largest < 1e-3 and unit != "%"):
         form = ".3e"
     elif all(value is None or value == int(value) for value in shown if value is None or math.isfinite(value)):
         form = ",.0f"
