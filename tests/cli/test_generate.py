@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from steploom.cli.main import cli
-from tests.cli.conftest import Refused, Run
+from tests.cli.conftest import Refused, Run, rewrite
 from tests.docs.files import write_files
 
 OPTIONS = ["--epochs", "2", "--hidden-size", "16", "--num-layers", "1"]
@@ -43,7 +43,7 @@ def test_train_prints_one_json_object(trained: Path) -> None:
     assert printed["task"] == "generate"
     assert printed["model"] == "model"
     assert printed["epochs"] == 2
-    assert printed["engine"] == "aten"
+    assert printed["engine"] == "native"
     assert printed["parameters"] > 1000
     for part in ("validation", "test"):
         assert printed[part]["metrics"]["perplexity"] > 1
@@ -191,6 +191,18 @@ DAMAGES = {
         ["names a file outside the directory", "../book.txt"],
     ),
     "no JSON": (lambda model: (model / "model.json").write_text("{"), ["model.json: damaged"]),
+    "a vocabulary of another kind": (
+        lambda model: rewrite(model, "vocabulary.json", []),
+        ["model/vocabulary.json: this is not what the task generate keeps there"],
+    ),
+    "counts of another vocabulary": (
+        lambda model: rewrite(model, "text.json", {"counts": [1], "tokens": 1}),
+        ["model/text.json: this is not what", "1 counts for the"],
+    ),
+    "facts without counts": (
+        lambda model: rewrite(model, "text.json", {"a": 1}),
+        ["model/text.json: this is not what", "'counts' is missing"],
+    ),
     "another task": (
         lambda model: edit_manifest('"task": "generate"', '"task": "generete"'),
         ["generete", "Did you mean 'generate'?"],
