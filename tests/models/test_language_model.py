@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from steploom.engine.choice import use_engine
 from steploom.models.language_model import LanguageModel
 from steploom.models.output_loss import IGNORED
 
@@ -154,7 +155,7 @@ def test_variational_dropout_holds_its_masks_for_a_batch():
         entering.append(x.detach())
         return original(x, *rest)
 
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, use_engine("aten"):
         patch.setattr(torch, "lstm", spy)
         network.loss({"input": torch.full((6, 2), 3), "target": tokens(6, 2)}, None)
     first = entering[0] == 0
