@@ -110,6 +110,8 @@ void run(const Schedule& schedule, bool is_double, const std::string& isa, std::
          const std::vector<std::tuple<Pointer, std::int64_t, std::int64_t, Pointer, std::int64_t, std::int64_t>>& matrices,
          const std::vector<Pointer>& vectors, const std::vector<Pointer>& vector_gradients, Pointer saved, int slices,
          int team) {
+    if (slices < 1 || team < 1 || (slices > 1 && team > 1))
+        throw std::invalid_argument("either slices or team may be more than 1");
     Call call;
     call.time = time;
     call.batch = batch;

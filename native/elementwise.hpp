@@ -96,12 +96,24 @@ void run_op(Opcode code, int rows, int columns, Tile<T> out, Tile<T> a, Tile<T> 
                 for (int j = 0; j < columns; ++j)
                     out.data[r * out.row + j] = std::pow(a.data[r * a.row + j], b.data[r * b.row + j]);
             break;
-        case Opcode::expand:  // needs the place of the tile: run.hpp
+        case Opcode::expand:  // needs the place of the tile: stages.hpp
             break;
     }
 #undef UNARY
 #undef BINARY
 #undef TERNARY
+}
+
+// Columns [first, first + columns) of a row in which `group` neighbours share each of `values`.
+template <class T> void expand_row(T* out, const T* values, int first, int columns, int group) {
+    constexpr int L = lanes<T>;
+    for (int j = 0; j < columns;) {
+        const int g = (first + j) / group, end = std::min(columns, (g + 1) * group - first);
+        const V<T> value = broadcast(values[g]);
+        for (; j + L <= end; j += L) store(out + j, value);
+        if (j < end) store_part(out + j, value, end - j);
+        j = end;
+    }
 }
 
 template <class T> T reduce(const T* values, int count, bool largest) {
@@ -112,12 +124,16 @@ template <class T> T reduce(const T* values, int count, bool largest) {
             result = values[j] > result || values[j] != values[j] ? values[j] : result;
         return result;
     }
-    V<T> sum{};
+    // Four sums at once: an addition waits for the one before it.
+    V<T> sum[4]{};
     int j = 0;
-    for (; j + L <= count; j += L) sum += load(values + j);
+    for (; j + 4 * L <= count; j += 4 * L)
+        for (int i = 0; i < 4; ++i) sum[i] += load(values + j + i * L);
+    for (; j + L <= count; j += L) sum[0] += load(values + j);
+    if (j < count) sum[1] += load_part(values + j, count - j);
+    const V<T> total = (sum[0] + sum[1]) + (sum[2] + sum[3]);
     T result = 0;
-    for (; j < count; ++j) result += values[j];
-    for (int i = 0; i < L; ++i) result += sum[i];
+    for (int i = 0; i < L; ++i) result += total[i];
     return result;
 }
 

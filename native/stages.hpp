@@ -42,8 +42,7 @@ void Run<T>::run_elementwise(Member<T>& m, const Stage&, PreparedStage<T>& prepa
                 }
                 if (op.code == Opcode::expand) {
                     for (int i = 0; i < tile_rows; ++i)
-                        for (int k = 0; k < columns; ++k)
-                            tile[0].data[i * tile[0].row + k] = tile[1].data[i * tile[1].row + (j + k) / op.group];
+                        expand_row(tile[0].data + i * tile[0].row, tile[1].data + i * tile[1].row, j, columns, op.group);
                     continue;
                 }
                 run_op<T>(op.code, tile_rows, columns, tile[0], tile[1], tile[2], tile[3]);
