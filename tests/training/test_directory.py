@@ -160,3 +160,12 @@ def test_a_publication_that_was_cut_off_leaves_no_model(model, monkeypatch):
         publish(model, {"task": "toy"}, {}, {}, {"w": torch.zeros(1)})
     with pytest.raises(ModelDirectoryError):
         read(model)
+
+
+def test_a_path_with_blanks_is_quoted_where_it_is_to_be_typed(tmp_path):
+    path = tmp_path / "my model; ls"
+    create(path, RUN, {})
+    for action in (lambda: read(path), lambda: check_output(path, force=False)):
+        with pytest.raises(ModelDirectoryError) as raised:
+            action()
+        assert f"`steploom resume '{path}'` goes on with it" in str(raised.value)

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from steploom.training.record import Record
 
 ROWS = [
@@ -54,3 +56,14 @@ def test_a_single_epoch_is_seen(tmp_path):
     grey[: height // 3, width // 2 :] = False
     rows, columns = grey[:, :width].nonzero()
     assert len(rows) > 60 and columns.std() < 10
+
+
+def test_a_full_disk_is_said_as_one(tmp_path, monkeypatch):
+    from pathlib import Path
+
+    if not Path("/dev/full").exists():
+        pytest.skip("only Linux has a device that is always full")
+    (tmp_path / ".curves.png.part").symlink_to("/dev/full")
+    with pytest.raises(OSError) as raised:
+        Record(tmp_path).curves(ROWS)
+    assert raised.value.errno == 28 and raised.value.__context__ is None

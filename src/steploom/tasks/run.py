@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from steploom.errors import SteploomError
 from steploom.tasks.task import Prepared, Task
+from steploom.training.command import command
 from steploom.training.directory import publish
 from steploom.training.processes import is_main_process
 
@@ -82,14 +83,14 @@ def run_training(
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"the training has ended, but the model was not complete yet; {path} keeps the state of the training. "
-            f"Go on with: {_command('resume', path, task.options)}"
+            f"Go on with: {command('resume', path, cell=task.options.cell)}"
         ) from None
     manifest = _describe(task, network, result, anew) | files
     publish_model(path, task, network, manifest)
     try:
         report |= _scores(prepared, network, "test", prepared.test_source)
     except KeyboardInterrupt:
-        score = f"{_command('evaluate', path, task.options)} {parts['test'][0] if parts['test'] else 'DATA'}"
+        score = command("evaluate", path, *(parts["test"][:1] or [Path("DATA")]), cell=task.options.cell)
         raise KeyboardInterrupt(f"{path} holds the model; its scores are missing. Score it with: {score}") from None
     whole = {"task": task.name, "data": [str(file) for file in parts["train"]], **report}
     whole |= {"model": str(path), "epochs": result.epochs, "steps": result.steps, "stopped": result.stopped}
@@ -173,15 +174,11 @@ def _has_time(result: FitResult, options: TrainOptions, steps: int) -> bool:
     return options.max_minutes is None or result.seconds + again <= 60 * options.max_minutes
 
 
-def _command(name: str, path: Path, options: TrainOptions) -> str:
-    return f"steploom {name} {path}" + (f" --cell {options.cell}" if ":" in options.cell else "")
-
-
 def _how_to_go_on(path: Path, result: FitResult, options: TrainOptions) -> str:
     kept = f"{path} holds the best weights so far and" if result.has_weights else f"{path}"
     return (
         f"stopped after {result.epochs} of {options.epochs} epochs (step {result.steps}). "
-        f"{kept} keeps the state of the training. Go on with: {_command('resume', path, options)}"
+        f"{kept} keeps the state of the training. Go on with: {command('resume', path, cell=options.cell)}"
     )
 
 

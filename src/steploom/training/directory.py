@@ -11,6 +11,7 @@ from typing import Any
 
 from steploom.errors import ModelDirectoryError
 from steploom.training.atomic import write_atomically
+from steploom.training.command import command
 from steploom.training.documents import json_bytes, read_any_json, read_json, read_yaml, yaml_bytes
 
 __all__ = [
@@ -113,7 +114,7 @@ def read(path: Path) -> StoredModel:
         if (path / "last" / RUN).exists():
             raise ModelDirectoryError(
                 f"{path}: its training was interrupted before there was a model. "
-                f"`steploom resume {path}` goes on with it"
+                f"`{command('resume', path)}` goes on with it"
             )
         raise ModelDirectoryError(f"{path}: no Steploom model directory, model.json is missing")
     file = path / MANIFEST

@@ -9,6 +9,7 @@ from typing import Any
 
 from steploom.errors import ModelDirectoryError
 from steploom.training.atomic import write_atomically
+from steploom.training.command import command
 from steploom.training.directory import CONFIG, MANIFEST, RUN, WEIGHTS, check_format, is_plain
 from steploom.training.documents import json_bytes, read_json, yaml_bytes
 from steploom.training.lock import LOCK
@@ -42,7 +43,7 @@ def check_output(path: Path, force: bool) -> None:
             f"{path}: this directory exists and is no Steploom model; it stays as it is. Give another path with -o"
         )
     if not force:
-        how = "" if (path / MANIFEST).exists() else f", `steploom resume {path}` goes on with it,"
+        how = "" if (path / MANIFEST).exists() else f", `{command('resume', path)}` goes on with it,"
         raise ModelDirectoryError(
             f"{path}: there is a model in this directory already{how or '.'} --force replaces it, "
             "or give another path with -o"

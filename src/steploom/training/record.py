@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from collections.abc import Callable
@@ -84,5 +85,7 @@ class Record:
             panel.xaxis.get_major_locator().set_params(integer=True)
             panel.grid(alpha=0.3)
             panel.legend(frameon=False)
-        path = self._directory / "curves.png"
-        write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=110))
+        drawn = io.BytesIO()
+        # matplotlib writing to the file itself would say nothing of a disk that is full.
+        figure.savefig(drawn, format="png", dpi=110)
+        write_atomically(self._directory / "curves.png", drawn.getvalue())
