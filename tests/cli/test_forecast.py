@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from steploom.cli.main import cli
-from tests.cli.conftest import Refused, Run
+from tests.cli.conftest import Refused, Run, rewrite
 from tests.docs.files import write_files
 
 OPTIONS = ["--horizon", "12", "--context", "48", "--epochs", "1", "--hidden-size", "8", "--batch-size", "16"]
@@ -123,3 +123,42 @@ def test_bad_data_for_a_trained_model(model: Path, refused: Refused, command: st
     before = sorted(Path().rglob("*"))
     assert words in refused(command, model, "bad.csv")
     assert sorted(Path().rglob("*")) == before
+
+
+def edited(model: Path, name: str, **values: object) -> None:
+    rewrite(model, name, json.loads((model / name).read_text()) | values)
+
+
+BY_HAND = {
+    "series of another kind": (lambda model: rewrite(model, "series.json", {"a": 1}), "series.json"),
+    "series as a list": (lambda model: rewrite(model, "series.json", []), "series.json"),
+    "no such frequency": (lambda model: edited(model, "series.json", frequency="zz"), "series.json"),
+    "series without columns": (lambda model: edited(model, "series.json", series=[{"id": "a"}]), "series.json"),
+    "windows of another kind": (lambda model: rewrite(model, "windows.json", {"a": 1}), "windows.json"),
+    "windows as a list": (lambda model: rewrite(model, "windows.json", []), "windows.json"),
+    "windows without rows": (lambda model: edited(model, "windows.json", context=-3), "windows.json"),
+    "one covariate more": (lambda model: edited(model, "windows.json", past=[[0, 1]]), "windows.json"),
+    "another horizon": (lambda model: edited_config(model, "horizon: 12", "horizon: 6"), "windows.json"),
+    "another size": (lambda model: edited_config(model, "hidden_size: ", "hidden_size: 3"), "weights.safetensors"),
+}
+
+
+def edited_config(model: Path, old: str, new: str) -> None:
+    text = (model / "config.yaml").read_text()
+    assert old in text
+    rewrite(model, "config.yaml", text.replace(old, new))
+
+
+@pytest.mark.parametrize("case", BY_HAND)
+@pytest.mark.parametrize("command", ["predict", "info"])
+def test_a_model_edited_by_hand_is_one_message(model: Path, refused: Refused, case: str, command: str) -> None:
+    edit, name = BY_HAND[case]
+    edit(model)
+    if name == "weights.safetensors" and command == "info":
+        pytest.skip("info reads no weights")
+    assert refused(command, model).startswith(f"{model / name}: ")
+
+
+def test_a_mistyped_option_is_named_and_no_other_suggested(model: Path, refused: Refused) -> None:
+    assert refused("predict", model, "--bogus").startswith("there is no option --bogus. `steploom predict")
+    assert "Did you mean '--out'?" in refused("predict", model, "--uot")

@@ -102,7 +102,7 @@ def test_unknown_characters_and_words_are_counted_and_said(characters, words, fo
     caplog.set_level("INFO", logger="steploom")
     metrics = characters.evaluate(folder / "unseen.txt").metrics
     assert metrics["unknown"] == 4 and metrics["tokens"] == 12 and math.isfinite(metrics["perplexity"])
-    assert "4 of the 12 tokens are unknown to the model" in caplog.text
+    assert "unknown to the model and counted as <unk>: 4 of 12 tokens" in caplog.text
     metrics = words.evaluate(folder / "unseen.txt").metrics
     assert metrics["unknown"] == 3 and metrics["tokens"] == 4
 
@@ -161,7 +161,7 @@ def test_a_cell_of_the_users_own(folder, tmp_path, monkeypatch):
     )
     monkeypatch.chdir(tmp_path)
     model = trained(folder, "prose.txt", tmp_path / "m", cell="mycells:Minimal", epochs=2, num_layers=2)
-    assert model.report["engine"] == "reference"
+    assert model.report["engine"] == "native"
     assert model.predict(max_new_tokens=20).text == load("m", cell="mycells:Minimal").predict(max_new_tokens=20).text
 
 
@@ -191,7 +191,11 @@ def test_the_picture_of_surprise(characters, lines, folder, tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", "the file is empty"), (b"caf\xe9\n", "row 1: byte 0xe9 is not UTF-8"), (b"x", "fewer than 2 tokens")],
+    [
+        (b"", "the file is empty"),
+        (b"caf\xe9\n", "row 1: byte 0xe9 is not UTF-8"),
+        (b"x", "fewer than 2 tokens. Give a longer text"),
+    ],
 )
 def test_a_text_that_cannot_be_used_leaves_nothing(tmp_path, content, message):
     (tmp_path / "bad.txt").write_bytes(content)

@@ -100,7 +100,7 @@ def test_marks_are_never_written(lines):
 def test_an_unknown_character_in_a_prompt_is_read_and_said(lines, caplog):
     caplog.set_level("INFO", logger="steploom")
     assert lines.predict(prompt="é", temperature=0).value[0].startswith("é")
-    assert "1 of the prompt's characters are unknown" in caplog.text
+    assert "unknown to the model, which reads <unk> instead: 1 of the prompt's characters" in caplog.text
 
 
 def test_a_line_can_be_made_longer(lines):

@@ -213,7 +213,14 @@ def load_vocabulary(saved: dict[str, Any]) -> Vocabulary:
     """
     try:
         if saved["unit"] == "bpe":
-            return BPEVocabulary(saved["tokenizer"])
+            return _load_bpe(saved["tokenizer"])
         return {"characters": CharacterVocabulary, "words": WordVocabulary}[saved["unit"]](saved["tokens"])
     except (KeyError, TypeError) as error:
-        raise ModelDirectoryError(f"vocabulary.json is no vocabulary: {error!r} is missing or wrong") from None
+        raise ModelDirectoryError(f"no vocabulary: {error} is missing or wrong") from None
+
+
+def _load_bpe(rules: dict[str, Any]) -> BPEVocabulary:
+    try:
+        return BPEVocabulary(rules)
+    except Exception as error:  # noqa: BLE001 the library `tokenizers` has no exception of its own
+        raise ModelDirectoryError(f"no vocabulary: {error}") from error

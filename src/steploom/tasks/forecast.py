@@ -27,7 +27,7 @@ class ForecastOptions(TrainOptions):
     """The options of `steploom train forecast`."""
 
     cell: str = option("gru", "cell: a name from `steploom cells`, or package.module:Class", common=True)
-    hidden_size: int = option(64, "size of the cell's first state", common=True, ge=1)
+    hidden_size: int = option(64, "units of the cell (lstm-projected: of its memory)", common=True, ge=1)
     dropout: float = option(0.2, "share of the values dropped after each recurrent layer", common=True, ge=0, lt=1)
     epochs: int = option(24, "epochs, each of `batches_per_epoch` batches", common=True, ge=1)
     batch_size: int = option(128, "windows a step", common=True, ge=1)
@@ -140,6 +140,15 @@ class Forecast(Task):
         if options.refit and valid is None and found.valid is not None:
             task._all_windows = all_windows(options, found, train_batches)
         return Prepared(task, train_batches, valid_batches, found.valid, found.test)
+
+    def readers(self) -> dict[str, Callable[[Any], object]]:
+        """The layout of a window must have the horizon of the options, and the columns and categories of the series."""
+        from steploom.tasks.forecast_past import Past, check_layout
+
+        return {
+            "series": Past.from_json,
+            "windows": lambda _: check_layout(self.layout, self.past, self.options.horizon),
+        }
 
     @property
     def layout(self) -> Layout:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from steploom.data.frequency import check_frequency
 from steploom.data.history import series_from_json, series_to_json
 from steploom.data.series import Series, SeriesSet
 from steploom.data.tables import Learnt
+from steploom.data.window_layout import Layout
 from steploom.tasks.forecast_yardstick import Yardstick
 
-__all__ = ["Past", "Source"]
+__all__ = ["Past", "Source", "check_layout"]
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,13 @@ class Past:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Past:
-        """From what `to_json` gave."""
+        """From what `to_json` gave.
+
+        Raises:
+            LookupError, TypeError, ValueError, AttributeError, OptionError: it is something else.
+        """
         learnt, names = Learnt.from_json(values), values["names"]
+        check_frequency(learnt.frequency)
         layout = SeriesSet(
             [],
             learnt.frequency,
@@ -68,6 +75,10 @@ class Past:
             tuple(learnt.levels[name] for name in learnt.columns.static),
         )
         series = [series_from_json(s) for s in values["series"]]
+        for one in series:
+            shapes = one.target.ndim, one.past.shape[1:], one.known.shape[1:], len(one.past), len(one.static)
+            if shapes != (1, (len(layout.past),), (len(layout.known),), len(one), len(layout.static)) or one.future < 0:
+                raise ValueError(f"series '{one.id}' has not the columns that are named")
         yardsticks = {s["id"]: Yardstick.from_json(s) for s in values["series"]}
         return cls(learnt, series, yardsticks, layout)
 
@@ -79,3 +90,14 @@ class Past:
             else Yardstick.of(series.target[: max(0, begin)], source.data.seasons)
             for series, begin in zip(source.data, source.begins, strict=True)
         ]
+
+
+def check_layout(layout: Layout, past: Past, horizon: int) -> None:
+    """Raises `ValueError` where windows of that layout cannot be cut from such series, or have another horizon."""
+    found = layout.context, layout.horizon, len(layout.past), len(layout.known), layout.static, len(layout.moments)
+    columns = past.layout
+    wanted = len(columns.past), len(columns.known), tuple(map(len, columns.categories)), len(layout.series)
+    if layout.horizon != horizon:
+        raise ValueError(f"its horizon is {layout.horizon}, that of config.yaml {horizon}")
+    if layout.context < 1 or found[2:] != wanted:
+        raise ValueError("it does not fit the columns in series.json")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -37,7 +37,7 @@ class GenerateOptions(TrainOptions):
     input_dropout: float | None = option(None, "dropout of the embedding; else --dropout", ge=0, lt=1)
     output_dropout: float | None = option(None, "dropout of the last layer's output; else --dropout", ge=0, lt=1)
 
-    hidden_size: int = option(256, "size of the cell's first state", common=True, ge=1)
+    hidden_size: int = option(256, "units of the cell (lstm-projected: of its memory)", common=True, ge=1)
     num_layers: int = option(2, "layers on top of each other", common=True, ge=1)
     dropout: float = option(0.2, "share of the values dropped around the layers", common=True, ge=0, lt=1)
     batch_size: int = option(32, "parallel streams, or lines, a step", common=True, ge=1)
@@ -111,8 +111,12 @@ class Generate(Task):
         """Artefacts: "vocabulary", and "text" with the counts of the tokens and how the text was split."""
         super().__init__(options, artefacts)
         self._vocabulary: Vocabulary | None = None
-        if len(artefacts["text"]["counts"]) != len(self.vocabulary):
-            raise ValueError("text.json and vocabulary.json differ in length")
+
+    def readers(self) -> dict[str, Callable[[Any], object]]:
+        """The vocabulary, and a count for each of its tokens."""
+        from steploom.data.vocabulary import load_vocabulary
+
+        return {"vocabulary": load_vocabulary, "text": lambda text: _check_facts(text, len(self.vocabulary))}
 
     @classmethod
     def prepare(
@@ -185,7 +189,18 @@ class Generate(Task):
         """The vocabulary and what was held out."""
         text = self.artefacts["text"]
         return {
-            "vocabulary": f"{len(self.vocabulary)} {self.options.unit}",
-            "training text": f"{text['tokens']} tokens",
+            "vocabulary": f"{len(self.vocabulary):,} {self.options.unit}",
+            "training text": f"{text['tokens']:,} tokens",
             "validation": text["validation"],
         }
+
+
+def _check_facts(text: Any, tokens: int) -> None:
+    """Raises an error where `text` is not what `prepare` wrote about a training text with so many different tokens."""
+    if len(text["counts"]) != tokens:
+        raise ValueError(f"{len(text['counts'])} counts for the {tokens} tokens of vocabulary.json")
+    if not all(isinstance(count, int) for count in text["counts"]) or not isinstance(text["tokens"], int):
+        raise TypeError("the counts are no whole numbers")
+    if not isinstance(text["longest_line"], (int, type(None))):
+        raise TypeError("longest_line is no whole number")
+    str(text["validation"])

@@ -44,7 +44,9 @@ def sample_texts(task: Generate, network: LanguageModel, data: Path | None, opti
     settings = _settings(task, options)
     unknown = sum(task.vocabulary.count_unknown(prompt) for prompt in prompts)
     if unknown:
-        words.info(f"{unknown} of the prompt's {task.vocabulary.unit} are unknown to the model; it reads <unk> instead")
+        words.info(
+            f"unknown to the model, which reads <unk> instead: {unknown:,} of the prompt's {task.vocabulary.unit}"
+        )
     generator = torch.Generator(device=network.output_bias.device).manual_seed(options.seed)
     made = [
         (prompt, hypothesis, _text(task, prompt, hypothesis))

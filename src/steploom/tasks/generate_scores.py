@@ -56,7 +56,7 @@ def score(network: LanguageModel, vocabulary: Vocabulary, counts: Sequence[int],
     metrics |= {"tokens": float(len(targets)), "characters": float(characters)}
     unknown = sum(vocabulary.count_unknown(piece) for piece in part.pieces)
     if unknown:
-        words.info(f"{unknown:,} of the {len(targets):,} tokens are unknown to the model and count as <unk>")
+        words.info(f"unknown to the model and counted as <unk>: {unknown:,} of {len(targets):,} tokens")
     metrics["unknown"] = float(unknown)
     unigram = _figures(-float(baseline[targets].sum()), len(targets), characters)
     return Evaluation(metrics, {"unigram": unigram})

@@ -101,7 +101,11 @@ def prepare_text(options: GenerateOptions, train: Sequence[Path], valid: Path | 
     if vocabulary.end is not None and options.by_line:
         counts[vocabulary.end] += len(numbers)
     if int(counts.sum()) < 2:
-        raise DataError("the training text has fewer than 2 tokens", file=train[0])
+        raise DataError(
+            "the training part of the text has fewer than 2 tokens",
+            file=train[0],
+            hint="Give a longer text, or several files",
+        )
     facts: dict[str, Any] = {
         "counts": counts.tolist(),
         "tokens": int(counts.sum()),
@@ -145,7 +149,7 @@ def _split(whole: Part, options: GenerateOptions) -> tuple[Part, Part | None, st
         if not held_out or len(held_out) == len(whole.lines):
             return whole, None, "none"
         kept = tuple(line for i, line in enumerate(whole.lines) if (i + 1) % every)
-        return Part(lines=kept), Part(lines=held_out), f"every {every}th line, {len(held_out)} lines"
+        return Part(lines=kept), Part(lines=held_out), f"every {every}th line, {len(held_out):,} lines"
     cut = len(whole.text) - round(len(whole.text) * share)
     if options.unit != "characters":
         # A word is not cut in two: on to the end of the line, or of the word where the text is one line.
@@ -154,5 +158,5 @@ def _split(whole: Part, options: GenerateOptions) -> tuple[Part, Part | None, st
         cut = end + 1 if end >= 0 else len(whole.text)
     if not whole.text[cut:].strip() or not whole.text[:cut].strip():
         return whole, None, "none"
-    how = f"the last {share:.0%} of the text, {len(whole.text) - cut} characters"
+    how = f"the last {share:.0%} of the text, {len(whole.text) - cut:,} characters"
     return Part(whole.text[:cut]), Part(whole.text[cut:]), how

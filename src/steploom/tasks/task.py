@@ -126,6 +126,10 @@ class Task(ABC):
         self.options = options
         self.artefacts = artefacts
 
+    def readers(self) -> dict[str, Callable[[Any], object]]:
+        """For each artefact what reads it. A wrong one raises an error: someone may have changed the file by hand."""
+        return {}
+
     @classmethod
     @abstractmethod
     def prepare(

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from steploom.errors import ModelDirectoryError, OptionError
+from steploom.errors import ModelDirectoryError, OptionError, SteploomError
 from steploom.tasks.registry import task_class
 from steploom.tasks.run import publish_model
 from steploom.tasks.task import Evaluation, Prediction, Task
@@ -132,13 +132,22 @@ def stored_task(stored: StoredModel) -> Task:
     try:
         kind = task_class(stored.task)
         options = kind.TrainOptions.checked(stored.options, where=str(stored.path / "config.yaml"))
-        return kind(options, stored.artefacts)
     except OptionError as error:
         raise ModelDirectoryError(f"{stored.path}: {error}") from error
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ModelDirectoryError(
-            f"{stored.path}: its JSON files do not fit the task {stored.task}: {error!r}"
-        ) from error
+    task = kind(options, stored.artefacts)
+    for name, read_artefact in task.readers().items():
+        file = stored.path / f"{name}.json"
+        if name not in stored.artefacts:
+            raise ModelDirectoryError(f"{file}: missing, and model.json does not list it. Copy the directory again")
+        try:
+            read_artefact(stored.artefacts[name])
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError, SteploomError) as error:
+            why = f"{error} is missing or wrong" if isinstance(error, KeyError) else str(error)
+            raise ModelDirectoryError(
+                f"{file}: this is not what the task {stored.task} keeps there: {why}. "
+                "Copy the directory again, or train anew"
+            ) from error
+    return task
 
 
 def trust_cell(path: Path, wanted: str, named: str | None) -> None:

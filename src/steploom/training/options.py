@@ -60,7 +60,7 @@ class TrainOptions(Options):
     """The options that training takes in every task. A task derives its own from these, and may change the defaults."""
 
     cell: str = option("lstm", "cell: a name from `steploom cells`, or package.module:Class", common=True)
-    hidden_size: int = option(128, "size of the cell's first state", common=True, ge=1)
+    hidden_size: int = option(128, "units of the cell (lstm-projected: of its memory)", common=True, ge=1)
     num_layers: int = option(1, "layers on top of each other", common=True, ge=1)
     dropout: float = option(0.0, "share of the values dropped between layers", common=True, ge=0, lt=1)
     bidirectional: bool = option(False, "run the layers backwards in time too, where the task sees the whole input")
