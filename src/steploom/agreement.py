@@ -1,4 +1,4 @@
-"""Does the native engine agree with the reference engine on a cell, in both dtypes and with every build of the kernels?"""
+"""Whether the native engine agrees with the reference engine on a cell, in both dtypes and with all builds."""
 
 from __future__ import annotations
 

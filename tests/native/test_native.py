@@ -29,7 +29,8 @@ def test_it_sees_the_instruction_sets_that_the_kernel_sees() -> None:
 
 def test_the_stub_declares_what_the_module_has() -> None:
     stub = Path(native.__file__).with_name("_native.pyi")
-    declared = {node.name for node in ast.parse(stub.read_text()).body if isinstance(node, ast.FunctionDef)}
+    nodes = ast.parse(stub.read_text()).body
+    declared = {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     assert declared == {name for name in dir(import_module("steploom._native")) if not name.startswith("_")}
 
 

@@ -222,5 +222,6 @@ def load_vocabulary(saved: dict[str, Any]) -> Vocabulary:
 def _load_bpe(rules: dict[str, Any]) -> BPEVocabulary:
     try:
         return BPEVocabulary(rules)
-    except Exception as error:  # noqa: BLE001 the library `tokenizers` has no exception of its own
+    except Exception as error:
+        # The library `tokenizers` has no exception of its own.
         raise ModelDirectoryError(f"no vocabulary: {error}") from error

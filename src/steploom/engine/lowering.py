@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Any
 
-from steploom.engine.staging import Aliases, Elementwise, Products, Reduction, Stage, stages_of
+from steploom.engine.places import NOTHING, Kind, Operand, Where
+from steploom.engine.sections import Sections
+from steploom.engine.staging import Elementwise, Products, Reduction, Stage
 from steploom.native import core
 from steploom.program.plan import Plan
-from steploom.program.program import Argument, Instruction, MatrixView, Value, VectorView
+from steploom.program.program import Instruction, MatrixView, Value, VectorView
 
 __all__ = ["Lowered", "lower_backward", "lower_forward"]
-
-Operand = tuple[int, int, int]
-
-
-class Where(IntEnum):
-    """What an operand of the native core is; native/schedule.hpp has the same numbers."""
-
-    NONE, BUFFER, STATE_OUT, VECTOR, CONSTANT, REGISTER = range(6)
-
-
-class Kind(IntEnum):
-    """Where a buffer of the native core lives; native/schedule.hpp has the same numbers."""
-
-    INPUT, OUTPUT, SAVED, CHUNK, STEP, STATE = range(6)
-
-
-NOTHING: Operand = (Where.NONE, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -84,7 +67,7 @@ def lower_forward(plan: Plan, training: bool, inline: bool = False) -> Lowered:
     for value, out in zip(program.outputs, outs, strict=True):
         lowering.deliver(value, out)
     lowering.deliver(program.outputs[0], y)
-    lowering.run({"before": () if inline else plan.hoisted, "step": step, "after": ()}, read_later=())
+    lowering.emit({"before": () if inline else plan.hoisted, "step": step, "after": ()}, read_later=())
     return lowering.finish()
 
 
@@ -119,7 +102,7 @@ def lower_backward(plan: Plan) -> Lowered:
         later += [weight.left, weight.grad]
     later += [vector.grad for vector in plan.vector_gradients]
     sections = {"before": (), "step": [*head, *plan.recomputed, *plan.backward_loop], "after": plan.deferred}
-    lowering.run(sections, read_later=later)
+    lowering.emit(sections, read_later=later)
     for weight in plan.weight_gradients:
         matrix = lowering.matrix(weight.matrix)
         operands = lowering.operand(weight.grad), lowering.operand(weight.left)
@@ -141,220 +124,20 @@ def _section(plan: Plan, value: Value) -> str:
     return "after" if any(i.out is value for i in plan.deferred) else "step"
 
 
-class _Lowering:
+class _Lowering(Sections):
     def __init__(self, descending: bool, saved_widths: Sequence[int]) -> None:
+        super().__init__()
         self.descending = descending
         self.saved_widths = tuple(saved_widths)
-        self.buffers: list[tuple[int, int, int, int]] = []
-        self.places: dict[Value, Operand] = {}
-        self.constants: dict[float, int] = {}
-        self.vectors: dict[VectorView, int] = {}
-        self.vector_sums: dict[tuple[Value, ...], int] = {}
-        self.matrices: dict[MatrixView, int] = {}
-        self.gradient_slots: dict[int, int] = {}
-        self.aliases = Aliases()
-        self.copies: dict[str, list[Instruction]] = {"before": [], "step": [], "after": []}
-        self.wanted: list[tuple[Argument, Operand, str, int]] = []
-        self.kept: list[tuple[Value, Operand]] = []
         self.emitted: list[tuple[str, tuple[Any, ...]]] = []
         self.registers = 0
         self.weights = 0
         self.work = 0
 
-    # Places.
-
-    def buffer(self, kind: Kind, width: int, external: int = -1, saved: int = -1) -> Operand:
-        self.buffers.append((kind, width, external, saved))
-        return (Where.BUFFER, len(self.buffers) - 1, 0)
-
-    def state_buffer(self, number: int) -> int:
-        return next(i for i, b in enumerate(self.buffers) if b[0] == Kind.STATE and b[2] == number)
-
-    def place(self, value: Value, operand: Operand) -> None:
-        self.places[value] = operand
-
-    def keep(self, value: Value, operand: Operand) -> None:
-        """Have `value` stand in a saved region."""
-        self.kept.append((value, operand))
-
-    def deliver(self, value: Argument, operand: Operand, width: int = 0, section: str = "step") -> None:
-        """Have `value` stand in an output or in what a step leaves of a state."""
-        self.wanted.append((value, operand, section, width))
-
-    def matrix(self, value: Value) -> int:
-        assert isinstance(value.view, MatrixView)
-        return self.matrices.setdefault(value.view, len(self.matrices))
-
-    def gradient_slot(self, leaf: int) -> int:
-        return self.gradient_slots.setdefault(leaf, len(self.gradient_slots))
-
-    def vector_sum(self, values: tuple[Value, ...]) -> Operand:
-        for value in values:
-            assert isinstance(value.view, VectorView)
-            self.vectors.setdefault(value.view, len(self.vectors))
-        return (Where.VECTOR, self.vector_sums.setdefault(values, len(self.vector_sums)), 0)
-
-    def operand(self, value: Argument) -> Operand:
-        if isinstance(value, float | int):
-            return (Where.CONSTANT, self.constants.setdefault(float(value), len(self.constants)), 0)
-        if value.kind == "vector":
-            return self.vector_sum((value,))
-        root, column = self.aliases.root(value)
-        where, index, start = self.places[root]
-        return (where, index, start + column)
-
-    # From instructions to stages.
-
-    def run(self, sections: dict[str, Sequence[Instruction]], read_later: Iterable[Value]) -> None:
-        lists = {name: list(instructions) for name, instructions in sections.items()}
-        computed = {i.out: name for name, instructions in lists.items() for i in instructions}
-        later = self._deliver(lists, computed, list(read_later))
-        for instructions in lists.values():
-            self.aliases.add(instructions)
-        uses = Counter(value for items in lists.values() for i in items for value in i.args if isinstance(value, Value))
-        uses.update(self.places.keys())
-        uses.update(later)
-        staged = {name: stages_of(instructions, uses, self.aliases) for name, instructions in lists.items()}
-        self._place_all(staged, lists, set(later))
-        for name, stages in staged.items():
+    def emit(self, sections: dict[str, Sequence[Instruction]], read_later: Iterable[Value]) -> None:
+        for name, stages in self.stage(sections, read_later).items():
             for stage in stages:
                 self._emit(name, stage)
-
-    def _deliver(
-        self, lists: dict[str, list[Instruction]], computed: dict[Value, str], later: list[Value]
-    ) -> list[Value]:
-        """Place what is delivered where it is wanted, or copy it there, and give all parts of a concatenation a value
-        of their own."""
-        parts_of: set[Value] = set()
-        for items in lists.values():
-            parts_of |= {a for i in items if i.op == "concat" for a in i.args if isinstance(a, Value)}
-        late = set(later)
-        for i in lists["after"]:
-            late |= {a for a in i.args if isinstance(a, Value)}
-        aliases = {i.out for items in lists.values() for i in items if i.op in ("slice", "detach", "concat")}
-
-        def free(value: Argument, section: str) -> bool:
-            return (
-                isinstance(value, Value)
-                and computed.get(value) == section
-                and value not in self.places
-                and value not in aliases
-                and value not in parts_of
-            )
-
-        for value, operand in self.kept:
-            if value in computed and free(value, computed[value]):
-                self.places[value] = operand
-            else:
-                self._copy(lists[computed.get(value, "step")], value, operand, value.width)
-        for argument, operand, section, width in self.wanted:
-            simple = operand[0] != Where.STATE_OUT or argument not in late
-            if free(argument, section) and simple and isinstance(argument, Value):
-                self.places[argument] = operand
-            else:
-                width = argument.width if isinstance(argument, Value) else width
-                self._copy(lists[section], argument, operand, width)
-        taken: set[Value] = set()
-        for name, items in lists.items():
-            lists[name] = [item for i in items for item in self._own_parts(i, name, computed, aliases, taken)]
-        return later
-
-    def _copy(self, items: list[Instruction], value: Argument, operand: Operand, width: int) -> None:
-        out = Value("copy", width)
-        self.places[out] = operand
-        items.append(Instruction("copy", (value,), out))
-
-    def _own_parts(
-        self, i: Instruction, section: str, computed: dict[Value, str], aliases: set[Value], taken: set[Value]
-    ) -> list[Instruction]:
-        if i.op != "concat":
-            return [i]
-        copies, parts = [], []
-        for part in i.args:
-            own = (
-                isinstance(part, Value)
-                and part not in self.places
-                and part not in taken
-                and part not in aliases
-                and computed.get(part) == section
-                and part.kind == "rows"
-            )
-            if not own:
-                assert isinstance(part, Value)
-                copy = Value("part", part.width)
-                copies.append(Instruction("copy", (part,), copy))
-                part = copy
-            assert isinstance(part, Value)
-            taken.add(part)
-            parts.append(part)
-        return [*copies, Instruction("concat", tuple(parts), i.out, i.attrs, i.source)]
-
-    def _place_all(
-        self, staged: dict[str, list[Stage]], lists: dict[str, list[Instruction]], later: set[Value]
-    ) -> None:
-        """Give a buffer to every value that is read outside the pass that computes it."""
-        made: dict[Value, tuple[str, int]] = {}
-        for name, stages in staged.items():
-            for number, stage in enumerate(stages):
-                for out in _outs(stage):
-                    made[out] = (name, number)
-        memory: set[Value] = set()
-        crossing: set[Value] = set()
-
-        def reads(value: Argument | tuple[Value, ...], name: str, number: int, whole: bool) -> None:
-            if isinstance(value, tuple | float):
-                return
-            for part in self.aliases.parts.get(value, ()):
-                reads(part, name, number, True)
-            root, _ = self.aliases.root(value)
-            if root in self.aliases.parts:
-                memory.add(root)
-                if root is not value:
-                    reads(root, name, number, True)
-            if whole or root is not value or made.get(root) != (name, number):
-                memory.add(root)
-            if root in made and made[root][0] != name:
-                crossing.add(root)
-
-        for name, stages in staged.items():
-            for number, stage in enumerate(stages):
-                if isinstance(stage, Products):
-                    memory.add(stage.out)
-                    for left, _ in stage.terms:
-                        reads(left, name, number, True)
-                    reads(stage.init, name, number, True)
-                elif isinstance(stage, Reduction):
-                    memory.add(stage.instruction.out)
-                    reads(stage.instruction.args[0], name, number, True)
-                else:
-                    for i in stage.instructions:
-                        for argument in i.args:
-                            reads(argument, name, number, i.op == "expand")
-        for value in later:
-            root, _ = self.aliases.root(value)
-            memory.add(root)
-            crossing.add(root)
-        section_of = {i.out: name for name, items in lists.items() for i in items}
-        after_reads = {a for i in lists["after"] for a in i.args if isinstance(a, Value)}
-        crossing |= {self.aliases.root(a)[0] for a in after_reads}
-        for value, parts in self.aliases.parts.items():
-            if value in self.places:
-                continue
-            # A part stands in the whole: where one of them is read after the loop, the whole must last as long.
-            kept = section_of[value] != "step" or any(item in crossing for item in (value, *parts))
-            self.places[value] = self.buffer(Kind.CHUNK if kept else Kind.STEP, value.width)
-            column = 0
-            for part in parts:
-                assert isinstance(part, Value)
-                where, index, start = self.places[value]
-                self.places[part] = (where, index, start + column)
-                column += part.width
-        for value in made:
-            if value in memory and value not in self.places:
-                kept = value in crossing or section_of[value] != "step"
-                self.places[value] = self.buffer(Kind.CHUNK if kept else Kind.STEP, value.width)
-
-    # From stages to the native core.
 
     def _emit(self, section: str, stage: Stage) -> None:
         if isinstance(stage, Products):
@@ -441,9 +224,3 @@ class _Lowering:
             self.weights,
             self.work,
         )
-
-
-def _outs(stage: Stage) -> list[Value]:
-    if isinstance(stage, Elementwise):
-        return [i.out for i in stage.instructions]
-    return [stage.out if isinstance(stage, Products) else stage.instruction.out]
