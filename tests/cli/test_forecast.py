@@ -138,6 +138,9 @@ BY_HAND = {
     "windows as a list": (lambda model: rewrite(model, "windows.json", []), "windows.json"),
     "windows without rows": (lambda model: edited(model, "windows.json", context=-3), "windows.json"),
     "one covariate more": (lambda model: edited(model, "windows.json", past=[[0, 1]]), "windows.json"),
+    "a cycle that is none": (lambda model: edited(model, "windows.json", cycles=["zz"]), "windows.json"),
+    "a season without end": (lambda model: edited(model, "windows.json", seasons=[float("inf")]), "windows.json"),
+    "columns without names": (lambda model: edited(model, "series.json", columns={"time": None}), "series.json"),
     "another horizon": (lambda model: edited_config(model, "horizon: 12", "horizon: 6"), "windows.json"),
     "another size": (lambda model: edited_config(model, "hidden_size: ", "hidden_size: 3"), "weights.safetensors"),
 }

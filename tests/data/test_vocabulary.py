@@ -106,7 +106,15 @@ def test_impossible_sizes_are_refused(unit, options, message):
 
 
 @pytest.mark.parametrize(
-    "saved", [{}, [], {"unit": "syllables", "tokens": []}, {"unit": "words"}, {"unit": "bpe", "tokenizer": {"a": 1}}]
+    "saved",
+    [
+        {},
+        [],
+        {"unit": "syllables", "tokens": []},
+        {"unit": "words"},
+        {"unit": "words", "tokens": ["a", "<unk>"]},
+        {"unit": "bpe", "tokenizer": {"a": 1}},
+    ],
 )
 def test_a_damaged_vocabulary_is_said(saved):
     with pytest.raises(ModelDirectoryError, match="no vocabulary"):

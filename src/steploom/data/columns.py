@@ -6,6 +6,7 @@ import re
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
+from steploom.data.json_values import read_text, read_texts
 from steploom.data.name_list import names_shown
 from steploom.data.table_file import Table
 from steploom.data.timestamps import looks_like_times
@@ -69,8 +70,9 @@ class Columns:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
         """From what `to_json` gave."""
-        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        return cls(**fields)
+        series = values["series"]
+        lists = {name: read_texts(values[name], name) for name in ("time", "targets", "past", "known", "static")}
+        return cls(series=None if series is None else read_text(series, "series"), **lists)
 
 
 def find_columns(table: Table, asked: Columns) -> Columns:

@@ -14,6 +14,7 @@ import pyarrow as pa
 from steploom.data.categories import category_codes, one_hot, static_codes
 from steploom.data.columns import Columns, find_columns
 from steploom.data.gridding import cut_series
+from steploom.data.json_values import read_texts
 from steploom.data.row_grid import begins_of_last_table, check_order, frequency_of_rows, lay_out, stamp
 from steploom.data.series import FloatArray, SeriesSet
 from steploom.data.table_group import TableGroup
@@ -49,7 +50,7 @@ class Learnt:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Learnt:
         """From what `to_json` gave."""
-        levels = {name: tuple(found) for name, found in values["levels"].items()}
+        levels = {name: read_texts(found, name) for name, found in values["levels"].items()}
         return cls(Columns.from_json(values["columns"]), values["frequency"], levels, values.get("zone"))
 
 

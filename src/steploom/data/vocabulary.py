@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
+from steploom.data.json_values import read_texts
 from steploom.errors import ModelDirectoryError, OptionError
 
 __all__ = [
@@ -214,7 +215,12 @@ def load_vocabulary(saved: dict[str, Any]) -> Vocabulary:
     try:
         if saved["unit"] == "bpe":
             return _load_bpe(saved["tokenizer"])
-        return {"characters": CharacterVocabulary, "words": WordVocabulary}[saved["unit"]](saved["tokens"])
+        kinds = {"characters": CharacterVocabulary, "words": WordVocabulary}
+        tokens = read_texts(saved["tokens"], "tokens")
+        for mark in (UNKNOWN, *([END] if saved["unit"] == "words" else [])):
+            if mark not in tokens:
+                raise KeyError(mark)
+        return kinds[saved["unit"]](tokens)
     except (KeyError, TypeError) as error:
         raise ModelDirectoryError(f"no vocabulary: {error} is missing or wrong") from None
 

@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from steploom.data.calendar import calendar_cycles, feature_count
+from steploom.data.json_values import read_texts
 from steploom.data.origins import Rows
 from steploom.data.seasonality import FARTHEST, measured_seasons
 from steploom.data.series import FloatArray, SeriesSet
@@ -147,12 +148,12 @@ class Layout:
             int(values["context"]),
             int(values["horizon"]),
             tuple(float(season) for season in values["seasons"]),
-            tuple(values["cycles"]),
+            read_texts(values["cycles"], "cycles"),
             bool(values["logarithm"]),
             past,
             known,
             tuple(values["static"]),
-            tuple(values["series"]),
+            read_texts(values["series"], "series"),
             tuple((float(a), float(b), float(c)) for a, b, c in values["moments"]),
             bool(values["vectors"]),
         )

@@ -7,6 +7,7 @@ from typing import Any
 
 from steploom.data.frequency import check_frequency
 from steploom.data.history import series_from_json, series_to_json
+from steploom.data.json_values import read_text, read_texts
 from steploom.data.series import Series, SeriesSet
 from steploom.data.tables import Learnt
 from steploom.data.window_layout import Layout
@@ -66,11 +67,11 @@ class Past:
         layout = SeriesSet(
             [],
             learnt.frequency,
-            names["time"],
-            names["series"],
-            names["target"],
-            tuple(names["past"]),
-            tuple(names["known"]),
+            read_text(names["time"], "time"),
+            read_text(names["series"], "series"),
+            read_text(names["target"], "target"),
+            read_texts(names["past"], "past"),
+            read_texts(names["known"], "known"),
             learnt.columns.static,
             tuple(learnt.levels[name] for name in learnt.columns.static),
         )
@@ -79,6 +80,8 @@ class Past:
             shapes = one.target.ndim, one.past.shape[1:], one.known.shape[1:], len(one.past), len(one.static)
             if shapes != (1, (len(layout.past),), (len(layout.known),), len(one), len(layout.static)) or one.future < 0:
                 raise ValueError(f"series '{one.id}' has not the columns that are named")
+            if not all(code in range(len(levels)) for code, levels in zip(one.static, layout.categories, strict=True)):
+                raise ValueError(f"series '{one.id}' is in none of the categories")
         yardsticks = {s["id"]: Yardstick.from_json(s) for s in values["series"]}
         return cls(learnt, series, yardsticks, layout)
 
@@ -93,11 +96,17 @@ class Past:
 
 
 def check_layout(layout: Layout, past: Past, horizon: int) -> None:
-    """Raises `ValueError` where windows of that layout cannot be cut from such series, or have another horizon."""
-    found = layout.context, layout.horizon, len(layout.past), len(layout.known), layout.static, len(layout.moments)
+    """Whether windows of that layout and horizon can be cut from such series.
+
+    Raises:
+        LookupError, ValueError, OverflowError: they cannot.
+    """
     columns = past.layout
     wanted = len(columns.past), len(columns.known), tuple(map(len, columns.categories)), len(layout.series)
     if layout.horizon != horizon:
         raise ValueError(f"its horizon is {layout.horizon}, that of config.yaml {horizon}")
-    if layout.context < 1 or found[2:] != wanted:
+    if (len(layout.past), len(layout.known), layout.static, len(layout.moments)) != wanted:
         raise ValueError("it does not fit the columns in series.json")
+    # Unknown cycles and endless seasons raise here.
+    if layout.context < 1 or layout.covariate_count < 0 or min(layout.lags, default=1) < 1:
+        raise ValueError("its context and its seasons should be of at least 1 row")
