@@ -329,6 +329,24 @@ def test_an_interruption_while_training_anew_keeps_the_model_and_is_resumed(tmp_
         resume(tmp_path / "model")
 
 
+def test_a_second_interruption_says_how_to_go_on(tmp_path, data, monkeypatch):
+    from toy import ToyBatches
+
+    def stop(self, epoch, index, rank=0, world=1):
+        if index == 3:
+            raise KeyboardInterrupt
+        return batch(self, epoch, index, rank, world)
+
+    batch, path = ToyBatches.batch, tmp_path / "my model"
+    monkeypatch.setattr(ToyBatches, "batch", stop)
+    with pytest.raises(KeyboardInterrupt) as raised:
+        train("toy", data, path, epochs=1)
+    assert str(raised.value) == "" and not path.exists(), "there was nothing to keep"
+    for action in (lambda: train("toy", data, path, epochs=1, checkpoint_steps=1), lambda: resume(path)):
+        with pytest.raises(KeyboardInterrupt, match=f"Go on with: steploom resume '{path}'$"):
+            action()
+
+
 def test_an_interruption_while_the_test_part_is_scored_leaves_a_complete_model(tmp_path, data, monkeypatch):
     from toy import ToyTask
 

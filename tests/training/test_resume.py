@@ -3,8 +3,6 @@
 import json
 import os
 import random
-import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -266,24 +264,6 @@ def test_an_interruption_ends_cleanly_and_says_how_to_go_on(tmp_path, toy_task, 
     load(directory)
     steploom_resume(directory)
     assert all(torch.equal(value, weights(expected)[name]) for name, value in weights(directory).items())
-
-
-def test_a_second_interruption_says_how_to_go_on(tmp_path, toy_task, monkeypatch):
-    class Twice(ToyBatches):
-        def batch(self, epoch, index, rank=0, world=1):
-            if index == 3:
-                raise KeyboardInterrupt
-            return super().batch(epoch, index, rank, world)
-
-    for steps, words in (
-        (1, f"Go on with: steploom resume '{tmp_path}/a b'"),
-        (0, "before there was anything to keep"),
-    ):
-        shutil.rmtree(tmp_path / "a b", ignore_errors=True)
-        (tmp_path / "a b").mkdir()
-        options = TrainOptions.checked({"epochs": 2, "checkpoint_steps": steps})
-        with pytest.raises(KeyboardInterrupt, match=re.escape(words)):
-            fit(toy_network(), Twice(), VALID, options, tmp_path / "a b")
 
 
 def state_after(**values) -> State:

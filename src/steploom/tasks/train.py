@@ -14,6 +14,7 @@ from steploom.tasks.run import first_weights, run_training
 from steploom.tasks.task import Prepared, Task
 from steploom.tasks.trained import File, TrainedModel, trust_cell
 from steploom.training.directory import FORMAT, RUN, read
+from steploom.training.interruption import told_how_to_go_on
 from steploom.training.lock import only_training_in
 from steploom.training.output import check_output, create, discard, read_run, rewrite_run
 from steploom.training.processes import is_main_process, others_end_silently
@@ -85,9 +86,10 @@ def train(
             used = run["files"]["train"]
             create(out, run, checked.model_dump(mode="json"))
         try:
-            ended = run_training(
-                prepared, network, out, parts, began, resuming=False, progress=progress, trained_on=used
-            )
+            with told_how_to_go_on(out, checked.cell):
+                ended = run_training(
+                    prepared, network, out, parts, began, resuming=False, progress=progress, trained_on=used
+                )
         except BaseException:
             if main and not (out / "last" / "checkpoint.pt").exists():
                 discard(out)
@@ -139,17 +141,9 @@ def resume(
         network = first_weights(prepared.task, options.seed)
         if main and given:
             rewrite_run(path, {**run, "options": options.model_dump(mode="json")}, options.model_dump(mode="json"))
-        ended = run_training(
-            prepared,
-            network,
-            path,
-            parts,
-            began,
-            resuming=True,
-            longer=longer,
-            progress=progress,
-            trained_on=run["files"]["train"],
-        )
+        plan: dict[str, Any] = {"resuming": True, "longer": longer, "progress": progress}
+        with told_how_to_go_on(path, options.cell):
+            ended = run_training(prepared, network, path, parts, began, trained_on=run["files"]["train"], **plan)
     return TrainedModel(prepared.task, network, path, *ended)
 
 

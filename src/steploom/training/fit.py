@@ -13,7 +13,6 @@ import torch
 from steploom.data.batches import Batches
 from steploom.errors import OptionError
 from steploom.models.network import Network
-from steploom.training.command import command
 from steploom.training.interruption import Interruption
 from steploom.training.lock import only_training_in
 from steploom.training.options import TrainOptions
@@ -21,7 +20,7 @@ from steploom.training.processes import devices_and_nodes, is_main_process, rest
 from steploom.training.progress import Progress
 from steploom.training.quiet import quiet
 from steploom.training.record import Record
-from steploom.training.state import CHECKPOINT, State, read_best, read_checkpoint
+from steploom.training.state import State, read_best, read_checkpoint
 from steploom.training.surroundings import callers_own
 
 __all__ = ["FitResult", "fit"]
@@ -159,15 +158,6 @@ def _run(
             trainer.fit(loop)
         except SystemExit:
             # The trainer ends the process at a second Ctrl-C; who called it decides about that.
-            raise KeyboardInterrupt(_how_to_go_on(folder, options)) from None
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(_how_to_go_on(folder, options)) from None
+            raise KeyboardInterrupt from None
         network.to("cpu")
     return loop.state, loop.best
-
-
-def _how_to_go_on(folder: Path, options: TrainOptions) -> str:
-    if not (folder / CHECKPOINT).exists():
-        return "stopped, before there was anything to keep"
-    go_on = command("resume", folder.parent, cell=options.cell)
-    return f"stopped at once. {folder.parent} keeps the last state that was written. Go on with: {go_on}"

@@ -1,13 +1,35 @@
-"""Ctrl-C and SIGTERM end training after the step, not within it."""
+"""Ctrl-C and SIGTERM end training after the step, not within it, and the message says how to go on."""
 
 from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any, Self
 
-__all__ = ["Interruption"]
+from steploom.training.command import command
+
+__all__ = ["Interruption", "told_how_to_go_on"]
+
+
+@contextmanager
+def told_how_to_go_on(path: Path, cell: str) -> Iterator[None]:
+    """Gives an interruption that says nothing, such as a second Ctrl-C, words about what is kept.
+
+    Args:
+        path: the model directory.
+        cell: the model's cell.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        if str(error) or not (path / "last" / "checkpoint.pt").exists():
+            raise
+        told = f"stopped at once; {path} keeps the last state of the training that was written. "
+        raise KeyboardInterrupt(f"{told}Go on with: {command('resume', path, cell=cell)}") from None
 
 
 class Interruption:
