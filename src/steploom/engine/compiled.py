@@ -14,17 +14,19 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 from torch._C._functorch import is_functorch_wrapped_tensor
+from torch.overrides import _get_current_function_mode_stack
 
 from steploom.cells.cell import Cell
 from steploom.engine.lowering import Lowered, lower_backward, lower_forward
 from steploom.engine.watch import Watch, has_hooks
-from steploom.errors import CellError, OptionError
+from steploom.errors import CellError, OptionError, UnsupportedOperation
 from steploom.program.plan import Plan, make_plan
 from steploom.program.program import Leaf, MatrixView, Program
 from steploom.program.structure import structure
 from steploom.program.trace import replica, trace
+from steploom.program.tracer import Tracer
 
-__all__ = ["Compiled", "Pass", "compiled_cell", "compiled_plan"]
+__all__ = ["Compiled", "Pass", "compiled_cell", "compiled_plan", "refuse_within_a_step"]
 
 # A cell that goes back and forth between training and evaluation is not traced each time.
 KEPT_STATES_OF_A_CELL = 8
@@ -107,33 +109,56 @@ class _Known:
 _by_key = SimpleNamespace()
 _by_plan: dict[Plan, Compiled] = {}
 _by_cell: WeakKeyDictionary[Cell, list[_Known]] = WeakKeyDictionary()
-_lock = threading.RLock()
+# Never held while a cell is traced: the cell's own code may wait for another thread.
+_lock = threading.Lock()
 
 
 def compiled_cell(cell: Cell) -> Compiled | CellError | None:
     """The plan of a cell as it is now, or why it has none; None where hooks must see every step.
 
     The answer is kept while nothing changes that the cell's step can see.
+
+    Raises:
+        UnsupportedOperation: the cell is part of a step that is being traced.
     """
+    refuse_within_a_step()
     known = _by_cell.get(cell, [])
     for number, state in enumerate(known):
         if state.watch.holds(cell):
             if number:
-                known[0], known[number] = known[number], known[0]
+                _put_first(cell, state)
             return state.found
     if has_hooks(cell):
         return None
-    with _lock:
-        state = _Known(Watch(cell), _compile(cell))
-        _by_cell[cell] = [state, *known][:KEPT_STATES_OF_A_CELL]
+    state = _Known(Watch(cell), _compile(cell))
+    _put_first(cell, state)
     return state.found
+
+
+def refuse_within_a_step() -> None:
+    """Refuse to run a layer natively while a step is traced that it is part of: there are no numbers to run it on.
+
+    Raises:
+        UnsupportedOperation: a step is being traced in this thread.
+    """
+    if not torch._C._len_torch_function_stack():
+        return
+    for mode in _get_current_function_mode_stack():
+        if isinstance(mode, Tracer):
+            raise UnsupportedOperation("the step runs a layer of its own on the native engine", source=mode.source())
+
+
+def _put_first(cell: Cell, state: _Known) -> None:
+    """Have the state of a cell found first. Other threads may be reading the list, so it is replaced."""
+    with _lock:
+        others = [other for other in _by_cell.get(cell, []) if other is not state]
+        _by_cell[cell] = [state, *others][:KEPT_STATES_OF_A_CELL]
 
 
 def compiled_plan(plan: Plan, plan_without_dx: Plan) -> Compiled:
     """The form of the core for a plan; equal plans share one."""
-    if plan not in _by_plan:
-        _by_plan[plan] = Compiled(plan, plan_without_dx)
-    return _by_plan[plan]
+    found = _by_plan.get(plan)
+    return found if found is not None else _by_plan.setdefault(plan, Compiled(plan, plan_without_dx))
 
 
 def compiled_by_key(key: str) -> Compiled:

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from steploom.cells.cell import Cell
-from steploom.engine.compiled import Compiled
+from steploom.engine.compiled import Compiled, refuse_within_a_step
 from steploom.engine.passes import Gradients, Sequences, backward, forward, saved_for
 from steploom.engine.threads import decide
 from steploom.errors import OptionError
@@ -107,6 +107,7 @@ def run_leaves(
     """As `run`, with the leaves of the program and the states after a reset, `starts`, in the place of the cell."""
     if torch._C._are_functorch_transforms_active():
         raise OptionError(FIRST_DERIVATIVES_ALONE)
+    refuse_within_a_step()
     lengths = lengths.contiguous() if lengths is not None else None
     resets = resets.contiguous() if resets is not None else None
     sequences = Sequences(lengths, backwards, resets, *threads_of(compiled, x), batch_first, checkpoint_every)
