@@ -59,7 +59,7 @@ def peephole_against_plain(point: measure.Point, quick: bool) -> measure.Record:
     sides: dict[str, measure.Side] = {"sgemm": measure.sgemm()[0]}
     for side, name in (("steploom", "lstm-peephole"), ("plain lstm", "lstm")):
         sides[side] = trained(Recurrent(make_cell(name, input_size, hidden_size), engine="native"), x, arriving)
-    return measure.record("lstm-peephole", point, "beside", measure.alternate(sides, quick), 0.0)
+    return measure.record("lstm-peephole", point, "beside", measure.alternate(sides, quick), None)
 
 
 def main() -> None:

@@ -157,12 +157,19 @@ def gradients(run: Callable[[], Tensor], inputs: Sequence[Tensor], arriving: Ten
 
 
 def record(
-    name: str, point: Point, what: str, times: Mapping[str, float], worst: float, gflop: float | None = None
+    name: str, point: Point, what: str, times: Mapping[str, float], worst: float | None, gflop: float | None = None
 ) -> Record:
-    """One line of the tables. `times` has "steploom", its peers, and "sgemm"; `gflop` is the work of the products."""
+    """One line of the tables.
+
+    Args:
+        name, point, what: which cell, of which sizes, doing what.
+        times: seconds of "steploom", of its peers, where there are any, and of "sgemm".
+        worst: the error, where it was measured.
+        gflop: the work of the products.
+    """
     ours = times["steploom"]
     peers = {side: taken for side, taken in times.items() if side not in ("steploom", "sgemm")}
-    fastest = min(peers, key=lambda side: peers[side])
+    fastest = min(peers, key=lambda side: peers[side], default=None)
     rate = 2e-9 * SGEMM**3 / times["sgemm"]
     return {
         "name": name,
@@ -170,7 +177,7 @@ def record(
         "what": what,
         "milliseconds": {side: 1e3 * taken for side, taken in times.items() if side != "sgemm"},
         "fastest_peer": fastest,
-        "ratio": peers[fastest] / ours,
+        "ratio": None if fastest is None else peers[fastest] / ours,
         "ratios": {side: taken / ours for side, taken in peers.items()},
         "sgemm_gflops": rate,
         "gflops": None if gflop is None else gflop / ours,
@@ -183,10 +190,11 @@ def show(line: Record) -> None:
     """Print a record as soon as it is there."""
     taken = "  ".join(f"{side} {value:.3g} ms" for side, value in line["milliseconds"].items())
     share = "" if line["share_of_sgemm"] is None else f"  {line['share_of_sgemm']:.0%} of sgemm"
+    ratio = "" if line["ratio"] is None else f" {line['ratio']:5.2f} x {line['fastest_peer']}"
+    wrong = "" if line["error"] is None else f"  error {line['error']:.0e}"
     point = ",".join(map(str, line["point"]))
     print(
-        f"{line['name']:<18} {point:<15} {line['what']:<10} {line['ratio']:5.2f} x {line['fastest_peer']}{share}"
-        f"  error {line['error']:.0e}  ({taken})",
+        f"{line['name']:<18} {point:<15} {line['what']:<10}{ratio}{share}{wrong}  ({taken})",
         flush=True,
     )
 

@@ -82,7 +82,7 @@ def compared(records: Sequence[Record]) -> str:
             point(line),
             line["what"],
             *(number(line["milliseconds"].get(side), lambda v: f"{v:.3g}") for side in sides),
-            f"{line['ratio']:.2f}",
+            number(line["ratio"], lambda v: f"{v:.2f}"),
             number(line.get("share_of_sgemm"), lambda v: f"{v:.0%}"),
             number(line.get("error"), lambda v: f"{v:.0e}"),
         ]

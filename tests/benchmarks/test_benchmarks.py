@@ -87,3 +87,15 @@ def test_a_loss_is_printed(measure: ModuleType, tmp_path: Path) -> None:
     line = measure.record("gru", (3, 2, 1, 4), "inference", times, 1e-7)
     assert "| gru | 3, 2, 1, 4 | inference | 4 | 3 | 0.75 |" in table.compared([line, line])
     assert "| gru | inference | torch | 0.75 | 0.75 | 2 |" in table.compared([line, line])
+
+
+def test_what_has_no_peer_or_no_measured_error_has_empty_fields(
+    measure: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import table
+
+    line = measure.record("own", (3, 2, 1, 4), "training", {"steploom": 0.004, "sgemm": 0.001}, None)
+    assert (line["ratio"], line["ratios"], line["error"]) == (None, {}, None)
+    measure.show(line)
+    assert " ".join(capsys.readouterr().out.split()) == "own 3,2,1,4 training (steploom 4 ms)"
+    assert "| own | 3, 2, 1, 4 | training | 4 |  |  |  |" in table.compared([line])
