@@ -15,6 +15,7 @@ __all__ = ["random_cell"]
 
 BOUNDED = ["tanh", "sigmoid", "softsign", "sin", "erf"]
 UNARY = [*BOUNDED, "relu", "gelu", "silu", "softplus", "leaky_relu", "hardtanh", "elu"]
+ENDS = ["gated", "gated", "affine", "decay", "input", "other", "same"]
 KINDS = ["gates", "joined", "unary", "binary", "vector", "norm", "softmax", "heads", "choice", "scale"]
 
 
@@ -50,7 +51,25 @@ class RandomCell(Cell):
         self._draw("gates", draw)
         for _ in range(operations):
             self._draw(draw.choice(KINDS), draw)
-        self.ends = [(self._any(draw), self._any(draw)) for _ in self.states]
+        self.ends = [self._end(draw, number) for number in range(len(self.states))]
+
+    def _end(self, draw: random.Random, number: int) -> Operation:
+        # What a state becomes. All but the first may be bare: nothing stands between them and a weight, a bias, x or
+        # another state, and the gradient of the state arrives there untouched.
+        kind = draw.choice(ENDS) if number else "gated"
+        others = [state for state in range(len(self.states)) if state != number]
+        of = (self._any(draw), self._any(draw))
+        if kind == "affine":
+            self.parts.append(nn.Linear(self.input_size, self.size))
+            self.parts.append(nn.Linear(self.size, self.size, bias=draw.random() < 0.5))
+            of = (1 + draw.randrange(len(self.states)), 0)
+        elif kind == "decay":
+            self.vectors.append(nn.Parameter(0.5 * torch.randn(self.size)))
+        elif kind == "other":
+            of = (1 + draw.choice(others), 0)
+        elif kind == "same":
+            of = (draw.randrange(number), 0)
+        return Operation(kind, "", of)
 
     def _any(self, draw: random.Random) -> int:
         # A value of `hidden_size` features: all but x, the later ones more often.
@@ -104,9 +123,22 @@ class RandomCell(Cell):
             else:
                 values.append(a * b.mean(-1, keepdim=True) - 0.1)
         new = []
-        for old, (gate, candidate) in zip(states, self.ends, strict=True):
-            keep = values[gate].sigmoid()
-            new.append(keep * old + (1 - keep) * values[candidate].tanh())
+        for old, end in zip(states, self.ends, strict=True):
+            first, second = end.of
+            if end.kind == "gated":
+                keep = values[first].sigmoid()
+                new.append(keep * old + (1 - keep) * values[second].tanh())
+            elif end.kind == "affine":
+                new.append(next(parts)(x) + 0.1 * next(parts)(values[first]))
+            elif end.kind == "decay":
+                new.append(0.5 * old + next(vectors))
+            elif end.kind == "input":
+                cut = x[..., -self.size :]
+                new.append(torch.cat([cut, old[..., cut.shape[-1] :]], -1) if self.input_size < self.size else cut)
+            elif end.kind == "other":
+                new.append(values[first])
+            else:
+                new.append(new[first])
         return tuple(new)
 
 
@@ -118,7 +150,7 @@ def _unary(name: str, a: Tensor) -> Tensor:
     return applied
 
 
-def random_cell(seed: int, input_size: int = 6, hidden_size: int = 8) -> Cell:
+def random_cell(seed: int, input_size: int = 9, hidden_size: int = 8) -> Cell:
     """The cell of a seed; its weights are drawn from the same seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
