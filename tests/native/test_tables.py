@@ -1,0 +1,38 @@
+"""What the compiled core and the Python that drives it must have in common: instructions and the numbers of enums."""
+
+import re
+from enum import IntEnum
+from pathlib import Path
+
+import pytest
+
+from steploom.engine.places import Kind, Where
+from steploom.native import core
+from steploom.program.primitives import PRIMITIVES, is_elementwise
+
+HEADER = Path(__file__).parents[2] / "native" / "schedule.hpp"
+
+# What lowering writes of its own accord: a value moved, and a value a group of columns shares.
+OF_THE_CORE = {"copy", "expand"}
+
+# A detached value stands where the value itself does.
+WITHOUT_AN_OPCODE = {"detach"}
+
+
+def names_of(enum: str) -> list[str]:
+    """The names of an enum of the core, in order."""
+    found = re.search(rf"enum class {enum} : int {{(.*?)}};", HEADER.read_text(), re.DOTALL)
+    assert found is not None
+    return re.findall(r"\w+", re.sub(r"//.*", "", found[1]))
+
+
+def test_every_elementwise_primitive_is_an_instruction_of_the_core() -> None:
+    primitives = {name for name in PRIMITIVES if is_elementwise(name)}
+    assert set(core().opcodes()) == (primitives - WITHOUT_AN_OPCODE) | OF_THE_CORE
+    assert len(core().opcodes()) == len(set(core().opcodes()))
+
+
+@pytest.mark.parametrize("enum", [Kind, Where])
+def test_an_enum_has_the_numbers_of_the_header(enum: type[IntEnum]) -> None:
+    native = [re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).upper() for name in names_of(enum.__name__)]
+    assert dict(zip(native, range(len(native)), strict=True)) == {member.name: member.value for member in enum}
