@@ -86,10 +86,12 @@ def check_cell(cell: Cell, *, seed: int = 0) -> None:
             native = isinstance(compiled_cell(subject), Compiled)
             engines = ["reference", *["native"] * native, *["aten"] * (aten.why_not(subject) is None)]
             for law in LAWS:
-                for engine in engines:
-                    _check_law(law, subject, engine, dtype)
+                _check_law(law, subject, "reference", dtype)
             for engine in engines[1:]:
+                # First of all: where an engine differs, the hints of the other laws would blame the cell.
                 _check_law(_same_as_reference(engine), subject, engine, dtype)
+                for law in LAWS:
+                    _check_law(law, subject, engine, dtype)
             if native and dtype == torch.float64:
                 check_native(subject)
         _check_gradients(_restless(cell, torch.float64))
