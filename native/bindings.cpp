@@ -1,5 +1,6 @@
 // The only file that knows Python. It binds and does nothing else: what it is given was checked by steploom/engine.
 #include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
@@ -7,6 +8,7 @@
 
 #include <atomic>
 #include <cstring>
+#include <memory>
 #include <memory>
 #include <stdexcept>
 
@@ -312,5 +314,13 @@ NB_MODULE(_native, m) {
           [](const std::vector<int>& widths, std::int64_t time, std::int64_t batch, Pointer lengths, int slices) {
               return saved_elements(widths, time, batch, pointer<const std::int64_t>(lengths), slices);
           });
+    m.def("memory", [](std::size_t bytes) {
+        const Block block = Memory::instance().take(bytes);
+        nb::capsule owner(new Block(block), [](void* p) noexcept {
+            const std::unique_ptr<Block> held(static_cast<Block*>(p));
+            Memory::instance().give_back(*held);
+        });
+        return nb::ndarray<nb::numpy, std::uint8_t, nb::ndim<1>>(block.data, {bytes}, owner);
+    }, "Memory not yet written, as bytes; it is used again once nothing holds it.");
     m.def("prefer_large_pages", [](Pointer data, std::size_t bytes) { prefer_large_pages(pointer(data), bytes); });
 }

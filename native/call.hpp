@@ -76,18 +76,17 @@ template <class T> class Run {
     std::vector<SliceState<T>> slices;
     std::vector<Member<T>> members;
     std::vector<Packed<T>> packed;
+    std::vector<int> packed_at;      // of each matrix of the call; -1: no product reads it
+    std::vector<Member<T>> readers;  // one a thread: places in any slice, for the gradients
+    bool shared_gradients = false;   // whether two gradients add to the same memory
     std::vector<T*> vectors, constants;
     std::vector<char> in_chunk;  // whether a buffer is used by `before`, `after` or a gradient
     std::unique_ptr<Workspace> space;
-    std::unique_ptr<Barrier> team_barrier;
+    std::unique_ptr<Barrier> team_barrier, all_barrier;
     Index chunk_steps = 1, chunk_rows = 1;
     int threads = 1;
 
-    const Packed<T>& packed_of(int matrix) const {
-        for (const auto& p : packed)
-            if (p.matrix == matrix) return p;
-        return packed.front();
-    }
+    const Packed<T>& packed_of(int matrix) const { return packed[packed_at[matrix]]; }
     Index source_time(const Slice& part, Index row, Index t) const { return c.reversed ? part.lengths[row] - 1 - t : t; }
     bool reset_at(const Slice& part, Index row, Index t) const {
         const Index at = c.reversed ? part.lengths[row] - t : t;

@@ -7,15 +7,14 @@ namespace steploom::STEPLOOM_ISA {
 
 template <class T> void Run<T>::gradients(int thread, int count, Index first, Index last) {
     for (std::size_t i = 0; i < slices.size(); ++i) {
-        Member<T> at;
+        Member<T>& at = readers[thread];
         at.slice = &slices[i];
-        at.now.assign(s.buffers.size(), nullptr);
-        at.out.assign(s.buffers.size(), nullptr);
         const Index rows = parts[i].offset[last] - parts[i].offset[first];
         place_chunk(at, first);
         for (const WeightGradient& g : s.weight_gradients) {
             const MatrixView& m = c.matrices[g.matrix];
             if (!m.gradient) continue;
+            if (shared_gradients) all_barrier->wait();
             const T *grad = find(at, g.grad), *left = find(at, g.left);
             const Index grad_row = row_of(at, g.grad), left_row = row_of(at, g.left);
             T* to = static_cast<T*>(m.gradient);
@@ -43,6 +42,7 @@ template <class T> void Run<T>::gradients(int thread, int count, Index first, In
         for (const VectorGradient& g : s.vector_gradients) {
             T* to = static_cast<T*>(c.vector_gradients[g.vector]);
             if (!to) continue;
+            if (shared_gradients) all_barrier->wait();
             to += g.column;
             const T* value = find(at, g.value);
             const Index row = row_of(at, g.value);

@@ -19,6 +19,7 @@ template <class T> void Run<T>::layout() {
     parts = partition(c.time, c.batch, c.lengths, c.slices);
     threads = c.slices * c.team;
     team_barrier = std::make_unique<Barrier>(c.team);
+    all_barrier = std::make_unique<Barrier>(threads);
 
     in_chunk.assign(s.buffers.size(), 0);
     const auto used = [&](const Operand& o) {
@@ -43,16 +44,16 @@ template <class T> void Run<T>::layout() {
         return at;
     };
     // Weights.
-    std::vector<std::size_t> packed_at;
+    std::vector<std::size_t> panels_at;
+    packed_at.assign(c.matrices.size(), -1);
     for (const auto* list : {&s.before, &s.step, &s.after})
         for (const Stage& stage : *list)
             for (std::size_t i = 0; i < stage.terms.size(); ++i) {
                 const Term& term = stage.terms[i];
-                bool known = false;
-                for (const auto& p : packed) known |= p.matrix == term.matrix;
-                if (known) continue;
+                if (packed_at[term.matrix] >= 0) continue;
+                packed_at[term.matrix] = static_cast<int>(packed.size());
                 packed.push_back({term.matrix, stage.width, stage.inners[i], nullptr});
-                packed_at.push_back(take(Index{packed.back().count()} * panel_columns<T> * stage.inners[i]));
+                panels_at.push_back(take(Index{packed.back().count()} * panel_columns<T> * stage.inners[i]));
             }
     // Rows of a chunk: few enough to stay in the second-level cache, enough to use a weight often once it is there.
     Index width = 0, widest_slice = 1;
@@ -66,7 +67,7 @@ template <class T> void Run<T>::layout() {
     for (const WeightGradient& g : s.weight_gradients) weights += Index{g.n} * g.k;
     const Index least = weights * static_cast<Index>(sizeof(T)) > (Index{2} << 20) ? 384 : 128;
     chunk_steps = std::max<Index>(1, std::clamp<Index>(fitting, least, 512) / widest_slice);
-    chunk_steps = std::min(chunk_steps, c.time);
+    chunk_steps = std::max<Index>(1, std::min(chunk_steps, c.time));
     const Index chunks = (c.time + chunk_steps - 1) / chunk_steps;
     chunk_steps = (c.time + chunks - 1) / chunks;
     chunk_rows = chunk_steps * widest_slice;
@@ -109,7 +110,7 @@ template <class T> void Run<T>::layout() {
     for (int i = 0; i < threads; ++i) registers_at.push_back(take(Index{std::max(1, s.registers)} * tile_values));
 
     space = std::make_unique<Workspace>(elements * sizeof(T));
-    for (std::size_t i = 0; i < packed.size(); ++i) packed[i].panels = space->at<T>(packed_at[i]);
+    for (std::size_t i = 0; i < packed.size(); ++i) packed[i].panels = space->at<T>(panels_at[i]);
     for (std::size_t i = 0; i < vector_at.size(); ++i) {
         T* sum = space->at<T>(vector_at[i]);
         std::fill(sum, sum + s.vector_widths[i], T(0));
@@ -139,6 +140,25 @@ template <class T> void Run<T>::layout() {
                                     (parts[i].rows.empty() ? 0 : parts[i].rows[0]) * c.sequences[spec.external].batch_stride;
             else slices[i].base[b] = space->at<T>(buffer_at[i][b]);
         }
+    readers.resize(threads);
+    for (Member<T>& reader : readers) {
+        reader.now.assign(s.buffers.size(), nullptr);
+        reader.out.assign(s.buffers.size(), nullptr);
+    }
+    // Threads divide each gradient by its own shape: where two lie in the same memory, one waits for the other.
+    std::vector<std::pair<const T*, const T*>> ranges;
+    const auto add_range = [&](const T* first, Index size) {
+        for (const auto& [begin, end] : ranges) shared_gradients |= first < end && begin < first + size;
+        ranges.emplace_back(first, first + size);
+    };
+    for (const WeightGradient& g : s.weight_gradients) {
+        const MatrixView& m = c.matrices[g.matrix];
+        if (m.gradient)
+            add_range(static_cast<const T*>(m.gradient),
+                      (g.n - 1) * m.gradient_row_stride + (g.k - 1) * m.gradient_column_stride + 1);
+    }
+    for (const VectorGradient& g : s.vector_gradients)
+        if (c.vector_gradients[g.vector]) add_range(static_cast<const T*>(c.vector_gradients[g.vector]) + g.column, g.width);
     members.resize(threads);
     for (int i = 0; i < threads; ++i) {
         Member<T>& m = members[i];

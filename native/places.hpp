@@ -38,7 +38,8 @@ template <class T> void Run<T>::place_chunk(Member<T>& m, Index first) const {
     const SliceState<T>& slice = *m.slice;
     for (std::size_t b = 0; b < s.buffers.size(); ++b) {
         T* base = slice.base[b];
-        if (slice.direct[b]) m.now[b] = base + first * c.sequences[s.buffers[b].external].time_stride;
+        if (s.buffers[b].kind == Kind::State) m.now[b] = nullptr;  // it is there for one step alone
+        else if (slice.direct[b]) m.now[b] = base + first * c.sequences[s.buffers[b].external].time_stride;
         else if (s.buffers[b].kind == Kind::Saved) m.now[b] = base + slice.part->offset[first] * slice.row[b];
         else m.now[b] = base;
     }

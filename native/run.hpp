@@ -49,9 +49,14 @@ template <class T> bool Run<T>::operator()() {
     }
     const bool has_gradients = !s.weight_gradients.empty() || !s.vector_gradients.empty();
     const Index chunks = (c.time + chunk_steps - 1) / chunk_steps;
-    Barrier all(threads);
-    // So many chunks are run before it is asked whether the user wants to stop: a few milliseconds of the largest work.
-    const Index together = 16;
+    // So many chunks are run before it is asked whether the user wants to stop: some ten milliseconds of work.
+    double work_of_row = 1;
+    for (const auto* list : {&s.before, &s.step, &s.after})
+        for (const Stage& stage : *list)
+            for (const int inner : stage.inners) work_of_row += 2.0 * stage.width * inner;
+    for (const WeightGradient& g : s.weight_gradients) work_of_row += 2.0 * g.n * g.k;
+    const double chunk_work = work_of_row * static_cast<double>(chunk_steps * c.batch);
+    const Index together = static_cast<Index>(std::clamp(2e9 / chunk_work, 1.0, 64.0));
     for (Index begin = 0; begin < chunks; begin += together) {
         const Index end = std::min(chunks, begin + together);
         const auto work = [&](int thread) {
@@ -59,16 +64,16 @@ template <class T> bool Run<T>::operator()() {
             Member<T>& m = members[thread];
             if (begin == 0) {
                 pack_share(thread, threads);
-                all.wait();
+                all_barrier->wait();
             }
             for (Index i = begin; i < end; ++i) {
                 const Index k = s.descending ? chunks - 1 - i : i;
                 const Index first = k * chunk_steps, last = std::min(c.time, first + chunk_steps);
                 chunk(m, first, last);
                 if (!has_gradients) continue;
-                all.wait();
+                all_barrier->wait();
                 gradients(thread, threads, first, last);
-                all.wait();
+                all_barrier->wait();
             }
         };
         on_threads(threads, work);

@@ -38,8 +38,6 @@ struct Operand {
     int column = 0;      // first column in the buffer or vector
 };
 
-
-
 struct ElementOp {
     Opcode code;
     Operand out, in[3];

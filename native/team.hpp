@@ -57,10 +57,27 @@ inline void on_threads(int count, const std::function<void(int)>& work) {
     }
     if (granted == count) return;
 #endif
+    // None begins before all are there: they wait for each other, and one that cannot start would be waited for for ever.
+    std::atomic<int> gate{0};
     std::vector<std::thread> others;
-    for (int i = 1; i < count; ++i) others.emplace_back(work, i);
+    const auto join = [&] {
+        for (std::thread& other : others) other.join();
+    };
+    try {
+        others.reserve(static_cast<std::size_t>(count) - 1);
+        for (int i = 1; i < count; ++i)
+            others.emplace_back([&work, &gate, i] {
+                while (gate.load(std::memory_order_acquire) == 0) std::this_thread::yield();
+                if (gate.load(std::memory_order_acquire) > 0) work(i);
+            });
+    } catch (...) {
+        gate.store(-1, std::memory_order_release);
+        join();
+        throw;
+    }
+    gate.store(1, std::memory_order_release);
     work(0);
-    for (std::thread& other : others) other.join();
+    join();
 }
 
 // Denormal numbers are taken as 0 while this lives: they make some processors twenty times slower.

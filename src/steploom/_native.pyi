@@ -18,6 +18,9 @@ def run(*arguments: object) -> None:
 def saved_elements(widths: list[int], time: int, batch: int, lengths: int, slices: int) -> int:
     """Elements of all regions that a call keeps for its backward pass."""
 
+def memory(size: int) -> object:
+    """Bytes not yet written, a NumPy array; they are used again once nothing holds it."""
+
 def prefer_large_pages(data: int, size: int) -> None:
     """Ask for large pages in fresh memory."""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from steploom.engine.places import NOTHING, Kind, Operand, Where
 from steploom.engine.sections import Sections
-from steploom.engine.staging import Elementwise, Products, Reduction, Stage
+from steploom.engine.staging import Aliases, Elementwise, Products, Reduction, Stage
 from steploom.native import core
 from steploom.program.plan import Plan
 from steploom.program.program import Instruction, MatrixView, Value, VectorView
@@ -82,14 +82,23 @@ def lower_backward(plan: Plan) -> Lowered:
             lowering.place(state, lowering.buffer(Kind.SAVED, state.width, next(regions)))
     for value in plan.saved:
         lowering.place(value, lowering.buffer(Kind.SAVED, value.width, next(regions)))
+    aliases = Aliases()
+    aliases.add([*plan.recomputed, *plan.backward_loop, *plan.deferred])
+    after = {value for i in plan.deferred for value in i.args if isinstance(value, Value)} | set(plan.kept)
+    after = {aliases.root(value)[0] for value in after}
     head = []
     for number, gradient in enumerate(derivative.inputs):
         carry = lowering.buffer(Kind.STATE, gradient.width, number)
+        carried = Value("carried", gradient.width)
         if number == 0:
-            arriving, carried = Value("dy", gradient.width), Value("carried", gradient.width)
+            arriving = Value("dy", gradient.width)
             lowering.place(arriving, lowering.buffer(Kind.INPUT, gradient.width, 1))
             lowering.place(carried, carry)
             head.append(Instruction("add", (carried, arriving), gradient))
+        elif gradient in after:
+            # What is carried is there for one step; this one is read after the loop.
+            lowering.place(carried, carry)
+            head.append(Instruction("copy", (carried,), gradient))
         else:
             lowering.place(gradient, carry)
     if plan.dx is not None:

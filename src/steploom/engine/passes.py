@@ -14,6 +14,9 @@ from steploom.native import core
 
 __all__ = ["Gradients", "Sequences", "backward", "forward", "saved_for"]
 
+# Bytes from which on fresh memory is dear: the system clears it page by page.
+LARGE = 1 << 22
+
 Gradients = list[Tensor | None]
 
 
@@ -90,7 +93,10 @@ def saved_for(one_way: Pass, x: Tensor, sequences: Sequences) -> Tensor | None:
     if not one_way.saved_widths:
         return None
     lengths = 0 if sequences.lengths is None else sequences.lengths.data_ptr()
-    return _empty(x, core().saved_elements(one_way.saved_widths, x.shape[0], x.shape[1], lengths, sequences.slices))
+    count = core().saved_elements(one_way.saved_widths, x.shape[0], x.shape[1], lengths, sequences.slices)
+    if count * x.element_size() < LARGE:
+        return x.new_empty(count)
+    return torch.from_numpy(core().memory(count * x.element_size())).view(x.dtype)
 
 
 def backward(
@@ -196,6 +202,6 @@ def _run(
 def _empty(like: Tensor, *shape: int) -> Tensor:
     """Memory not yet written, in large pages where there is much of it."""
     fresh = like.new_empty(shape)
-    if (size := fresh.nbytes) >= 1 << 22:
+    if (size := fresh.nbytes) >= LARGE:
         core().prefer_large_pages(fresh.data_ptr(), size)
     return fresh
