@@ -108,10 +108,21 @@ def run_leaves(
     if torch._C._are_functorch_transforms_active():
         raise OptionError(FIRST_DERIVATIVES_ALONE)
     refuse_within_a_step()
+    check_call(x)
     lengths = lengths.contiguous() if lengths is not None else None
     resets = resets.contiguous() if resets is not None else None
     sequences = Sequences(lengths, backwards, resets, *threads_of(compiled, x), batch_first, checkpoint_every)
     return run_plan(compiled, x, state, leaves, starts, sequences)
+
+
+def check_call(x: Tensor) -> None:
+    """Check what the core is about to read as it lies in memory.
+
+    Raises:
+        OptionError: an argument is not what the plan was made for; names it.
+    """
+    if x.dim() != 3 or not x.shape[0]:
+        raise OptionError(f"x must be (time, batch, input_size) with at least one step, found {tuple(x.shape)}.")
 
 
 def threads_of(compiled: Compiled, x: Tensor) -> tuple[int, int, str]:

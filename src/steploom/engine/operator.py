@@ -16,7 +16,7 @@ from steploom.engine.checkpoint import backward_in_segments, forward_in_segments
 from steploom.engine.choice import choose
 from steploom.engine.compiled import Compiled, compiled_by_key
 from steploom.engine.graphs import same_in_a_graph
-from steploom.engine.native import FIRST_DERIVATIVES_ALONE, in_dtype, threads_of
+from steploom.engine.native import FIRST_DERIVATIVES_ALONE, check_call, in_dtype, threads_of
 from steploom.engine.passes import Sequences, backward, forward
 from steploom.errors import OptionError
 from steploom.native import core
@@ -62,6 +62,7 @@ def _run(
     every: int,
 ) -> tuple[Tensor, list[Tensor], Tensor, Tensor]:
     compiled = compiled_by_key(key)
+    check_call(x)
     if lengths is not None and x.shape[1] and not 0 <= int(lengths.min()) <= int(lengths.max()) <= x.shape[0]:
         raise OptionError(
             f"lengths must lie between 0 and the {x.shape[0]} steps of x, "
