@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from steploom import GRU, LSTM, LSTMCell, Recurrent
+from steploom import GRU, LSTM, LSTMCell, Recurrent, use_engine
 from steploom.engine.compiled import compiled_cell
 from steploom.engine.operator import run_operator
 from steploom.errors import OptionError
@@ -21,3 +21,44 @@ def as_operator(x, states=(), starts=(), cell=None, **changes):
 def test_no_steps_at_all(run):
     with pytest.raises(OptionError, match=r"at least one step, found \(0, 2, 3\)"):
         run(torch.zeros(0, 2, 3))
+
+
+@pytest.mark.parametrize("every", [None, 2])
+def test_windows_that_overlap_in_memory(every):
+    series = torch.randn(20, requires_grad=True)
+    rnn = Recurrent(LSTMCell(16, 4), checkpoint_every=every)
+
+    def gradient(engine):
+        with use_engine(engine):
+            return torch.autograd.grad(rnn(series.unfold(0, 16, 1).unsqueeze(1))[0].sum(), series)
+
+    torch.testing.assert_close(gradient("native"), gradient("reference"))
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 0, 1)])
+@pytest.mark.parametrize("every", [0, 2])
+def test_strides_in_a_graph_are_those_of_the_core(order, every):
+    cell = LSTMCell(3, 4)
+    compiled = compiled_cell(cell)
+    shape = [0, 0, 0]
+    for place, size in zip(order, (5, 2, 3), strict=True):
+        shape[place] = size
+    x = torch.randn(shape).permute(order).requires_grad_()
+    assert x.shape == (5, 2, 3)
+    leaves = [leaf.detach().requires_grad_() for leaf in compiled.program.gather_leaves(cell)]
+    args = (x, [], leaves, [], None, None, compiled.key, False, False, True, every)
+    _, _, saved, threads = torch.ops.steploom.run(*args)
+    needs = [True] * (1 + len(leaves))
+    backward = (torch.randn(5, 2, 4), [None, None], x, saved, threads, leaves, [], None, None)
+    backward = (*backward, compiled.key, needs, 0, False, every)
+    torch.library.opcheck(
+        torch.ops.steploom.run_backward.default,
+        tuple(detached(part) for part in backward),
+        test_utils=("test_schema", "test_faketensor"),
+    )
+
+
+def detached(part):
+    if isinstance(part, list):
+        return [detached(item) for item in part]
+    return part.detach() if isinstance(part, torch.Tensor) else part

@@ -106,7 +106,7 @@ def backward_in_segments(
     end = 1 + states + len(leaves)
     # A segment's entering states are always asked for; what resets give is asked for where the user asks for it.
     asked = [needs[0], *[True] * count, *needs[1 + states :]]
-    dx = torch.zeros_like(x) if needs[0] else None
+    dx = x.new_zeros(x.shape) if needs[0] else None
     sums: Gradients = [None] * (len(leaves) + len(needs) - end)
     arriving = list(dfinals)
     for number, (first, last) in reversed(list(enumerate(_segments(time, sequences)))):

@@ -155,7 +155,7 @@ def _(
     batch = x.shape[1]
     of_states = [x.new_empty((batch, width)) for width in compiled.widths]
     end = 1 + states + len(leaves)
-    dx = torch.empty_like(x) if needs[0] else x.new_empty(0)
+    dx = x.new_empty(x.shape) if needs[0] else x.new_empty(0)
     of_leaves = [
         torch.empty_like(leaf, memory_format=torch.contiguous_format) if needed else x.new_empty(0)
         for leaf, needed in zip(leaves, needs[1 + states : end], strict=True)
