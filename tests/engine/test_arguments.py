@@ -62,3 +62,33 @@ def detached(part):
     if isinstance(part, list):
         return [detached(item) for item in part]
     return part.detach() if isinstance(part, torch.Tensor) else part
+
+
+@pytest.mark.parametrize(
+    "state",
+    [torch.ones(2, 4).double(), torch.ones(2, 4).half(), torch.ones(2, 3), torch.ones(2, 4, device="meta")],
+    ids=["double", "half", "narrow", "elsewhere"],
+)
+def test_a_state_that_cannot_be_read(state):
+    x = torch.randn(5, 2, 3)
+    if state.is_cpu:
+        with pytest.raises(OptionError, match=r"^state `h` must be torch.float32 \(2, 4\)"):
+            as_operator(x, (state, torch.ones(2, 4)))
+        with pytest.raises(OptionError, match=r"^initial state `c` must be torch.float32 \(2, 4\)"):
+            as_operator(x, starts=(torch.ones(2, 4), state))
+    if state.shape == (2, 4):
+        with pytest.raises(OptionError, match=r"^state `c` must be torch.float32 \(2, 4\)"):
+            LSTM(3, 4)(x, (torch.ones(1, 2, 4), state.unsqueeze(0)))
+
+
+def test_an_input_or_a_weight_that_cannot_be_read():
+    with pytest.raises(OptionError, match=r"^`.*` must be torch.float64"):
+        as_operator(torch.randn(5, 2, 3).double())
+    with pytest.raises(OptionError, match=r"^`.*` must be torch.float64"):
+        layer = LSTM(3, 4).double()
+        layer.weight_hh_l0.data = layer.weight_hh_l0.data.float()
+        layer(torch.randn(5, 2, 3).double())
+    with pytest.raises(OptionError, match=r"^x must be \(time, batch, 3\)"):
+        as_operator(torch.randn(5, 2, 4))
+    with pytest.raises(OptionError, match=r"^x is torch\.bfloat16"):
+        as_operator(torch.randn(5, 2, 3).bfloat16())

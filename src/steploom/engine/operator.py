@@ -62,7 +62,7 @@ def _run(
     every: int,
 ) -> tuple[Tensor, list[Tensor], Tensor, Tensor]:
     compiled = compiled_by_key(key)
-    check_call(x)
+    check_call(compiled, x, states, leaves, reset_states, lengths, resets)
     if lengths is not None and x.shape[1] and not 0 <= int(lengths.min()) <= int(lengths.max()) <= x.shape[0]:
         raise OptionError(
             f"lengths must lie between 0 and the {x.shape[0]} steps of x, "
