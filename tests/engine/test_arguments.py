@@ -92,3 +92,24 @@ def test_an_input_or_a_weight_that_cannot_be_read():
         as_operator(torch.randn(5, 2, 4))
     with pytest.raises(OptionError, match=r"^x is torch\.bfloat16"):
         as_operator(torch.randn(5, 2, 3).bfloat16())
+
+
+@pytest.mark.parametrize("layer", [Recurrent(LSTMCell(3, 4)), LSTM(3, 4)], ids=["Recurrent", "LSTM"])
+def test_autocast_may_change_the_states_alone(layer):
+    x, state = torch.randn(5, 2, 3), tuple(torch.randn(1, 2, 4).bfloat16() for _ in range(2))
+    expected, _ = layer(x, tuple(part.float() for part in state))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.testing.assert_close(layer(x, state)[0], expected)
+        torch.testing.assert_close(layer(x.bfloat16(), (state[0].float(), state[1]))[0], expected, rtol=0, atol=0.02)
+
+
+@pytest.mark.parametrize("every", [None, 2])
+def test_lengths_and_resets_are_read_once(every):
+    rnn = Recurrent(LSTMCell(3, 4), checkpoint_every=every)
+    x = torch.randn(6, 3, 3, requires_grad=True)
+    lengths, resets = torch.tensor([6, 3, 2]), torch.rand(6, 3) < 0.3
+    y = rnn(x, lengths=lengths, resets=resets)[0].sum()
+    (expected,) = torch.autograd.grad(y, x, retain_graph=True)
+    lengths.fill_(1)
+    resets.fill_(True)
+    torch.testing.assert_close(torch.autograd.grad(y, x)[0], expected)

@@ -109,8 +109,9 @@ def run_leaves(
         raise OptionError(FIRST_DERIVATIVES_ALONE)
     refuse_within_a_step()
     check_call(compiled, x, state, leaves, starts, lengths, resets)
-    lengths = lengths.contiguous() if lengths is not None else None
-    resets = resets.contiguous() if resets is not None else None
+    # The backward pass reads them again, and they are the caller's, who may write to them before that.
+    lengths = lengths.clone(memory_format=torch.contiguous_format) if lengths is not None else None
+    resets = resets.clone(memory_format=torch.contiguous_format) if resets is not None else None
     sequences = Sequences(lengths, backwards, resets, *threads_of(compiled, x), batch_first, checkpoint_every)
     return run_plan(compiled, x, state, leaves, starts, sequences)
 
@@ -179,8 +180,8 @@ def threads_of(compiled: Compiled, x: Tensor) -> tuple[int, int, str]:
 
 
 def in_dtype(dtype: torch.dtype, x: Tensor, state: States) -> tuple[Tensor, States]:
-    """The input and the states in the dtype of the weights, which autocast may have given another one."""
-    if x.dtype is not dtype and torch.is_autocast_enabled("cpu"):
+    """The input and the states in the dtype of the weights; autocast may have given some of them another one."""
+    if torch.is_autocast_enabled("cpu"):
         return x.to(dtype), tuple(part.to(dtype) for part in state)
     return x, state
 
