@@ -56,7 +56,7 @@ template <class T> bool Run<T>::operator()() {
             for (const int inner : stage.inners) work_of_row += 2.0 * stage.width * inner;
     for (const WeightGradient& g : s.weight_gradients) work_of_row += 2.0 * g.n * g.k;
     const double chunk_work = work_of_row * static_cast<double>(chunk_steps * c.batch);
-    const Index together = static_cast<Index>(std::clamp(2e9 / chunk_work, 1.0, 64.0));
+    const Index together = static_cast<Index>(std::clamp(2e9 / chunk_work, 1.0, 16.0));
     for (Index begin = 0; begin < chunks; begin += together) {
         const Index end = std::min(chunks, begin + together);
         const auto work = [&](int thread) {

@@ -54,7 +54,7 @@ STEPS = {
     "glu": lambda s, x, h, c: (F.glu(torch.cat([h, c], -1)), c),
     "means": lambda s, x, h, c: (h - h.mean(-1, keepdim=True), c.sum(-1, keepdim=True) * h / 8),
     "norms": lambda s, x, h, c: (F.normalize(h, dim=-1), c / (1 + c.norm(dim=-1, keepdim=True))),
-    "maxima": lambda s, x, h, c: (h * c.amax(-1, keepdim=True), h.min(-1, keepdim=True).values + c),
+    "maxima": lambda s, x, h, c: (h * c.amax(-1, keepdim=True), h.amin(-1, keepdim=True) + c),
     "deviation": lambda s, x, h, c: (h / h.std(-1, keepdim=True), c - c.logsumexp(-1, keepdim=True)),
     "sums of heads": lambda s, x, h, c: (h.view(-1, 2, 4).sum(1).repeat(1, 2), h.view(-1, 4, 2).mean(1).repeat(1, 4)),
     "repeated": lambda s, x, h, c: (

@@ -21,11 +21,20 @@ DEPTH = 4
 
 
 class _Form(NamedTuple):
-    """What a program depends on of a tensor: its shape, and which of the tensors of the cell it is."""
+    """What a program depends on of a tensor: its shape, and which of the tensors of the cell it is. Whole numbers and
+    truth values may choose among features, so of those it depends on the contents."""
 
     shape: torch.Size
-    floating: bool
+    dtype: torch.dtype
     number: int
+    contents: tuple[int, int] | None
+
+
+def _contents(tensor: Tensor) -> tuple[int, int] | None:
+    """Which numbers stand in a tensor that may choose among features, by where they stand and how often they changed."""
+    if tensor.is_floating_point():
+        return None
+    return id(tensor), -1 if tensor.is_inference() else tensor._version
 
 
 class Watch:
@@ -41,7 +50,7 @@ class Watch:
         self._contents = [(holder, list(holder), list(_values(holder))) for holder in self._holders]
         held = (value for _, _, values in self._contents for value in values)
         self._tensors = list({id(value): value for value in held if isinstance(value, Tensor)}.values())
-        self._shapes = [tensor.shape for tensor in self._tensors]
+        self._shapes = self._forms()
         # The root is not kept, or it would never be forgotten; its class is looked at with `holds`.
         self._modules = [(module, type(module)) for module in cell.modules() if module is not cell]
         self._type = type(cell)
@@ -57,7 +66,10 @@ class Watch:
         for holder, keys, values in self._contents:
             if list(holder) != keys or not all(map(is_, _values(holder), values)):
                 return self._same_forms()
-        return [tensor.shape for tensor in self._tensors] == self._shapes
+        return self._forms() == self._shapes
+
+    def _forms(self) -> list[tuple[torch.Size, torch.dtype, tuple[int, int] | None]]:
+        return [(tensor.shape, tensor.dtype, _contents(tensor)) for tensor in self._tensors]
 
     def _same_forms(self) -> bool:
         now, before = self._seen(), self._seen_before
@@ -76,7 +88,7 @@ class Watch:
             for value in _values(holder):
                 if isinstance(value, Tensor):
                     number = numbers.setdefault(id(value), len(numbers))
-                    seen.append(_Form(value.shape, value.is_floating_point(), number))
+                    seen.append(_Form(value.shape, value.dtype, number, _contents(value)))
                 else:
                     seen.append(value)
         return seen

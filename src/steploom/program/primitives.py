@@ -85,6 +85,12 @@ def _repeat_columns(a: Tensor, *, width: int) -> Tensor:
     return a.unsqueeze(-1).expand(*a.shape, width // a.shape[-1]).reshape(*a.shape[:-1], width)
 
 
+def _root(a: Tensor) -> Tensor:
+    """√a, with the derivative of norms: 0 where a is 0."""
+    zero = a == 0
+    return torch.where(zero, 0.0, torch.where(zero, 1.0, a).sqrt())
+
+
 PRIMITIVES: dict[str, Primitive] = {
     "neg": Primitive(1, torch.neg, rules.neg_gradient),
     "abs": Primitive(1, torch.abs, rules.abs_gradient),
@@ -92,7 +98,7 @@ PRIMITIVES: dict[str, Primitive] = {
     "floor": Primitive(1, torch.floor, rules.no_gradient),
     "exp": Primitive(1, torch.exp, rules.exp_gradient, transcendental=True),
     "log": Primitive(1, torch.log, rules.log_gradient, transcendental=True),
-    "sqrt": Primitive(1, torch.sqrt, rules.sqrt_gradient, transcendental=True),
+    "sqrt": Primitive(1, _root, rules.sqrt_gradient, transcendental=True),
     "rsqrt": Primitive(1, torch.rsqrt, rules.rsqrt_gradient, transcendental=True),
     "reciprocal": Primitive(1, torch.reciprocal, rules.reciprocal_gradient, transcendental=True),
     "sigmoid": Primitive(1, torch.sigmoid, rules.sigmoid_gradient, transcendental=True),

@@ -54,8 +54,8 @@ def log_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
 
 
 def sqrt_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
-    """y = √a."""
-    return [e("div", g, e("mul", i.out, 2.0))]
+    """y = √a. 0 where y is 0, as PyTorch has it for norms and standard deviations."""
+    return [e("where", e("ne", i.out, 0.0), e("div", g, e("mul", i.out, 2.0)), 0.0)]
 
 
 def rsqrt_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:

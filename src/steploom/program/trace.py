@@ -7,6 +7,7 @@ so that what depends on the size of the batch shows. The program is then compare
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -45,6 +46,9 @@ def trace(cell: Cell) -> Program:
         raise UnsupportedOperation(
             f"the step of {type(cell).__name__} differs from call to call, or with the number of rows in the batch"
         )
+    # The first two traces are in float64, where constants are exact; a cell may ask for the dtype it runs in.
+    if not _alike(structure(first), structure(trace_unchecked(cell, _batches(cell)[0], None))):
+        raise UnsupportedOperation(f"a number in the step of {type(cell).__name__} depends on the dtype")
     try:
         program = simplify(first)
         verify(program, cell)
@@ -55,6 +59,15 @@ def trace(cell: Cell) -> Program:
             hint="This is a fault of Steploom: please report it.",
         ) from error
     return program
+
+
+def _alike(one: object, other: object) -> bool:
+    """Whether two structures are the same but for what float32 cannot tell apart."""
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        return len(one) == len(other) and all(map(_alike, one, other))
+    if isinstance(one, float) and isinstance(other, float):
+        return one == other or math.isclose(one, other, rel_tol=1e-5)
+    return one == other
 
 
 def _trace_in_best_dtype(cell: Cell, batch: int) -> Program:

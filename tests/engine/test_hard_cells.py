@@ -1,0 +1,75 @@
+"""Cells that a program could get wrong where nobody looks: at states of 0, in index buffers, in the dtype."""
+
+import warnings
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from steploom import Cell, Recurrent, use_engine
+
+
+class Base(Cell):
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        self.input_size = input_size
+        self.states = {"h": hidden_size}
+        self.input = nn.Linear(input_size, hidden_size)
+        self.recurrent = nn.Linear(hidden_size, hidden_size, bias=False)
+        self.register_buffer("order", torch.randperm(hidden_size))
+        self.norm = nn.RMSNorm(hidden_size)
+
+
+class Normalised(Base):
+    def forward(self, x: Tensor, h: Tensor) -> tuple[Tensor]:
+        return ((self.input(x) + F.normalize(self.recurrent(h), dim=-1)).tanh(),)
+
+
+class Spread(Base):
+    def forward(self, x: Tensor, h: Tensor) -> tuple[Tensor]:
+        u = self.recurrent(h)
+        return ((self.input(x) + u / (u.std(-1, keepdim=True) + 0.1)).tanh(),)
+
+
+class Largest(Base):
+    def forward(self, x: Tensor, h: Tensor) -> tuple[Tensor]:
+        return ((self.input(x) + self.recurrent(h).max(-1, keepdim=True).values).tanh(),)
+
+
+class OfTheDtype(Base):
+    def forward(self, x: Tensor, h: Tensor) -> tuple[Tensor]:
+        return (self.norm(self.input(x) * 1e-4) + 0.1 * h,)
+
+
+class Ordered(Base):
+    def forward(self, x: Tensor, h: Tensor) -> tuple[Tensor]:
+        return ((self.input(x) + h[:, self.order]).tanh(),)  # type: ignore[index]
+
+
+@pytest.mark.parametrize("cell", [Normalised, Spread, Largest, OfTheDtype, Ordered])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_sequences_that_begin_at_zero_agree_with_the_reference(cell: type[Cell], dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    rnn = Recurrent(cell(3, 6)).to(dtype)
+    x = torch.randn(5, 2, 3, dtype=dtype)
+    x[1] = 0
+    gradients = []
+    for engine in ("auto", "reference"):
+        inputs = x.clone().requires_grad_()
+        with use_engine(engine), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            y, _ = rnn(inputs)
+        subjects = [inputs, *rnn.parameters()]
+        gradients.append(
+            [y.detach(), *torch.autograd.grad(y.sin().sum(), subjects, materialize_grads=True, allow_unused=True)]
+        )
+    torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-5)
+
+
+def test_an_index_that_is_loaded_later_counts() -> None:
+    one, other = Recurrent(Ordered(3, 8)), Recurrent(Ordered(3, 8))
+    x = torch.randn(7, 4, 3)
+    other(x)
+    other.load_state_dict(one.state_dict())
+    torch.testing.assert_close(one(x)[0], other(x)[0])
