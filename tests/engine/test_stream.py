@@ -273,3 +273,21 @@ def test_nothing_leaks():
     before = resident()
     use()
     assert resident() - before < 4 << 20  # an output kept at each step would be 40 MB, a stream kept 1 MB
+
+
+def test_weights_of_two_dtypes_are_refused():
+    cell = make_cell("lstm", 3, 4)
+    cell.recurrent.weight.data = cell.recurrent.weight.data.double()
+    with pytest.raises(OptionError, match=r"is torch\.float64 on cpu"):
+        Recurrent(cell).stream()
+
+
+def test_pytorch_has_no_streams():
+    with pytest.raises(OptionError, match="'aten' cannot stream"):
+        Recurrent(LSTMCell(3, 4), engine="aten").stream()
+
+
+def test_unknown_kernels_are_refused(monkeypatch):
+    monkeypatch.setenv("STEPLOOM_ISA", "none")
+    with pytest.raises(OptionError, match="STEPLOOM_ISA is 'none'"):
+        Recurrent(LSTMCell(3, 4)).stream()

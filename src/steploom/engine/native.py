@@ -18,6 +18,7 @@ from steploom.engine.passes import Gradients, Sequences, backward, forward, save
 from steploom.engine.threads import decide
 from steploom.errors import OptionError
 from steploom.native import core
+from steploom.program.program import Program
 
 __all__ = [
     "Compiled",
@@ -88,7 +89,7 @@ def run(
     if torch.is_autocast_enabled("cpu"):
         x, state = in_dtype(next(cell.parameters(), x).dtype, x, state)
     starts = first_states(cell, x) if resets is not None else ()
-    leaves = gather(compiled, cell, x)
+    leaves = gather(compiled.program, cell, x)
     return run_leaves(compiled, leaves, x, state, starts, lengths, resets, backwards, batch_first, checkpoint_every)
 
 
@@ -170,13 +171,22 @@ def threads_of(compiled: Compiled, x: Tensor) -> tuple[int, int, str]:
         OptionError: STEPLOOM_ISA names none that this processor can run.
     """
     time, batch, _ = x.shape
+    one_way = compiled.inference
+    return *decide(time, batch, one_way.work, one_way.weight_bytes[x.element_size()]), kernels()
+
+
+def kernels() -> str:
+    """The build of the kernels that `use_kernels` or the environment asks for; empty for the best.
+
+    Raises:
+        OptionError: this processor cannot run it.
+    """
     isa = _kernels.get() or os.environ.get("STEPLOOM_ISA", "")
     if isa and isa not in core().kernels():
         raise OptionError(
             f"STEPLOOM_ISA is '{isa}', but the kernels that this processor can run are {', '.join(core().kernels())}."
         )
-    one_way = compiled.inference
-    return *decide(time, batch, one_way.work, one_way.weight_bytes[x.element_size()]), isa
+    return isa
 
 
 def in_dtype(dtype: torch.dtype, x: Tensor, state: States) -> tuple[Tensor, States]:
@@ -193,20 +203,20 @@ def first_states(cell: Cell, x: Tensor) -> States:
     return tuple(cell.initial_state(x.shape[1], dtype=x.dtype, device=x.device))
 
 
-def gather(compiled: Compiled, cell: Cell, x: Tensor) -> list[Tensor]:
+def gather(program: Program, cell: Cell, x: Tensor) -> list[Tensor]:
     """The tensors that the program reads from a cell, each contiguous.
 
     Raises:
         OptionError: one has another dtype or device than `x`.
     """
-    if compiled.program.prologue is None or not torch.is_autocast_enabled("cpu"):
-        leaves = compiled.program.gather_leaves(cell)
+    if program.prologue is None or not torch.is_autocast_enabled("cpu"):
+        leaves = program.gather_leaves(cell)
     else:
         with torch.autocast("cpu", enabled=False):
-            leaves = compiled.program.gather_leaves(cell)
+            leaves = program.gather_leaves(cell)
     for number, leaf in enumerate(leaves):
         if leaf.dtype is not x.dtype or leaf.device != x.device:
-            name = compiled.program.leaves[number].name
+            name = program.leaves[number].name
             raise OptionError(
                 f"x is {x.dtype} on {x.device}, but `{name}` of {type(cell).__name__} is {leaf.dtype} on "
                 f"{leaf.device}. Convert one of them."

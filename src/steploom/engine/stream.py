@@ -19,6 +19,7 @@ from steploom.cells.cell import Cell
 from steploom.engine import reference
 from steploom.engine.choice import wanted
 from steploom.engine.lowering import Lowered, lower_forward
+from steploom.engine.native import gather, kernels
 from steploom.engine.watch import has_hooks
 from steploom.errors import CellError, OptionError
 from steploom.native import core
@@ -66,11 +67,14 @@ def open_stream(plan: StreamPlan) -> Stream:
     """A stream on the native engine where it can run every layer, else on the reference engine.
 
     Raises:
-        OptionError: engine="native" was asked for and cannot run the cell.
+        OptionError: engine="native" was asked for and cannot run the cell, engine="aten" was asked for, or the weights
+            differ in dtype.
     """
     name = wanted(plan.engine)
     if name == "reference":
         return _ReferenceStream(plan, "it was asked for")
+    if name == "aten":
+        raise OptionError("The engine 'aten' cannot stream: it runs whole sequences. Use engine='auto' or 'reference'.")
     layers = _lower(plan)
     if not isinstance(layers, str):
         return _NativeStream(plan, layers)
@@ -203,7 +207,7 @@ class _NativeStream(Stream):
         self._core = core().Stream(
             [layer.arguments(self._plan.residual) for layer in layers],
             self.dtype == torch.float64,
-            os.environ.get("STEPLOOM_ISA", ""),
+            kernels(),
             self.batch,
             self.input_size,
             torch.get_num_threads() if shared else 1,
@@ -360,7 +364,7 @@ def _lower(plan: StreamPlan) -> list[_Layer] | str:
             step = make_plan(still, needs_dx=False)
         except CellError as error:
             return str(error)
-        leaves = [leaf.detach().contiguous() for leaf in step.program.gather_leaves(still)]
+        leaves = [leaf.detach() for leaf in gather(step.program, still, weight)]
         layers.append(_Layer(still, lower_forward(step, training=False), leaves))
     return layers
 

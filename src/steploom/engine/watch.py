@@ -31,7 +31,7 @@ class _Form(NamedTuple):
 
 
 def _contents(tensor: Tensor) -> tuple[int, int] | None:
-    """Which numbers stand in a tensor that may choose among features, by where they stand and how often they changed."""
+    """What tells whether the numbers of a tensor that may choose among features are still the same."""
     if tensor.is_floating_point():
         return None
     return id(tensor), -1 if tensor.is_inference() else tensor._version
