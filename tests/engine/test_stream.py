@@ -275,10 +275,23 @@ def test_nothing_leaks():
     assert resident() - before < 4 << 20  # an output kept at each step would be 40 MB, a stream kept 1 MB
 
 
+class Decaying(Cell):
+    """A step with a buffer beside the weights."""
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        self.states = {"h": hidden_size}
+        self.input = nn.Linear(input_size, hidden_size)
+        self.register_buffer("decay", torch.linspace(0.1, 0.9, hidden_size))
+
+    def forward(self, x: torch.Tensor, h: torch.Tensor) -> tuple[torch.Tensor]:
+        return (torch.tanh(self.input(x) + h * self.decay),)
+
+
 def test_weights_of_two_dtypes_are_refused():
-    cell = make_cell("lstm", 3, 4)
-    cell.recurrent.weight.data = cell.recurrent.weight.data.double()
-    with pytest.raises(OptionError, match=r"is torch\.float64 on cpu"):
+    cell = Decaying(3, 4)
+    cell.decay = cell.decay.double()
+    with pytest.raises(OptionError, match=r"`decay` of Decaying is torch\.float64 on cpu"):
         Recurrent(cell).stream()
 
 
