@@ -304,3 +304,34 @@ def test_unknown_kernels_are_refused(monkeypatch):
     monkeypatch.setenv("STEPLOOM_ISA", "none")
     with pytest.raises(OptionError, match="STEPLOOM_ISA is 'none'"):
         Recurrent(LSTMCell(3, 4)).stream()
+
+
+class Waiting(Sorted):
+    """A step that another thread can look at."""
+
+    def forward(self, x: torch.Tensor, h: torch.Tensor) -> tuple[torch.Tensor]:
+        if self.inside is not None:
+            self.inside()
+        return super().forward(x, h)
+
+    inside = None
+
+
+def test_two_threads_are_refused_whatever_they_do():
+    rnn = Recurrent(Waiting(3, 4), engine="reference")
+    stream = rnn.stream()
+    state, refused = stream.state(), []
+
+    def others():
+        for use in (stream.state, stream.reset, stream.reload, lambda: stream.load_state(state)):
+            with pytest.raises(OptionError, match="Two threads"):
+                use()
+            refused.append(use)
+
+    Waiting.inside = staticmethod(others)
+    try:
+        stream.push(torch.zeros(1, 3))
+    finally:
+        Waiting.inside = None
+    assert len(refused) == 4
+    stream.load_state(stream.state())

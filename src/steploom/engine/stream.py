@@ -6,7 +6,8 @@ import copy
 import os
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
@@ -262,14 +263,19 @@ class _ReferenceStream(Stream):
         self._read_initial(self._cells)
 
     def push(self, x: Rows) -> Rows:
+        with self._alone():
+            return self._push(x)
+
+    push.__doc__ = Stream.push.__doc__
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
         if not self._turn.acquire(blocking=False):
             raise OptionError(TWO_THREADS)
         try:
-            return self._push(x)
+            yield
         finally:
             self._turn.release()
-
-    push.__doc__ = Stream.push.__doc__
 
     @torch.no_grad()
     def _push(self, x: Rows) -> Rows:
@@ -288,20 +294,23 @@ class _ReferenceStream(Stream):
         return cast(Rows, y if isinstance(x, Tensor) else y.numpy())
 
     def state(self) -> States:
-        return tuple(state.cpu().numpy().copy() for state in self._states)
+        with self._alone():
+            return tuple(state.cpu().numpy().copy() for state in self._states)
 
     def reload(self) -> None:
-        self._load()
+        with self._alone():
+            self._load()
 
     def _tensors(self, state: States) -> tuple[Tensor, ...]:
         return tuple(torch.tensor(array, device=self._device) for array in state)
 
     def _write(self, state: States, rows: npt.NDArray[np.bool_] | None) -> None:
         new = self._tensors(state)
-        if rows is not None:
-            mask = torch.tensor(rows, device=self._device).unsqueeze(-1)
-            new = tuple(torch.where(mask, a, b) for a, b in zip(new, self._states, strict=True))
-        self._states = new
+        with self._alone():
+            if rows is not None:
+                mask = torch.tensor(rows, device=self._device).unsqueeze(-1)
+                new = tuple(torch.where(mask, a, b) for a, b in zip(new, self._states, strict=True))
+            self._states = new
 
 
 @dataclass(frozen=True)
