@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from steploom.agreement import check_native
 from steploom.cells.cell import Cell
 from steploom.cells.lstm import LSTMCell, ProjectedLSTMCell
 from steploom.cells.registry import cell_names, make_cell
@@ -44,6 +45,11 @@ def test_cells_that_nobody_has_seen_pass(seed):
     cell = RandomCell(3, 4, seed)
     assert Recurrent(cell, engine="native").explain().startswith("native")
     check_cell(cell)
+
+
+def test_what_rounding_leaves_of_a_gradient_that_vanishes_is_no_difference():
+    torch.manual_seed(27)
+    check_native(RandomCell(3, 4, 27).double())
 
 
 @pytest.mark.parametrize("name", cell_names())

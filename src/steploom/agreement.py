@@ -84,8 +84,12 @@ def _measure(rnn: Recurrent, x: Tensor, state: tuple[Tensor, ...], resets: Tenso
 
 
 def _distances(found: Values, expected: Values) -> dict[str, float]:
-    """The distance of each value from what it should be, as a share of its size."""
+    """The distance of each value from what it should be, as a share of its size.
+
+    A gradient that vanishes is what rounding left of larger ones, so no size counts as less than a millionth of the
+    largest.
+    """
+    least = max(1e-6 * max(float(value.norm()) for value in expected.values()), torch.finfo(torch.float32).tiny)
     return {
-        name: float((found[name] - value).norm() / value.norm().clamp_min(torch.finfo(torch.float32).tiny))
-        for name, value in expected.items()
+        name: float((found[name] - value).norm() / value.norm().clamp_min(least)) for name, value in expected.items()
     }
