@@ -47,7 +47,9 @@ def measured(name: str, cell: Cell, point: measure.Point, quick: bool) -> measur
         "reference": trained(reference, x, arriving),
         "sgemm": measure.sgemm()[0],
     }
-    worst = measure.check(f"{name} {point}", trained(ours, x, arriving)(), expected)
+    # Layer normalisation of small numbers loses digits in float32, whoever computes it.
+    allowed = max(measure.ALLOWED, 4 * measure.error(trained(reference, x, arriving)(), expected))
+    worst = measure.check(f"{name} {point}", trained(ours, x, arriving)(), expected, allowed)
     return measure.record(name, point, "training", measure.alternate(sides, quick), worst)
 
 
