@@ -113,3 +113,23 @@ def test_lengths_and_resets_are_read_once(every):
     lengths.fill_(1)
     resets.fill_(True)
     torch.testing.assert_close(torch.autograd.grad(y, x)[0], expected)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        LSTM(3, 4, batch_first=True),
+        Recurrent(LSTMCell(3, 4), batch_first=True),
+        Recurrent(LSTMCell(3, 4), batch_first=True, checkpoint_every=2),
+        Recurrent(LSTMCell(3, 4)),
+    ],
+    ids=["LSTM", "Recurrent", "checkpointed", "time first"],
+)
+def test_outputs_may_be_written_to(layer):
+    x = torch.randn(2, 5, 3, requires_grad=True)
+
+    def gradient(engine):
+        with use_engine(engine):
+            return torch.autograd.grad((layer(x)[0].relu_() * torch.arange(4.0)).sum(), x)[0]
+
+    torch.testing.assert_close(gradient("native"), gradient("reference"))

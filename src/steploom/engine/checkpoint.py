@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from steploom.engine.compiled import Compiled
-from steploom.engine.native import once
+from steploom.engine.native import once, time_first
 from steploom.engine.passes import Gradients, Sequences, backward, forward, saved_for
 
 __all__ = ["RunInSegments", "backward_in_segments", "forward_in_segments", "kept_elements"]
@@ -37,6 +37,7 @@ class RunInSegments(torch.autograd.Function):
         """The gradients of all tensors that entered."""
         x, kept, *rest = ctx.saved_tensors
         count = len(ctx.compiled.leaf_shapes)
+        dy = time_first(dy, ctx.sequences.batch_first)
         with torch.no_grad():
             gradients = backward_in_segments(
                 ctx.compiled,
@@ -69,14 +70,11 @@ def forward_in_segments(
     sequences: Sequences,
     kept: Tensor,
 ) -> tuple[Tensor, list[Tensor]]:
-    """The outputs and the final states; the states at the head of each segment are written to `kept`."""
+    """As `forward`; the states at the head of each segment are written to `kept`."""
     time, batch, _ = x.shape
     width = compiled.widths[0]
-    y = (
-        x.new_empty((batch, time, width)).transpose(0, 1)
-        if sequences.batch_first
-        else x.new_empty((time, batch, width))
-    )
+    y = x.new_empty((batch, time, width) if sequences.batch_first else (time, batch, width))
+    steps = 1 if sequences.batch_first else 0
     current = [*states] or [x.new_zeros((batch, width)) for width in compiled.widths]
     for number, (first, last) in enumerate(_segments(time, sequences)):
         for place, state in zip(_kept_states(compiled, kept, number, batch), current, strict=True):
@@ -84,7 +82,7 @@ def forward_in_segments(
         part = _part(sequences, first, last)
         current, _ = _reset_between(sequences, last, time, current, starts)
         part_y, current = forward(compiled, compiled.inference, x[first:last], current, leaves, starts, part, None)
-        y[first:last] = part_y
+        y.narrow(steps, first, last - first).copy_(part_y)
     return y, current
 
 

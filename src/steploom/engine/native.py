@@ -255,9 +255,10 @@ def run_plan(
 
             function = RunInSegments
         y, *finals = function.apply(compiled, sequences, len(states), *tensors)
-        return y, tuple(finals)
-    y, finals = forward(compiled, compiled.inference, x, states, leaves, reset_states, sequences, None)
-    return y, tuple(finals)
+    else:
+        y, finals = forward(compiled, compiled.inference, x, states, leaves, reset_states, sequences, None)
+    # Here and not within the function of autograd, whose results may not be written to where they are views.
+    return (y.transpose(0, 1) if sequences.batch_first else y), tuple(finals)
 
 
 def _is_dual(tensor: Tensor) -> bool:
@@ -282,6 +283,7 @@ class _Run(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, dy: Tensor | None, *dfinals: Tensor | None) -> Any:
         x, saved, *leaves = ctx.saved_tensors
+        dy = time_first(dy, ctx.sequences.batch_first)
         with torch.no_grad():
             gradients = backward(
                 ctx.compiled, x, saved, leaves, dy, dfinals, ctx.needs_input_grad[3:], ctx.states, ctx.sequences
@@ -289,6 +291,11 @@ class _Run(torch.autograd.Function):
         if torch.is_grad_enabled():
             gradients = once(gradients, *ctx.saved_tensors, dy, *dfinals)
         return (None, None, None, *gradients)
+
+
+def time_first(dy: Tensor | None, batch_first: bool) -> Tensor | None:
+    """The gradient of the outputs as (time, batch, size)."""
+    return dy.transpose(0, 1) if dy is not None and batch_first else dy
 
 
 def once(gradients: Gradients, *origins: Tensor | None) -> Gradients:

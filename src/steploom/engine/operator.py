@@ -16,7 +16,7 @@ from steploom.engine.checkpoint import backward_in_segments, forward_in_segments
 from steploom.engine.choice import choose
 from steploom.engine.compiled import Compiled, compiled_by_key
 from steploom.engine.graphs import same_in_a_graph
-from steploom.engine.native import FIRST_DERIVATIVES_ALONE, check_call, in_dtype, threads_of
+from steploom.engine.native import FIRST_DERIVATIVES_ALONE, check_call, in_dtype, threads_of, time_first
 from steploom.engine.passes import Sequences, backward, forward
 from steploom.errors import OptionError
 from steploom.native import core
@@ -44,7 +44,7 @@ def run_operator(
     y, finals, _, _ = run(
         x, list(states), list(leaves), list(reset_states), lengths, resets, key, backwards, batch_first, training, every
     )
-    return y, tuple(finals)
+    return (y.transpose(0, 1) if batch_first else y), tuple(finals)
 
 
 @torch.library.custom_op("steploom::run", mutates_args=(), device_types="cpu")
@@ -97,7 +97,7 @@ def _(
     compiled = compiled_by_key(key)
     time, batch, _ = x.shape
     width = compiled.widths[0]
-    y = x.new_empty((batch, time, width)).transpose(0, 1) if batch_first else x.new_empty((time, batch, width))
+    y = x.new_empty((batch, time, width) if batch_first else (time, batch, width))
     saved = x.new_empty(_saved_size(compiled, training, time, batch, every))
     finals = [x.new_empty((batch, width)) for width in compiled.widths]
     return y, finals, saved, torch.empty(2, dtype=torch.int64)
@@ -165,7 +165,7 @@ def _(
 
 
 def _setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-    x, states, leaves, starts, lengths, resets, ctx.key, ctx.backwards, _, _, ctx.every = inputs
+    x, states, leaves, starts, lengths, resets, ctx.key, ctx.backwards, ctx.batch_first, _, ctx.every = inputs
     _, _, saved, threads = output
     ctx.set_materialize_grads(False)
     ctx.counts = (len(states), len(leaves), len(starts))
@@ -179,7 +179,7 @@ def _differentiate(ctx: Any, dy: Tensor | None, dfinals: list[Tensor | None], *_
     leaves, reset_states = rest[:count], rest[count:]
     needs = [bool(of_x), *_each(of_states, states), *_each(of_leaves, count), *_each(of_starts, starts)]
     found = torch.ops.steploom.run_backward(
-        dy,
+        time_first(dy, ctx.batch_first),
         list(dfinals),
         x,
         saved,

@@ -31,7 +31,7 @@ class Sequences:
         slices: parts of the batch that run by themselves, one a thread.
         team: threads that share a slice.
         isa: which build of the kernels runs; empty for the best.
-        batch_first: whether the outputs lie in memory as (batch, time, size); their shape is (time, batch, size) still.
+        batch_first: whether the outputs are (batch, time, size).
         checkpoint_every: steps of a segment, of which the forward pass keeps the entering states alone; 0: it keeps
             what the backward pass needs of every step.
     """
@@ -56,7 +56,7 @@ def forward(
     sequences: Sequences,
     saved: Tensor | None,
 ) -> tuple[Tensor, list[Tensor]]:
-    """The outputs and the final states; what the backward pass reads is written to `saved`."""
+    """The outputs, as they lie in memory, and the final states; what the backward pass reads is written to `saved`."""
     time, batch, _ = x.shape
     if one_way.inline is not None and inlines(batch // sequences.slices, one_way.inline.weight_bytes[x.element_size()]):
         one_way = one_way.inline
@@ -65,10 +65,9 @@ def forward(
         x = x.contiguous()
     shape = (batch, time, widths[0]) if sequences.batch_first else (time, batch, widths[0])
     y = x.new_zeros(shape) if sequences.lengths is not None else _empty(x, *shape)
-    if sequences.batch_first:
-        y = y.transpose(0, 1)
     finals = [x.new_empty((batch, width)) for width in widths]
-    places = [(x.data_ptr(), x.stride(0), x.stride(1)), (y.data_ptr(), y.stride(0), y.stride(1))]
+    row, step = y.stride()[:2] if sequences.batch_first else y.stride()[1::-1]
+    places = [(x.data_ptr(), x.stride(0), x.stride(1)), (y.data_ptr(), step, row)]
     # What is made contiguous here must live until the core has run.
     states = [state.contiguous() for state in states]
     reset_states = [state.contiguous() for state in reset_states]
