@@ -143,7 +143,7 @@ def refuse_within_a_step() -> None:
     """
     if not torch._C._len_torch_function_stack():
         return
-    for mode in _get_current_function_mode_stack():
+    for mode in _get_current_function_mode_stack():  # type: ignore[no-untyped-call] # of PyTorch
         if isinstance(mode, Tracer):
             raise UnsupportedOperation("the step runs a layer of its own on the native engine", source=mode.source())
 
