@@ -47,7 +47,8 @@ def trace(cell: Cell) -> Program:
             f"the step of {type(cell).__name__} differs from call to call, or with the number of rows in the batch"
         )
     # The first two traces are in float64, where constants are exact; a cell may ask for the dtype it runs in.
-    if not _alike(structure(first), structure(trace_unchecked(cell, _batches(cell)[0], None))):
+    dtypes = {tensor.dtype for tensor in (*cell.parameters(), *cell.buffers()) if tensor.is_floating_point()}
+    if len(dtypes) == 1 and not _alike(structure(first), structure(trace_unchecked(cell, _batches(cell)[0], None))):
         raise UnsupportedOperation(f"a number in the step of {type(cell).__name__} depends on the dtype")
     try:
         program = simplify(first)
