@@ -50,6 +50,8 @@ def test_several_threads_at_once():
 LONG = """
 import os, signal, threading, time, torch
 from steploom import LSTMCell, Recurrent
+# A process started in the background ignores the signal, and so do its children.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 torch.set_num_threads(1)
 rnn = Recurrent(LSTMCell(256, 256), engine="native")
 rnn(torch.zeros(2, 64, 256))
