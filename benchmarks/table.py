@@ -150,7 +150,7 @@ def section(name: str, measured: Record) -> str:
     records, machine = measured["records"], measured["machine"]
     rates = sorted(line["sgemm_gflops"] for line in records if "sgemm_gflops" in line)
     of_jax = sorted({line["jax_sgemm_gflops"] for line in records if line.get("jax_sgemm_gflops")})
-    jax = f"{of_jax[len(of_jax) // 2]:.0f} GFLOP/s" if of_jax else "nothing, as it did not take part,"
+    jax = f"{of_jax[len(of_jax) // 2]:.0f} GFLOP/s" if of_jax else "no figure (it did not take part)"
     where = f"{machine['processor']}, {machine['threads']} threads, {machine['kernels']} kernels"
     where += f", PyTorch {machine['torch']}"
     floor = f"; sgemm {rates[len(rates) // 2]:.0f} GFLOP/s" if rates else ""
