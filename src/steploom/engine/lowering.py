@@ -46,8 +46,7 @@ def lower_forward(plan: Plan, training: bool, inline: bool = False) -> Lowered:
         plan: the plan.
         training: whether what the backward pass reads is kept.
         inline: whether what reads the input alone is done step by step: a product with the input then goes into the
-            sum of the product with the state, and its result never into memory. Worth it where a step has enough rows
-            to use a weight often, and all weights fit the second-level cache.
+            sum of the product with the state, and its result never into memory. `threads.inlines` says when.
     """
     program = plan.program
     lowering = _Lowering(descending=False, saved_widths=_saved_widths(plan) if training else ())

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from steploom.program.primitives import is_elementwise
 from steploom.program.program import Argument, Instruction, Value
 
 __all__ = ["Aliases", "Elementwise", "Products", "Reduction", "Stage", "stages_of"]
@@ -189,8 +188,3 @@ def _fused(i: Instruction, sums: dict[Value, Products], uses: Counter[Value]) ->
     if not terms or len(terms) > 8 or len(rows) > 1 or (rows and vectors):
         return None
     return Products(i.out, tuple(terms), rows[0] if rows else tuple(vectors))
-
-
-def writes_in_tiles(op: str) -> bool:
-    """Whether the native core runs this primitive in elementwise passes."""
-    return is_elementwise(op) or op in ("expand", "fill")

@@ -168,7 +168,8 @@ def read_best(folder: Path, name: str) -> dict[str, Tensor]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    # weights_only: a checkpoint from elsewhere must not be able to run code.
+    # weights_only: a checkpoint from elsewhere must not be able to run code. torch.load then refuses it with an error
+    # of the module pickle, which is imported for the name of that error alone.
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
