@@ -10,6 +10,7 @@ import pytest
 from steploom.errors import DataError
 from steploom.tasks import forecast_network, forecast_prediction
 from steploom.tasks.forecast import EvaluateOptions, Forecast, ForecastOptions, PredictOptions
+from steploom.tasks.task import Files
 from tests.tasks.stub_network import SPREAD, forecast_with
 
 QUANTILES = [f"q{i / 10}" for i in range(1, 10)]
@@ -43,8 +44,8 @@ def test_evaluate_has_the_protocols_origins(tmp_path: Path) -> None:
     whole = table(500)
     train, test = csv(tmp_path, whole[:400], "train.csv"), csv(tmp_path, whole[400:], "test.csv")
     task = trained([train])
-    alone = task.evaluate(None, test, EvaluateOptions(origin_every=24))
-    with_history = task.evaluate(None, test, EvaluateOptions(origin_every=24, history=train))
+    alone = task.evaluate(None, Files([test]), EvaluateOptions(origin_every=24))
+    with_history = task.evaluate(None, Files([test]), EvaluateOptions(origin_every=24, history=train))
     assert alone.metrics == with_history.metrics
     assert set(alone.metrics) == {"mae", "rmse", "mase", "wql", "coverage_80"}
     assert set(alone.baselines) == {"seasonal_naive_24", "seasonal_naive_168"}
@@ -67,7 +68,7 @@ def test_evaluate_has_the_protocols_origins(tmp_path: Path) -> None:
 def test_evaluate_a_file_alone_starts_once_a_context_is_full(tmp_path: Path) -> None:
     task = trained([csv(tmp_path, table(500), "train.csv")])
     evaluation = task.evaluate(
-        None, csv(tmp_path, table(130, "2021-01-01"), "far.csv"), EvaluateOptions(origin_every=5)
+        None, Files([csv(tmp_path, table(130, "2021-01-01"), "far.csv")]), EvaluateOptions(origin_every=5)
     )
     assert evaluation.write is not None
     evaluation.write(tmp_path / "out.csv")
@@ -77,7 +78,7 @@ def test_evaluate_a_file_alone_starts_once_a_context_is_full(tmp_path: Path) -> 
     with pytest.raises(
         DataError, match="there is no origin to forecast from: a forecast needs 48 rows before it and 24 rows"
     ):
-        task.evaluate(None, csv(tmp_path, table(60, "2021-01-01"), "short.csv"), EvaluateOptions())
+        task.evaluate(None, Files([csv(tmp_path, table(60, "2021-01-01"), "short.csv")]), EvaluateOptions())
 
 
 def test_only_measured_values_are_scored(tmp_path: Path) -> None:
@@ -85,10 +86,10 @@ def test_only_measured_values_are_scored(tmp_path: Path) -> None:
     task = trained([csv(tmp_path, whole[:400], "train.csv")])
     holes = whole[400:].copy()
     holes.loc[holes.index[30:40], "y"] = np.nan
-    one = task.evaluate(None, csv(tmp_path, holes, "holes.csv"), EvaluateOptions())
+    one = task.evaluate(None, Files([csv(tmp_path, holes, "holes.csv")]), EvaluateOptions())
     spoilt = holes.copy()
     spoilt.loc[holes.index[30:40], "y"] = 1e6
-    other = task.evaluate(None, csv(tmp_path, spoilt, "spoilt.csv"), EvaluateOptions())
+    other = task.evaluate(None, Files([csv(tmp_path, spoilt, "spoilt.csv")]), EvaluateOptions())
     assert one.metrics["mae"] < 10 and other.metrics["mae"] > 1e4
 
 
@@ -97,7 +98,7 @@ def test_evaluate_keeps_the_users_names_and_many_series(tmp_path: Path) -> None:
     frame = frame.rename(columns={"ds": "when", "y": "sales"})
     path = csv(tmp_path, frame, "shops.csv")
     task = trained([path], series="shop", target="sales", time="when")
-    evaluation = task.evaluate(None, path, EvaluateOptions(start="2020-01-10"))
+    evaluation = task.evaluate(None, Files([path]), EvaluateOptions(start="2020-01-10"))
     assert evaluation.write is not None
     evaluation.write(tmp_path / "out.parquet")
     written = pd.read_parquet(tmp_path / "out.parquet")

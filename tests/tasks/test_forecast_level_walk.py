@@ -12,9 +12,7 @@ from tests.tasks.test_forecast_network import table
 
 def test_only_training_windows_wander(tmp_path: Path) -> None:
     file = table(tmp_path)
-    plain, wandering = (
-        Forecast.prepare(ForecastOptions(horizon=12, level_walk=size), [file], None, None) for size in (0.0, 0.1)
-    )
+    plain, wandering = (Forecast.prepare(ForecastOptions(horizon=12, level_walk=size), [file]) for size in (0.0, 0.1))
     pairs = [
         (plain.train.batch(0, 0), wandering.train.batch(0, 0)),
         (plain.task._all_windows(3).batch(0, 0), wandering.task._all_windows(3).batch(0, 0)),  # type: ignore[misc]
@@ -30,7 +28,7 @@ def test_only_training_windows_wander(tmp_path: Path) -> None:
 def test_counts_do_not_wander(tmp_path: Path) -> None:
     options = ForecastOptions(horizon=12, level_walk=0.1, output="negative_binomial")
     with pytest.raises(OptionError, match="--level-walk: counts"):
-        Forecast.prepare(options, [counts(tmp_path)], None, None)
+        Forecast.prepare(options, [counts(tmp_path)])
 
 
 def counts(folder: Path) -> Path:

@@ -8,6 +8,7 @@ import pytest
 
 from steploom.tasks import forecast_network
 from steploom.tasks.forecast import EvaluateOptions, Forecast, ForecastOptions
+from steploom.tasks.task import Files
 from tests.tasks.stub_network import forecast_with
 
 
@@ -58,7 +59,9 @@ def test_scores(
     assert len(task.past.series) == series
     texts = []
     for history in (None, folder / "train.csv"):
-        evaluation = task.evaluate(None, folder / "test.csv", EvaluateOptions(origin_every=24, history=history))
+        evaluation = task.evaluate(
+            None, Files([folder / "test.csv"]), EvaluateOptions(origin_every=24, history=history)
+        )
         assert evaluation.write is not None
         evaluation.write(tmp_path / "predictions.csv")
         texts.append((tmp_path / "predictions.csv").read_text())

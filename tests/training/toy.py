@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from steploom.data.batches import share
 from steploom.errors import DataError
 from steploom.models.network import Carry, Loss, Network
-from steploom.tasks.task import Evaluation, Prediction, Prepared, Task
+from steploom.tasks.task import Evaluation, Files, Prediction, Prepared, Task
 from steploom.training.options import TrainOptions, option
 
 
@@ -81,14 +81,14 @@ class ToyTask(Task):
 
     @classmethod
     def prepare(
-        cls, options: Any, train: Sequence[Path], valid: Path | None = None, test: Path | None = None
+        cls, options: Any, train: Sequence[Path], valid: Sequence[Path] = (), test: Sequence[Path] = ()
     ) -> Prepared[Any]:
         text = train[0].read_text().strip()
         if not text.isdigit():
             raise DataError("expected a whole number", file=train[0], row=1)
         task = cls(options, {"seed": {"seed": int(text)}})
         batches = ToyBatches(int(text), options.steps, options.rows, options.stream, options.pause)
-        return Prepared(task, batches, ToyBatches(99, 3, options.rows, options.stream), 99, test)
+        return Prepared(task, batches, ToyBatches(99, 3, options.rows, options.stream), 99, Files(test) or None)
 
     def build(self) -> ToyNetwork:
         return ToyNetwork(self.options.dropout, self.options.hidden_size)
@@ -97,7 +97,7 @@ class ToyTask(Task):
         return {"rmse": loss**0.5}
 
     def evaluate(self, network: Any, data: object, options: Any) -> Evaluation:
-        seed = int(data.read_text()) if isinstance(data, Path) else 99
+        seed = int(data[0].read_text()) if isinstance(data, Files) else 99
         with torch.no_grad():
             result = network.loss(ToyBatches(seed).batch(0, 0), None)
         return Evaluation({"mse": float(result.total / result.weight)}, {"zero": {"mse": 1.0}})

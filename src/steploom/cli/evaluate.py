@@ -19,16 +19,18 @@ __all__ = ["command"]
     "evaluate", cls=ModelCommand, options_of=lambda task: task.EvaluateOptions, context_settings=HELP_SETTINGS
 )
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
-@click.argument("data", type=click.Path(path_type=Path))
+@click.argument("data", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-o", "--out", "file", metavar="FILE", help="also write the predictions that were scored")
 @click.option("--cell", help="the model's own cell again, where it was package.module:Class")
 @click.option("--json", "as_json", is_flag=True, help="print one JSON object on standard output")
-def command(directory: Path, data: Path, file: str | None, cell: str | None, as_json: bool, options: Options) -> None:
+def command(
+    directory: Path, data: tuple[Path, ...], file: str | None, cell: str | None, as_json: bool, options: Options
+) -> None:
     """Score the model in DIR on DATA, beside the naive method of its task.
 
     The options are those of the model's task: `steploom evaluate DIR --help` shows them alone.
     """
-    out = check_output_file(file, data, stream=False)
+    out = check_output_file(file, *data, stream=False)
     from steploom.cli.report import print_json, say, working
     from steploom.cli.tables import score_table, show
     from steploom.tasks.trained import load
@@ -40,11 +42,12 @@ def command(directory: Path, data: Path, file: str | None, cell: str | None, as_
         if out is not None and evaluation.write is not None:
             with written_whole(out) as part:
                 evaluation.write(part)
+    named = " ".join(str(path) for path in data)
     seconds = time.perf_counter() - start
     if as_json:
         scores = {"metrics": evaluation.metrics, "baselines": evaluation.baselines}
-        print_json({"task": model.task.name, "data": str(data), **scores, "seconds": round(seconds, 3)})
+        print_json({"task": model.task.name, "data": named, **scores, "seconds": round(seconds, 3)})
     else:
-        show(score_table(f"{directory} on {data}", evaluation.metrics, evaluation.baselines, model.task.metrics))
+        show(score_table(f"{directory} on {named}", evaluation.metrics, evaluation.baselines, model.task.metrics))
     if out is not None:
         say(f"{out} holds the predictions that were scored." if evaluation.write else "this task has no file to write.")

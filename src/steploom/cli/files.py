@@ -13,12 +13,12 @@ __all__ = ["check_output_file", "check_picture", "written_whole"]
 _PICTURES = (".png", ".pdf", ".svg", ".jpg", ".jpeg")
 
 
-def check_output_file(file: str | None, data: Path | None = None, stream: bool = True) -> Path | None:
+def check_output_file(file: str | None, *data: Path, stream: bool = True) -> Path | None:
     """The path that `-o FILE` names; None for standard output.
 
     Args:
         file: what was typed, or None.
-        data: the command's input, which must not be written over.
+        data: the command's inputs, which must not be written over.
         stream: whether `-` means standard output.
 
     Raises:
@@ -31,7 +31,7 @@ def check_output_file(file: str | None, data: Path | None = None, stream: bool =
         raise OptionError(f"-o {file}: this is a folder. Name a file")
     if not path.parent.is_dir():
         raise OptionError(f"-o {file}: there is no folder {path.parent}. Make it, or name another file")
-    if data is not None and path.exists() and data.exists() and path.samefile(data):
+    if path.exists() and any(given.exists() and path.samefile(given) for given in data):
         raise OptionError(f"-o {file}: this is the file with the data. Name another file")
     return path
 

@@ -22,7 +22,7 @@ def command(directory: Path, data: Path | None, file: str | None, cell: str | No
 
     The curves of the training are drawn already: DIR/curves.png.
     """
-    out = check_output_file(file, data, stream=False) or directory / "plot.png"
+    out = check_output_file(file, *([data] if data is not None else []), stream=False) or directory / "plot.png"
     check_picture(out)
     from steploom.cli.report import say, working
     from steploom.tasks.trained import load

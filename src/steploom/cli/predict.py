@@ -24,7 +24,7 @@ def command(directory: Path, data: Path | None, file: str | None, cell: str | No
 
     The options are those of the model's task: `steploom predict DIR --help` shows them alone.
     """
-    out = check_output_file(file, data)
+    out = check_output_file(file, *([data] if data is not None else []))
     from steploom.cli.report import say, working
     from steploom.tasks.trained import load
 

@@ -46,8 +46,16 @@ def _train_command(task: type[Task]) -> click.Command:
         click.Option(
             ["-o", "--out", "directory"], required=True, type=files, metavar="DIR", help="Where the model goes."
         ),
-        click.Option(["--valid"], type=files, metavar="FILE", help="data that choose the best weights"),
-        click.Option(["--test"], type=files, metavar="FILE", help="data that are scored at the end"),
+        click.Option(
+            ["--valid"],
+            multiple=True,
+            type=files,
+            metavar="FILE",
+            help="data that choose the best weights [repeatable]",
+        ),
+        click.Option(
+            ["--test"], multiple=True, type=files, metavar="FILE", help="data that are scored at the end [repeatable]"
+        ),
         *click_options(task.TrainOptions),
         click.Option(["--config"], type=files, metavar="FILE", help="options from a YAML file; those typed here win"),
         click.Option(["--force"], is_flag=True, help="replace the model in DIR"),
@@ -64,8 +72,8 @@ def _train(
     task: type[Task],
     data: tuple[Path, ...],
     directory: Path,
-    valid: Path | None,
-    test: Path | None,
+    valid: tuple[Path, ...],
+    test: tuple[Path, ...],
     config: Path | None,
     force: bool,
     as_json: bool,

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from steploom.data.batches import share
+from steploom.data.bucketing import LengthBuckets
 from steploom.models.output_loss import IGNORED
 
 __all__ = ["LineBatches", "StreamBatches"]
@@ -74,18 +75,18 @@ class LineBatches:
         self, lines: Sequence[Sequence[int]], begin: int, end: int, batch_size: int, seed: int | None = None
     ) -> None:
         self.lengths = torch.tensor([len(line) for line in lines])
-        self.begin, self.end, self.batch_size, self.seed = begin, end, batch_size, seed
+        self.begin, self.end = begin, end
         self.tokens = int(self.lengths.sum()) + len(lines)
         self._lines = [torch.as_tensor(line, dtype=torch.long) for line in lines]
-        self._order: tuple[int, Tensor] | None = None
+        self._buckets = LengthBuckets(self.lengths, batch_size, seed)
 
     def __len__(self) -> int:
         """Batches an epoch."""
-        return -(-len(self._lines) // self.batch_size)
+        return len(self._buckets)
 
     def batch(self, epoch: int, index: int, rank: int = 0, world: int = 1) -> dict[str, Tensor]:
         """The lines rank::world of batch `index`."""
-        chosen = self._epoch_order(epoch)[index * self.batch_size : (index + 1) * self.batch_size]
+        chosen = self._buckets.chosen(epoch, index)
         # All ranks pad to the same length, so that a batch costs each of them the same.
         time = int(self.lengths[chosen].max()) + 1
         mine = chosen[rank::world].tolist()
@@ -97,24 +98,3 @@ class LineBatches:
             targets[: len(line), column] = line
             targets[len(line), column] = self.end
         return {"input": inputs, "target": targets}
-
-    def _epoch_order(self, epoch: int) -> Tensor:
-        """The lines shuffled, then sorted by length within pools of 50 batches, then the batches shuffled."""
-        if self.seed is None:
-            epoch = 0
-        if self._order is not None and self._order[0] == epoch:
-            return self._order[1]
-        if self.seed is None:
-            order = torch.argsort(self.lengths, stable=True)
-        else:
-            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
-            shuffled = torch.randperm(len(self._lines), generator=generator)
-            pools = torch.split(shuffled, 50 * self.batch_size)
-            order = torch.cat([pool[torch.argsort(self.lengths[pool], stable=True)] for pool in pools])
-            batches = list(torch.split(order, self.batch_size))
-            # The short batch stays last, so that a batch's place follows from its number.
-            full = len(batches) - (len(batches[-1]) < self.batch_size)
-            places = torch.randperm(full, generator=generator).tolist() + list(range(full, len(batches)))
-            order = torch.cat([batches[place] for place in places])
-        self._order = epoch, order
-        return order

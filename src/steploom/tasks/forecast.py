@@ -10,7 +10,7 @@ from pydantic import ValidationInfo, field_validator, model_validator
 
 from steploom.data.name_list import split_names
 from steploom.errors import OptionError
-from steploom.tasks.task import TARGET, Evaluation, MetricLabel, Prediction, Prepared, Task
+from steploom.tasks.task import TARGET, Evaluation, Files, MetricLabel, Prediction, Prepared, Task, only_file
 from steploom.training.options import Options, TrainOptions, flag, option
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class Forecast(Task):
 
     @classmethod
     def prepare(
-        cls, options: ForecastOptions, train: Sequence[Path], valid: Path | None = None, test: Path | None = None
+        cls, options: ForecastOptions, train: Sequence[Path], valid: Sequence[Path] = (), test: Sequence[Path] = ()
     ) -> Prepared[Self]:
         """Reads and checks all files.
 
@@ -133,11 +133,12 @@ class Forecast(Task):
         from steploom.tasks.forecast_data import read_training_data
         from steploom.tasks.forecast_network import all_windows, learn_layout, window_batches
 
-        found = read_training_data(options, train, valid, test)
+        valid_file, test_file = only_file(valid, "--valid"), only_file(test, "--test")
+        found = read_training_data(options, train, valid_file, test_file)
         layout = learn_layout(options, found)
         task = cls(options, {"series": found.past.to_json(), "windows": layout.to_json()})
         train_batches, valid_batches = window_batches(options, found, layout)
-        if options.refit and valid is None and found.valid is not None:
+        if options.refit and not valid and found.valid is not None:
             task._all_windows = all_windows(options, found, train_batches)
         return Prepared(task, train_batches, valid_batches, found.valid, found.test)
 
@@ -186,7 +187,7 @@ class Forecast(Task):
 
         Args:
             network: the trained network.
-            data: a file, or the validation or test part of `prepare`.
+            data: files, or the validation or test part of `prepare`.
             options: which origins.
         """
         from steploom.tasks.forecast_backtest import Backtest, rolling_origins
@@ -198,8 +199,9 @@ class Forecast(Task):
         past, layout, horizon = self.past, self.layout, self.options.horizon
         if isinstance(data, Source):
             source = data
-        elif isinstance(data, Path):
-            source = read_source(past, data, options, layout.context)
+        elif isinstance(data, Files):
+            only_file(data, "the series to score")
+            source = read_source(past, data[0], options, layout.context)
         else:
             raise OptionError(f"expected a file to evaluate on, found {type(data).__name__}")
         origins = rolling_origins(source.data, source.begins, layout.context, horizon, options.origin_every or horizon)

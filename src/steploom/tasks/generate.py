@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from pydantic import field_validator, model_validator
 
 from steploom.errors import OptionError
-from steploom.tasks.task import Evaluation, MetricLabel, Prediction, Prepared, Task
+from steploom.tasks.task import Evaluation, Files, MetricLabel, Prediction, Prepared, Task
 from steploom.training.options import Options, TrainOptions, option
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class Generate(Task):
 
     @classmethod
     def prepare(
-        cls, options: GenerateOptions, train: Sequence[Path], valid: Path | None = None, test: Path | None = None
+        cls, options: GenerateOptions, train: Sequence[Path], valid: Sequence[Path] = (), test: Sequence[Path] = ()
     ) -> Prepared[Self]:
         """Reads and checks all files, learns the vocabulary from the training part, makes the batches."""
         from steploom.tasks.generate_text import prepare_text
@@ -166,11 +166,11 @@ class Generate(Task):
         return shown | ({"nats_per_char": loss} if self.options.unit == "characters" else {})
 
     def evaluate(self, network: LanguageModel, data: object, options: Any) -> Evaluation:
-        """Perplexity, nats and bits a character of a whole text, beside the unigram's. `data`: a path or a text."""
+        """Perplexity, nats and bits a character of a whole text, beside the unigram's. `data`: files or a text."""
         from steploom.tasks.generate_scores import score
-        from steploom.tasks.generate_text import read_part
+        from steploom.tasks.generate_text import read_parts
 
-        text = read_part(data, self.options) if isinstance(data, Path) else data
+        text = read_parts(data, self.options) if isinstance(data, Files) else data
         return score(network, self.vocabulary, self.artefacts["text"]["counts"], text)
 
     def predict(self, network: LanguageModel, data: Path | None, options: Any) -> Prediction:

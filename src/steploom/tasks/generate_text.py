@@ -20,7 +20,7 @@ from steploom.errors import DataError, OptionError
 if TYPE_CHECKING:
     from steploom.tasks.generate import GenerateOptions
 
-__all__ = ["Part", "TextParts", "prepare_text", "read_part"]
+__all__ = ["Part", "TextParts", "prepare_text", "read_part", "read_parts"]
 
 # What a person should know about the text; the command line shows it.
 words = logging.getLogger("steploom")
@@ -80,19 +80,26 @@ def read_part(path: Path, options: GenerateOptions) -> Part:
     return Part(text + "\n" if options.unit == "words" and not text.endswith("\n") else text)
 
 
-def prepare_text(options: GenerateOptions, train: Sequence[Path], valid: Path | None, test: Path | None) -> TextParts:
+def read_parts(paths: Sequence[Path], options: GenerateOptions) -> Part:
+    """The text or the lines of some files, one after the other."""
+    return _joined([read_part(path, options) for path in paths])
+
+
+def prepare_text(
+    options: GenerateOptions, train: Sequence[Path], valid: Sequence[Path], test: Sequence[Path]
+) -> TextParts:
     """Reads all files, splits off the validation part, learns the vocabulary, makes the batches.
 
     Raises:
         DataError: a file cannot be used, or is too short.
         OptionError: an option does not fit the text.
     """
-    part, held_out, how = _joined([read_part(path, options) for path in train]), None, ""
-    if valid is None:
+    part, held_out, how = read_parts(train, options), None, ""
+    if not valid:
         part, held_out, how = _split(part, options)
     else:
-        held_out, how = read_part(valid, options), f"the file {valid.name}"
-    test_part = read_part(test, options) if test is not None else None
+        held_out, how = read_parts(valid, options), f"the file {' and '.join(path.name for path in valid)}"
+    test_part = read_parts(test, options) if test else None
     vocabulary = learn_vocabulary(
         part.pieces, options.unit, lines=options.by_line, size=options.vocabulary_size, min_count=options.min_count
     )

@@ -90,7 +90,7 @@ def run_training(
     try:
         report |= _scores(prepared, network, "test", prepared.test_source)
     except KeyboardInterrupt:
-        score = command("evaluate", path, *(parts["test"][:1] or [Path("DATA")]), cell=task.options.cell)
+        score = command("evaluate", path, *(parts["test"] or [Path("DATA")]), cell=task.options.cell)
         raise KeyboardInterrupt(f"{path} holds the model; its scores are missing. Score it with: {score}") from None
     whole = {"task": task.name, "data": [str(file) for file in parts["train"]], **report}
     whole |= {"model": str(path), "epochs": result.epochs, "steps": result.steps, "stopped": result.stopped}

@@ -8,18 +8,36 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
+from steploom.errors import OptionError
 from steploom.training.options import Options, TrainOptions
 
 if TYPE_CHECKING:
     from steploom.data.batches import Batches
     from steploom.models.network import Network
 
-__all__ = ["TARGET", "Evaluation", "MetricLabel", "Prediction", "Prepared", "Task"]
+__all__ = ["TARGET", "Evaluation", "Files", "MetricLabel", "Prediction", "Prepared", "Task", "only_file"]
 
 TARGET = "target"
 """The unit of a metric that has that of the user's data."""
 
 T = TypeVar("T", bound="Task")
+
+
+class Files(tuple[Path, ...]):
+    """The files that a user named for one part of the data: one, several to be joined, or parallel ones."""
+
+    __slots__ = ()
+
+
+def only_file(files: Sequence[Path], what: str) -> Path | None:
+    """The file of a part that must be one file; None without one.
+
+    Raises:
+        OptionError: there are several. `what` says which part, such as "--valid".
+    """
+    if len(files) > 1:
+        raise OptionError(f"{what}: expected one file, found {len(files)}: {', '.join(str(file) for file in files)}")
+    return files[0] if files else None
 
 
 class MetricLabel(NamedTuple):
@@ -44,7 +62,7 @@ class Prepared(Generic[T]):
         task: the task with its options and with what it learnt from the data.
         train: the training batches.
         valid: the batches whose loss chooses the best weights, or None.
-        valid_source: what `Task.evaluate` takes to score the validation part, or None: a path, or any object of the
+        valid_source: what `Task.evaluate` takes to score the validation part, or None: `Files`, or any object of the
             task's own.
         test_source: the same for the test part.
     """
@@ -133,9 +151,14 @@ class Task(ABC):
     @classmethod
     @abstractmethod
     def prepare(
-        cls, options: Any, train: Sequence[Path], valid: Path | None = None, test: Path | None = None
+        cls, options: Any, train: Sequence[Path], valid: Sequence[Path] = (), test: Sequence[Path] = ()
     ) -> Prepared[Self]:
         """Reads and checks all files. Writes nothing.
+
+        Args:
+            options: how to train.
+            train: one file or more.
+            valid, test: the files of these parts; none: there is no such part, or the task sets one aside.
 
         Raises:
             DataError: a file cannot be used.
@@ -176,7 +199,7 @@ class Task(ABC):
     def evaluate(self, network: Any, data: object, options: Any) -> Evaluation:
         """Scores `network` (an instance of what `build` returns) on `data`.
 
-        `data` is a Path, or a source that `prepare` returned.
+        `data` is `Files`, or a source that `prepare` returned.
         """
 
     @abstractmethod

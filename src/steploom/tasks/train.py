@@ -12,7 +12,7 @@ from steploom.errors import DataError, ModelDirectoryError, OptionError
 from steploom.tasks.registry import task_class
 from steploom.tasks.run import first_weights, run_training
 from steploom.tasks.task import Prepared, Task
-from steploom.tasks.trained import File, TrainedModel, trust_cell
+from steploom.tasks.trained import File, TrainedModel, files_of, trust_cell
 from steploom.training.directory import FORMAT, RUN, read
 from steploom.training.interruption import told_how_to_go_on
 from steploom.training.lock import only_training_in
@@ -32,8 +32,8 @@ def train(
     data: File | Sequence[File],
     out: File,
     *,
-    valid: File | None = None,
-    test: File | None = None,
+    valid: File | Sequence[File] | None = None,
+    test: File | Sequence[File] | None = None,
     force: bool = False,
     progress: bool = True,
     **options: Any,
@@ -47,8 +47,8 @@ def train(
         task: the name of the task, such as "forecast".
         data: one file or several.
         out: the model directory, which must not hold anything yet.
-        valid: a file whose loss chooses the best weights; without it the task sets a part of the data aside.
-        test: a file that is scored at the end.
+        valid: files whose loss chooses the best weights; without it the task sets a part of the data aside.
+        test: files that are scored at the end.
         force: replace a model in `out`.
         progress: show a bar on standard error where that is a terminal.
         options: the options of `steploom train TASK`, with underscores.
@@ -67,8 +67,8 @@ def train(
     main = is_main_process()
     if main:
         check_output(out, force)
-    files = [Path(data)] if isinstance(data, (str, Path)) else [Path(file) for file in data]
-    parts = {"train": files, "valid": [Path(valid)] if valid else [], "test": [Path(test)] if test else []}
+    given = {"train": data, "valid": valid or (), "test": test or ()}
+    parts = {part: list(files_of(named)) for part, named in given.items()}
     prepared = _prepare(kind, checked, parts)
     network = first_weights(prepared.task, checked.seed)
     used: list[dict[str, Any]] = []
@@ -162,8 +162,7 @@ def _prepare(kind: type[Task], options: Any, parts: dict[str, list[Path]]) -> Pr
                 raise DataError("expected a file, found a directory", file=file)
             if not file.exists():
                 raise DataError("there is no such file", file=file)
-    valid, test = (parts[name][0] if parts[name] else None for name in ("valid", "test"))
-    return kind.prepare(options, parts["train"], valid, test)
+    return kind.prepare(options, parts["train"], parts["valid"], parts["test"])
 
 
 def _version() -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from steploom.errors import ModelDirectoryError, OptionError, SteploomError
 from steploom.tasks.registry import task_class
 from steploom.tasks.run import publish_model
-from steploom.tasks.task import Evaluation, Prediction, Task
+from steploom.tasks.task import Evaluation, Files, Prediction, Task
 from steploom.training.directory import StoredModel, read
 from steploom.training.lock import only_training_in
 from steploom.training.output import check_output, discard
@@ -19,11 +20,16 @@ from steploom.training.sources import is_among
 if TYPE_CHECKING:
     from steploom.models.network import Network
 
-__all__ = ["File", "TrainedModel", "load", "stored_task", "trust_cell"]
+__all__ = ["File", "TrainedModel", "files_of", "load", "stored_task", "trust_cell"]
 
 File = str | Path
 
 words = logging.getLogger("steploom")
+
+
+def files_of(data: File | Sequence[File]) -> Files:
+    """One file or several as `Files`."""
+    return Files([Path(data)] if isinstance(data, (str, Path)) else [Path(file) for file in data])
 
 
 class TrainedModel:
@@ -56,8 +62,8 @@ class TrainedModel:
         checked = self.task.PredictOptions.checked(options)
         return self.task.predict(self.network, None if data is None else Path(data), checked)
 
-    def evaluate(self, data: File, **options: Any) -> Evaluation:
-        """The metrics on a file, and those of the task's naive baselines. The options are those of `steploom evaluate`.
+    def evaluate(self, data: File | Sequence[File], **options: Any) -> Evaluation:
+        """The metrics on files, and those of the naive baselines. The options are those of `steploom evaluate`.
 
         A warning is logged where the model was trained on this file.
 
@@ -65,10 +71,11 @@ class TrainedModel:
             DataError: the file cannot be used.
             OptionError: an option is wrong.
         """
-        checked, file = self.task.EvaluateOptions.checked(options), Path(data)
-        if is_among(file, self.manifest.get("trained_on")):
-            words.warning(f"{file}: the model was trained on this file; these scores say little about new data")
-        return self.task.evaluate(self.network, file, checked)
+        checked, files = self.task.EvaluateOptions.checked(options), files_of(data)
+        for file in files:
+            if is_among(file, self.manifest.get("trained_on")):
+                words.warning(f"{file}: the model was trained on this file; these scores say little about new data")
+        return self.task.evaluate(self.network, files, checked)
 
     def plot(self, path: File, data: File | None = None) -> None:
         """Writes the task's picture of the model to `path` (PNG).
