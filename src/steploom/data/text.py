@@ -9,7 +9,7 @@ from steploom.data.csv_text import numbered_rows
 from steploom.data.file_bytes import read_bytes, utf8_of
 from steploom.errors import DataError, OptionError, nearest
 
-__all__ = ["read_lines", "read_text"]
+__all__ = ["column_place", "read_lines", "read_text", "table_rows"]
 
 _FORMATS = "Expected a text file in UTF-8 (also gzipped)"
 _SUFFIXES = {".tsv": "\t", ".csv": ",", ".txt": "\t"}
@@ -50,22 +50,10 @@ def read_lines(path: Path, column: str | None = None) -> list[str]:
 
 
 def _column(path: Path, text: str, column: str) -> list[str]:
-    suffix = next((s for s in reversed(path.suffixes) if s != ".gz"), "")
-    separator = _SUFFIXES.get(suffix, "\t")
-    rows = _csv_rows(text, path) if separator == "," else _tab_rows(text)
+    rows = table_rows(path, text)
     first = rows[0][1]
-    if column.isdecimal():
-        place = int(column) - 1
-        if not 0 <= place < len(first):
-            raise OptionError(f"--column: {path} has the columns 1 to {len(first)}, found {column}")
-    elif column in first:
-        place = first.index(column)
-        rows = rows[1:]
-    else:
-        raise OptionError(
-            f"--column: the first row of {path} has no '{column}'; it has {_shown(first)}.{nearest(column, first)} "
-            f"Where the file has no header, give the column's number, 1 to {len(first)}."
-        )
+    place, named = column_place(path, first, column, "--column")
+    rows = rows[1:] if named else rows
     cells = []
     for row, values in rows:
         if len(values) != len(first):
@@ -78,6 +66,39 @@ def _column(path: Path, text: str, column: str) -> list[str]:
         if values[place].strip():
             cells.append(values[place])
     return cells
+
+
+def table_rows(path: Path, text: str) -> list[tuple[int, list[str]]]:
+    """The line number, counted from 1, and the cells of each row of a table that is not blank.
+
+    The cells are separated by commas in a .csv file, else by tabs.
+    """
+    suffix = next((s for s in reversed(path.suffixes) if s != ".gz"), "")
+    return _csv_rows(text, path) if _SUFFIXES.get(suffix, "\t") == "," else _tab_rows(text)
+
+
+def column_place(path: Path, first: Sequence[str], column: str, option: str) -> tuple[int, bool]:
+    """Where a column stands, counted from 0, and whether it was found by its name, so that the first row is a header.
+
+    Args:
+        path: the table.
+        first: the cells of its first row.
+        column: a number, counted from 1, or a name in the first row.
+        option: the option that says it, for the message.
+
+    Raises:
+        OptionError: there is no such column.
+    """
+    if column.isdecimal():
+        if not 0 < int(column) <= len(first):
+            raise OptionError(f"{option}: {path} has the columns 1 to {len(first)}, found {column}")
+        return int(column) - 1, False
+    if column not in first:
+        raise OptionError(
+            f"{option}: the first row of {path} has no '{column}'; it has {_shown(first)}.{nearest(column, first)} "
+            f"Where the file has no header, give the column's number, 1 to {len(first)}."
+        )
+    return first.index(column), True
 
 
 def _tab_rows(text: str) -> list[tuple[int, list[str]]]:

@@ -1,0 +1,150 @@
+"""Pairs of lines that belong together: two parallel files, or two columns of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from steploom.data.text import column_place, read_text, table_rows
+from steploom.errors import DataError, OptionError
+
+__all__ = ["Pairs", "read_pairs", "read_sources"]
+
+_TABLES = (".tsv", ".csv")
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Lines of a source and of a target; those of one place belong together. None is blank.
+
+    Args:
+        source, target: the lines.
+    """
+
+    source: tuple[str, ...]
+    target: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def chosen(self, places: Sequence[int]) -> Pairs:
+        """Some of the pairs."""
+        return Pairs(tuple(self.source[i] for i in places), tuple(self.target[i] for i in places))
+
+
+def read_pairs(
+    files: Sequence[Path], source_column: str | None = None, target_column: str | None = None, what: str = "the data"
+) -> Pairs:
+    """The pairs of two parallel files, the source first, or of two columns of one table.
+
+    A row that is blank on both sides is left out.
+
+    Args:
+        files: two text files with the same number of lines, or one table: tabs, or commas in a .csv file.
+        source_column, target_column: columns of the table, a number from 1 or a name in its first row; None: the first
+            and the second one, every row being data.
+        what: the part of the data for messages, such as "--valid".
+
+    Raises:
+        DataError: a file cannot be read, the files are of unequal length, or one side of a pair is blank.
+        OptionError: it is neither one file nor two, or there is no such column.
+    """
+    if len(files) not in (1, 2):
+        raise OptionError(
+            f"{what}: expected two parallel files (source, then target) or one table with both columns, found "
+            f"{len(files)} files: {', '.join(str(file) for file in files)}"
+        )
+    if len(files) == 1:
+        return _of_table(files[0], source_column or "1", target_column or "2")
+    if source_column is not None or target_column is not None:
+        name = "--source-column" if source_column is not None else "--target-column"
+        raise OptionError(f"{name} is for one table; {what} is two files: {files[0]} and {files[1]}")
+    return _of_two_files(files[0], files[1])
+
+
+def read_sources(path: Path, source_column: str | None = None) -> list[str]:
+    """The lines to translate: every line of a file, blank ones too, or the source column of a .tsv or .csv file."""
+    text = read_text(path)
+    if source_column is None or not {s.lower() for s in path.suffixes} & set(_TABLES):
+        return _lines(text)
+    rows = table_rows(path, text)
+    place, named = column_place(path, rows[0][1], source_column, "--source-column")
+    return [_cell(path, row, cells, place) for row, cells in rows[1 if named else 0 :]]
+
+
+def _of_two_files(source: Path, target: Path) -> Pairs:
+    sides = [_lines(read_text(file)) for file in (source, target)]
+    if len(sides[0]) != len(sides[1]):
+        shorter = 0 if len(sides[0]) < len(sides[1]) else 1
+        raise DataError(
+            f"this file ends after {len(sides[shorter]):,} lines, and {(source, target)[1 - shorter]} has "
+            f"{len(sides[1 - shorter]):,}",
+            file=(source, target)[shorter],
+            row=len(sides[shorter]) + 1,
+            hint="Line i of one file must be the translation of line i of the other",
+        )
+    rows = [(i + 1, pair) for i, pair in enumerate(zip(*sides, strict=True))]
+    return _pairs(rows, (source, target), (None, None))
+
+
+def _of_table(path: Path, source_column: str, target_column: str) -> Pairs:
+    rows = table_rows(path, read_text(path))
+    first = rows[0][1]
+    if len(first) < 2:
+        raise DataError(
+            "expected a table with two columns or more, found one",
+            file=path,
+            row=rows[0][0],
+            hint="Separate source and target by a tab (in a .csv file by a comma), or give two parallel files",
+        )
+    source, source_named = column_place(path, first, source_column, "--source-column")
+    target, target_named = column_place(path, first, target_column, "--target-column")
+    if source == target:
+        raise OptionError(f"--target-column: '{target_column}' is the source column too. Name another one")
+    header = source_named or target_named
+    names = (source_column if source_named else None, target_column if target_named else None)
+    pairs = [
+        (row, (_cell(path, row, cells, source, len(first)), _cell(path, row, cells, target, len(first))))
+        for row, cells in rows[1 if header else 0 :]
+    ]
+    if not pairs:
+        raise DataError("there is a header and no row below it", file=path)
+    return _pairs(pairs, (path, path), names)
+
+
+def _cell(path: Path, row: int, cells: list[str], place: int, expected: int | None = None) -> str:
+    if (expected is not None and len(cells) != expected) or place >= len(cells):
+        raise DataError(
+            f"expected {place + 1 if expected is None else expected} cells as in the first row, found {len(cells)}",
+            file=path,
+            row=row,
+        )
+    return cells[place]
+
+
+def _pairs(
+    rows: list[tuple[int, tuple[str, str]]], files: tuple[Path, Path], columns: tuple[str | None, str | None]
+) -> Pairs:
+    kept = []
+    for row, pair in rows:
+        blank = [not side.strip() for side in pair]
+        if all(blank):
+            continue
+        if any(blank):
+            side = blank.index(True)
+            raise DataError(
+                f"the {('source', 'target')[side]} is empty, and its other side is not",
+                file=files[side],
+                row=row,
+                column=columns[side],
+                hint="Fill it, or take the pair out",
+            )
+        kept.append(pair)
+    if not kept:
+        raise DataError("there is no pair of lines", file=files[0])
+    return Pairs(tuple(pair[0] for pair in kept), tuple(pair[1] for pair in kept))
+
+
+def _lines(text: str) -> list[str]:
+    return text.removesuffix("\n").split("\n")

@@ -1,0 +1,80 @@
+"""Batches of pairs of token sequences: a source to read and a target to write."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from steploom.data.bucketing import LengthBuckets
+from steploom.models.output_loss import IGNORED
+
+__all__ = ["ParallelBatches", "padded"]
+
+
+class ParallelBatches:
+    """Pairs in batches of about equal length.
+
+    A batch has "source" int64 (source time, pairs), padded with 0 behind "source_lengths" (pairs,), and for a target of
+    n tokens n + 1 steps: "target_input", the begin mark and the tokens, and "target", the tokens and the end mark, int64
+    (target time, pairs). Padding has the target `IGNORED` and the input of the begin mark.
+
+    Args:
+        sources, targets: the tokens of each pair, without marks; no source is empty.
+        begin, end: the marks of the target.
+        batch_size: pairs a batch.
+        seed: of the order of the pairs, which is another one each epoch; None: always sorted by length.
+    """
+
+    carries_state = False
+
+    def __init__(
+        self,
+        sources: Sequence[Sequence[int]],
+        targets: Sequence[Sequence[int]],
+        begin: int,
+        end: int,
+        batch_size: int,
+        seed: int | None = None,
+    ) -> None:
+        self.begin, self.end = begin, end
+        self._sources = [torch.as_tensor(tokens, dtype=torch.long) for tokens in sources]
+        self._targets = [torch.as_tensor([*tokens, end], dtype=torch.long) for tokens in targets]
+        self._source_lengths = torch.tensor([len(tokens) for tokens in self._sources])
+        self._target_lengths = torch.tensor([len(tokens) for tokens in self._targets])
+        self.tokens = int(self._target_lengths.sum())
+        self._buckets = LengthBuckets(self._source_lengths + self._target_lengths, batch_size, seed)
+
+    def __len__(self) -> int:
+        """Batches an epoch."""
+        return len(self._buckets)
+
+    def chosen(self, epoch: int, index: int) -> Tensor:
+        """The numbers of the pairs in batch `index` of `epoch`."""
+        return self._buckets.chosen(epoch, index)
+
+    def batch(self, epoch: int, index: int, rank: int = 0, world: int = 1) -> dict[str, Tensor]:
+        """The pairs rank::world of batch `index`."""
+        chosen = self._buckets.chosen(epoch, index)
+        mine = chosen[rank::world]
+        # All ranks pad to the same length, so that a batch costs each of them the same.
+        source = padded([self._sources[i] for i in mine.tolist()], int(self._source_lengths[chosen].max()), 0)
+        time = int(self._target_lengths[chosen].max())
+        target = padded([self._targets[i] for i in mine.tolist()], time, IGNORED)
+        before = torch.cat([torch.full_like(target[:1], self.begin), target[:-1]])
+        before = torch.where((before == IGNORED) | (target == IGNORED), self.begin, before)
+        return {
+            "source": source,
+            "source_lengths": self._source_lengths[mine],
+            "target_input": before,
+            "target": target,
+        }
+
+
+def padded(sequences: Sequence[Tensor], time: int, filling: int) -> Tensor:
+    """The sequences as columns (time, sequences), filled up with `filling`."""
+    made = torch.full((time, len(sequences)), filling)
+    for column, tokens in enumerate(sequences):
+        made[: len(tokens), column] = tokens
+    return made
