@@ -8,7 +8,7 @@ from pathlib import Path
 
 from steploom.errors import DataError, nearest
 
-__all__ = ["read_bytes", "utf8_of"]
+__all__ = ["first_bytes", "read_bytes", "utf8_of"]
 
 _KINDS = {
     b"PK\x03\x04": "a zip archive or an Excel workbook",
@@ -45,6 +45,29 @@ def read_bytes(path: Path, expected: str) -> bytes:
     if not raw:
         raise DataError("the file is empty", file=path, hint=expected)
     return raw
+
+
+def first_bytes(path: Path, count: int) -> bytes:
+    """The first bytes of a file, at most `count`, unpacked where it is gzipped.
+
+    Raises:
+        DataError: it is missing, a folder, unreadable or a damaged gzip file.
+    """
+    if path.is_dir():
+        raise DataError("this is a folder; expected a file", file=path)
+    try:
+        with path.open("rb") as plain:
+            head = plain.read(count)
+        if head[:2] != b"\x1f\x8b":
+            return head
+        with gzip.open(path) as packed:
+            return packed.read(count)
+    except FileNotFoundError:
+        raise DataError("there is no such file", file=path) from None
+    except (gzip.BadGzipFile, EOFError, zlib.error):
+        raise DataError("the gzip file is damaged or cut off", file=path) from None
+    except OSError as error:
+        raise DataError(f"the file cannot be read ({error.strerror})", file=path) from None
 
 
 def utf8_of(path: Path, raw: bytes, expected: str) -> bytes:

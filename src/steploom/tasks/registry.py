@@ -13,6 +13,7 @@ __all__ = ["TASKS", "task_class"]
 TASKS = {
     "forecast": "steploom.tasks.forecast:Forecast",
     "generate": "steploom.tasks.generate:Generate",
+    "classify": "steploom.tasks.classify:Classify",
 }
 
 

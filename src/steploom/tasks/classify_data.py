@@ -1,0 +1,143 @@
+"""What the task `classify` makes of a user's files: parts, classes and their weights."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from steploom.data.labelled import Examples, class_numbers, classes_of, set_aside
+from steploom.data.name_list import names_shown
+from steploom.errors import DataError, OptionError, nearest
+from steploom.tasks.classify_kind import kind_class, kind_of_files
+
+if TYPE_CHECKING:
+    from steploom.tasks.classify import ClassifyOptions
+
+__all__ = ["Parts", "check_labels_kept", "class_weights", "prepare_examples"]
+
+# What a person should know about the data; the command line shows it.
+words = logging.getLogger("steploom")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of the data; None for one that is not there."""
+
+    train: Examples
+    valid: Examples | None
+    test: Examples | None
+
+
+def prepare_examples(
+    options: ClassifyOptions, train: Sequence[Path], valid: Sequence[Path], test: Sequence[Path]
+) -> tuple[dict[str, Any], Parts]:
+    """Reads all files, sets parts aside, learns from the training part; returns the artefacts and the parts.
+
+    Raises:
+        DataError: a file cannot be used, or a label is not known from training.
+        OptionError: an option does not fit the data.
+    """
+    kind = kind_of_files(train) if options.kind == "auto" else kind_class(options.kind)
+    names = options.new_labels
+    whole = kind.read(options, train, None, labelled=True)
+    _check_names(options, whole)
+    kept, parts, how = _split(whole, options, bool(valid), bool(test))
+    chosen = kind.training(options, kept).relabelled(names)
+    check_labels_kept(chosen, train)
+    classes = classes_of(chosen.labels or ())
+    if len(classes) < 2:
+        raise DataError(
+            f"the training data have one label only, '{classes[0]}'",
+            file=train[0],
+            hint="Give examples of two labels at least",
+        )
+    counts = Counter(chosen.labels)
+    artefacts = kind.learn(options, train, chosen, classes)
+    for part, files in (("valid", valid), ("test", test)):
+        if files:
+            parts[part] = kind.read(options, files, artefacts["inputs"], labelled=True)
+    read = {part: found.relabelled(names) for part, found in parts.items()}
+    for part, found in read.items():
+        check_labels_kept(found, valid if part == "valid" else test)
+        class_numbers(found, classes)
+    validation = f"the file {' and '.join(path.name for path in valid)}" if valid else how
+    artefacts["labels"] = {
+        "classes": list(classes),
+        "counts": [counts[name] for name in classes],
+        "validation": validation,
+    }
+    class_weights(options, artefacts["labels"])
+    words.info(f"{len(chosen):,} examples of {len(classes):,} classes to train on; validation: {validation}")
+    return artefacts, Parts(chosen, read.get("valid"), read.get("test"))
+
+
+def check_labels_kept(examples: Examples, files: Sequence[Path]) -> None:
+    """Refuses a part of which nothing is left.
+
+    Raises:
+        DataError: there is no example.
+    """
+    if not len(examples):
+        raise DataError("there is no example left", file=files[0], hint="See what --relabel leaves out")
+
+
+def class_weights(options: ClassifyOptions, labels: dict[str, Any]) -> Tensor | None:
+    """What each class counts in the loss (classes,); None where all count the same.
+
+    "balanced" weighs a class by the examples of all classes over its own, so that the mean weight of an example is 1.
+
+    Raises:
+        OptionError: a weight is given to a label that does not exist, or no class has any.
+    """
+    given, classes = options.given_weights, labels["classes"]
+    if given == "none":
+        return None
+    if given == "balanced":
+        counts = torch.tensor(labels["counts"], dtype=torch.float32).clamp(min=1)
+        return counts.sum() / (len(counts) * counts)
+    for name in given:
+        if name not in classes:
+            raise OptionError(
+                f"--class-weights: there is no label '{name}'; there are {names_shown(classes)}."
+                f"{nearest(name, classes)}"
+            )
+    weights = torch.tensor([given.get(name, 1.0) for name in classes])
+    if not bool((weights > 0).any()):
+        raise OptionError("--class-weights: one class at least must have a weight above 0")
+    return weights
+
+
+def _check_names(options: ClassifyOptions, examples: Examples) -> None:
+    """Refuses to rename what does not occur."""
+    found = sorted(set(examples.labels or ()))
+    for old in options.new_labels:
+        if old not in found:
+            raise OptionError(
+                f"--relabel: there is no label '{old}'; there are {names_shown(found)}.{nearest(old, found)}"
+            )
+
+
+def _split(
+    whole: Examples, options: ClassifyOptions, has_valid: bool, has_test: bool
+) -> tuple[Examples, dict[str, Examples], str]:
+    """What is left for training, the parts that were set aside, and how the validation part was."""
+    parts: dict[str, Examples] = {}
+    how = "none"
+    for part, share, given, seed in (
+        ("test", options.test_share, has_test, [options.seed, 1]),
+        ("valid", options.valid_share, has_valid, [options.seed, 0]),
+    ):
+        if given or not share:
+            continue
+        kept, aside = set_aside(whole.labels or (), share, seed)
+        if aside:
+            whole, parts[part] = whole.take(kept), whole.take(aside)
+            how = f"{share:.0%} of the examples of each label, {len(aside):,} of them" if part == "valid" else how
+    return whole, parts, how

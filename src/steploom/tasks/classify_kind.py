@@ -1,0 +1,150 @@
+"""What the task `classify` asks of a kind of data: texts, vectors, trees. Each kind is one class in one file."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from steploom.errors import OptionError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from steploom.data.labelled import Encoded, Examples
+    from steploom.models.classifier import Classifier
+    from steploom.tasks.classify import ClassifyOptions
+
+__all__ = ["KINDS", "Kind", "kind_class", "kind_of_files"]
+
+KINDS = {
+    "text": "steploom.tasks.classify_text:TextKind",
+    "vectors": "steploom.tasks.classify_vectors:VectorsKind",
+}
+"""The kinds by name. A file is of the last kind that knows it, and a text where none does."""
+
+
+class Kind(ABC):
+    """A kind of data, for one model.
+
+    Attributes:
+        name: as `--kind` knows it.
+
+    Args:
+        options: of the training.
+        artefacts: of the whole model; this kind's own are those that `learn` gave.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, options: ClassifyOptions, artefacts: dict[str, Any]) -> None:
+        self.options, self.artefacts = options, artefacts
+
+    @classmethod
+    @abstractmethod
+    def knows(cls, path: Path, head: bytes) -> bool:
+        """Whether a file whose first bytes (unpacked) are `head` is of this kind."""
+
+    @classmethod
+    @abstractmethod
+    def read(
+        cls, options: ClassifyOptions, files: Sequence[Path], learnt: dict[str, Any] | None, labelled: bool
+    ) -> Examples:
+        """Reads and checks some files.
+
+        Args:
+            options: of the training.
+            files: one part of the data.
+            learnt: the artefact "inputs", which says how the training files were read; None for these themselves.
+            labelled: whether labels must be there; else they are read where they are.
+
+        Raises:
+            DataError: a file cannot be used.
+            OptionError: an option does not fit the files.
+        """
+
+    @classmethod
+    def training(cls, options: ClassifyOptions, examples: Examples) -> Examples:
+        """The examples to train on, made of those of the training part: some kinds have more of them.
+
+        Labels are as in the files; renaming comes after this.
+        """
+        return examples
+
+    @classmethod
+    @abstractmethod
+    def learn(
+        cls, options: ClassifyOptions, files: Sequence[Path], train: Examples, classes: Sequence[str]
+    ) -> dict[str, Any]:
+        """What is learnt from the training part, name to JSON: "inputs", with {"kind": its name}, and others.
+
+        Args:
+            options: of the training.
+            files: the training files.
+            train: what `training` gave, with its final labels.
+            classes: the classes, in the order of their numbers.
+        """
+
+    @abstractmethod
+    def readers(self) -> dict[str, Callable[[Any], object]]:
+        """For each of its artefacts what reads it, as `Task.readers`."""
+
+    @abstractmethod
+    def encode(self, examples: Examples, training: bool) -> Encoded:
+        """Examples as numbers, for training or for all else.
+
+        Raises:
+            DataError: an example does not fit the model.
+        """
+
+    @abstractmethod
+    def build(self, classes: int, class_weights: Tensor | None) -> Classifier:
+        """The network with fresh weights."""
+
+    def facts(self) -> dict[str, Any]:
+        """What `steploom info` shows about the inputs."""
+        return {}
+
+    def text(self, examples: Examples, row: int) -> str | None:
+        """The input of an example as text, to be written beside its label; None where it is none."""
+        return None
+
+    def pieces(self, examples: Examples, row: int) -> list[str] | None:
+        """The steps of an example as pieces of text, to be drawn; None where they are none."""
+        return None
+
+
+def kind_class(name: str) -> type[Kind]:
+    """The class of the kind called `name`.
+
+    Raises:
+        ValueError: there is no such kind.
+    """
+    if name not in KINDS:
+        raise ValueError(f"there is no kind of data '{name}'; the kinds are {', '.join(KINDS)}")
+    module, attribute = KINDS[name].split(":")
+    return cast(type[Kind], getattr(import_module(module), attribute))
+
+
+def kind_of_files(files: Sequence[Path]) -> type[Kind]:
+    """The kind of some files, from how they begin.
+
+    Raises:
+        DataError: a file cannot be read.
+        OptionError: they are of several kinds.
+    """
+    found = {file: _kind_of(file) for file in files}
+    names = sorted(set(found.values()))
+    if len(names) > 1:
+        listed = ", ".join(f"{file} ({name})" for file, name in found.items())
+        raise OptionError(f"the files are of several kinds: {listed}. Give files of one kind, or say --kind")
+    return kind_class(names[0])
+
+
+def _kind_of(file: Path) -> str:
+    from steploom.data.file_bytes import first_bytes
+
+    head = first_bytes(file, 4096)
+    return next((name for name in reversed(KINDS) if kind_class(name).knows(file, head)), "text")
