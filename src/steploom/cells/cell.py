@@ -41,11 +41,14 @@ class Cell(nn.Module):
         recurrent_products: names of the submodules that a state enters for its recurrent product. Variational
             dropout masks what enters them; a cell that has none of them gets its first state masked instead. None:
             no product of the step reads a state, so there is nothing to be masked.
+        dependent_states: names of states that mean something only together with the others, such as a normaliser.
+            Where a decoder's first states are made from an encoder's, these keep the value the cell starts from.
     """
 
     input_size: int
     states: dict[str, int]
     recurrent_products: tuple[str, ...] | None = ("recurrent",)
+    dependent_states: tuple[str, ...] = ()
     _arguments: inspect.BoundArguments
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:

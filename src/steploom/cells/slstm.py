@@ -68,6 +68,8 @@ class SLSTMCell(Cell):
         CellError: `heads` does not divide `hidden_size`, or `forget` is neither of the two.
     """
 
+    dependent_states = ("n", "m")
+
     def __init__(
         self, input_size: int, hidden_size: int, heads: int | None = None, forget: str = "sigmoid", bias: bool = True
     ) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-__all__ = ["IGNORED", "linear_cross_entropy", "linear_log_probs"]
+__all__ = ["IGNORED", "linear_cross_entropy", "linear_log_probs", "linear_losses"]
 
 IGNORED = -100
 """The target of a place that counts nowhere: padding."""
@@ -18,7 +18,9 @@ IGNORED = -100
 _BLOCK = 1 << 22
 
 
-def linear_cross_entropy(hidden: Tensor, weight: Tensor, bias: Tensor, target: Tensor) -> Tensor:
+def linear_cross_entropy(
+    hidden: Tensor, weight: Tensor, bias: Tensor, target: Tensor, label_smoothing: float = 0.0
+) -> Tensor:
     """The SUM over places of the cross entropy between softmax(hidden @ weight.T + bias) and the targets, in nats.
 
     The gradients are computed together with the loss, block by block, so the logits are computed once and never stored.
@@ -30,13 +32,22 @@ def linear_cross_entropy(hidden: Tensor, weight: Tensor, bias: Tensor, target: T
         weight: (vocabulary, size).
         bias: (vocabulary,).
         target: int64 (places,).
+        label_smoothing: share of each target's mass that is spread over the whole vocabulary (Szegedy et al. 2016),
+            from 0 to below 1.
     """
+    return linear_losses(hidden, weight, bias, target, label_smoothing)[0]
+
+
+def linear_losses(
+    hidden: Tensor, weight: Tensor, bias: Tensor, target: Tensor, label_smoothing: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """The sum of `linear_cross_entropy`, and beside it the loss of each place (places,), without gradient."""
     needs_gradient = torch.is_grad_enabled() and any(t.requires_grad for t in (hidden, weight, bias))
     device = hidden.device.type
     kind = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
     with torch.autocast(device, enabled=False):
-        total = _LinearCrossEntropy.apply(hidden, weight, bias, target, needs_gradient, kind)  # type: ignore[no-untyped-call]
-    return cast(Tensor, total)
+        found = _LinearCrossEntropy.apply(hidden, weight, bias, target, label_smoothing, needs_gradient, kind)  # type: ignore[no-untyped-call]
+    return cast(tuple[Tensor, Tensor], found)
 
 
 @torch.no_grad()
@@ -59,9 +70,16 @@ def _blocks(hidden: Tensor, target: Tensor, vocabulary: int) -> list[tuple[Tenso
 class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, target: Tensor, needs_gradient: bool, kind: torch.dtype
-    ) -> Tensor:
-        total = weight.new_zeros(())
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        target: Tensor,
+        smoothing: float,
+        needs_gradient: bool,
+        kind: torch.dtype,
+    ) -> tuple[Tensor, Tensor]:
+        losses = []
         grads = [torch.empty_like(hidden), torch.zeros_like(weight), torch.zeros_like(bias)] if needs_gradient else []
         weight_in_kind, bias_in_kind = weight.to(kind), bias.to(kind)
         start = 0
@@ -71,10 +89,15 @@ class _LinearCrossEntropy(torch.autograd.Function):
             # The normaliser by way of the largest probability, which never underflows: one pass over the logits less
             # than by log_softmax and exp.
             normaliser = logits.amax(-1) - slope.amax(-1).log()
-            total += (normaliser - logits.gather(1, wanted[:, None])[:, 0]).sum()
+            aimed = logits.gather(1, wanted[:, None])[:, 0]
+            if smoothing:
+                aimed = torch.lerp(aimed, logits.mean(-1), smoothing)
+            losses.append(normaliser - aimed)
             if not needs_gradient:
                 continue
-            slope.scatter_add_(1, wanted[:, None], slope.new_full((len(part), 1), -1.0))
+            if smoothing:
+                slope -= smoothing / len(weight)
+            slope.scatter_add_(1, wanted[:, None], slope.new_full((len(part), 1), smoothing - 1.0))
             grads[2] += slope.sum(0)
             slope = slope.to(kind)
             grads[0][start : start + len(part)] = slope @ weight_in_kind
@@ -83,10 +106,12 @@ class _LinearCrossEntropy(torch.autograd.Function):
             else:
                 grads[1] += slope.t() @ part
             start += len(part)
+        each = torch.cat(losses)
         ctx.save_for_backward(*grads)
-        return total
+        ctx.mark_non_differentiable(each)
+        return each.sum(), each
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        return (*(g * grad for g in ctx.saved_tensors), None, None, None)
+    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        return (*(g * grad for g in ctx.saved_tensors), None, None, None, None)
