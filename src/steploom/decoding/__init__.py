@@ -3,6 +3,6 @@
 from steploom.decoding.generate import generate
 from steploom.decoding.hypotheses import Hypothesis
 from steploom.decoding.settings import DecodingSettings
-from steploom.decoding.step import StepModel
+from steploom.decoding.step import AttentiveModel, StepModel
 
-__all__ = ["DecodingSettings", "Hypothesis", "StepModel", "generate"]
+__all__ = ["AttentiveModel", "DecodingSettings", "Hypothesis", "StepModel", "generate"]

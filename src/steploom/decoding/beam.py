@@ -8,7 +8,10 @@ import torch
 from torch import Tensor
 
 from steploom.decoding.constraints import allowed_log_probs
+from steploom.decoding.ended import Ended
 from steploom.decoding.hypotheses import Hypothesis
+from steploom.decoding.looks import Looks
+from steploom.decoding.ranking import attainable, rank
 from steploom.decoding.settings import DecodingSettings
 from steploom.decoding.step import State, StepModel
 
@@ -16,59 +19,52 @@ __all__ = ["beam_search"]
 
 
 @dataclass
-class _Ended:
-    """The best hypotheses that have ended, `beams` a start, best first; empty places score -inf.
+class _Extensions:
+    """The best extensions of each start's hypotheses by one token (starts, candidates), best first.
 
     Args:
-        score, log_prob: (starts, beams).
-        tokens: (starts, beams, most tokens), the end token left out.
-        length: (starts, beams), tokens without the end token.
-        by_end_token: (starts, beams), False where the greatest length cut the hypothesis.
+        log_prob: their log-probabilities; -inf: there is no such extension.
+        beam: which hypothesis of the start each one extends.
+        token: by which token.
     """
 
-    score: Tensor
     log_prob: Tensor
-    tokens: Tensor
-    length: Tensor
-    by_end_token: Tensor
+    beam: Tensor
+    token: Tensor
 
-    def merged(self, new: _Ended) -> _Ended:
-        """The best of both."""
-        beams = self.score.shape[1]
-        score, order = torch.cat([self.score, new.score], 1).topk(beams, 1)
-        width = self.tokens.shape[2]
-        return _Ended(
-            score,
-            torch.cat([self.log_prob, new.log_prob], 1).gather(1, order),
-            torch.cat([self.tokens, new.tokens], 1).gather(1, order[:, :, None].expand(-1, -1, width)),
-            torch.cat([self.length, new.length], 1).gather(1, order),
-            torch.cat([self.by_end_token, new.by_end_token], 1).gather(1, order),
-        )
+    @classmethod
+    def best(cls, log_prob: Tensor, allowed: Tensor, count: int) -> _Extensions:
+        """The best `count` of all; fewer where a small vocabulary has fewer.
 
-    def select(self, starts: Tensor) -> _Ended:
-        """Some of the starts."""
-        return _Ended(*(getattr(self, name)[starts] for name in self.__dataclass_fields__))
+        Args:
+            log_prob: of the hypotheses (starts, beams).
+            allowed: log-probabilities of the next token (starts * beams, vocabulary).
+            count: how many.
+        """
+        starts, beams = log_prob.shape
+        vocabulary = allowed.shape[1]
+        total = (allowed.view(starts, beams, vocabulary) + log_prob[:, :, None]).flatten(1)
+        best, place = total.topk(min(count, total.shape[1]), 1)
+        return cls(best, place // vocabulary, place % vocabulary)
 
-    def hypotheses(self, start: int, count: int) -> list[Hypothesis]:
-        """The best `count` of one start, without empty places."""
-        found = []
-        for place in range(count):
-            if self.score[start, place] == -torch.inf:
-                break
-            tokens = self.tokens[start, place, : int(self.length[start, place])].tolist()
-            found.append(
-                Hypothesis(
-                    tuple(tokens),
-                    float(self.log_prob[start, place]),
-                    float(self.score[start, place]),
-                    bool(self.by_end_token[start, place]),
-                )
-            )
-        return found
+    def running(self, ends: Tensor, beams: int) -> _Extensions:
+        """The best `beams` of those that do not end, filled up with empty ones."""
+        best, order = self.log_prob.masked_fill(ends, -torch.inf).topk(min(beams, self.log_prob.shape[1]), 1)
+        missing = beams - best.shape[1]
+        if missing:
+            best = torch.nn.functional.pad(best, (0, missing), value=-torch.inf)
+            order = torch.nn.functional.pad(order, (0, missing))
+        return _Extensions(best, self.beam.gather(1, order), self.token.gather(1, order))
 
 
 def beam_search(
-    model: StepModel[State], start: Tensor, state: State, settings: DecodingSettings, history: Tensor
+    model: StepModel[State],
+    start: Tensor,
+    state: State,
+    settings: DecodingSettings,
+    history: Tensor,
+    most: Tensor,
+    source_lengths: Tensor | None,
 ) -> list[list[Hypothesis]]:
     """The `num_return_sequences` best hypotheses of each start, best first (fewer where fewer exist).
 
@@ -82,80 +78,76 @@ def beam_search(
         state: the model's state before `start`.
         settings: the settings.
         history: the prompt, `start` included (starts, length), for the ban on repeated n-grams.
+        most: the most tokens of each start (starts,), 1 or more.
+        source_lengths: of the sources that the model looks at (starts,), or None.
     """
-    starts, beams, limit = start.shape[0], settings.num_beams, settings.max_new_tokens
-    device, prompt = start.device, history.shape[1]
+    starts, beams, device, prompt = start.shape[0], settings.num_beams, start.device, history.shape[1]
     rows = torch.arange(starts, device=device).repeat_interleave(beams)
     state, tokens, history = model.select(state, rows), start[rows], history[rows]
+    looks = Looks.wanted(settings)
     # All beams of a start are equal at first, so only the first one counts.
     log_prob = torch.full((starts, beams), -torch.inf, device=device)
     log_prob[:, 0] = 0.0
-    ended = _no_hypotheses(starts, beams, limit, device)
+    nothing = log_prob.new_full((starts, beams), -torch.inf)
+    ended = Ended.of(nothing, nothing, history.view(starts, beams, -1)[:, :, prompt:], False, None)
     running = torch.arange(starts, device=device)
     results: dict[int, list[Hypothesis]] = {}
 
-    for generated in range(limit):
+    for generated in range(int(most.max()) if starts else 0):
         logits, state = model.step(tokens, state)
-        allowed = allowed_log_probs(logits.float(), history, generated, settings)
-        vocabulary = allowed.shape[1]
-        total = (log_prob[:, :, None] + allowed.view(-1, beams, vocabulary)).flatten(1)
-        # At most one extension of a beam ends it, so twice the beams always leave enough that run on.
-        best, place = total.topk(min(2 * beams, total.shape[1]), 1)
-        beam, token = place // vocabulary, place % vocabulary
-        ends = torch.zeros_like(best, dtype=torch.bool) if settings.end_token is None else token == settings.end_token
-        among_best = torch.arange(best.shape[1], device=device) < beams
-        made = history.view(-1, beams, history.shape[1])[:, :, prompt:]
-        stuck = (allowed == -torch.inf).all(-1).view(-1, beams)
+        allowed = allowed_log_probs(logits, history, generated, settings)
+        log_prob = log_prob.to(allowed.dtype)
+        made = history.view(len(running), beams, -1)[:, :, prompt:]
+        stuck = (allowed.amax(-1) == -torch.inf).view(-1, beams) & (log_prob > -torch.inf)
         if stuck.any():
             # Where the bans leave no token at all, the hypothesis ends as it stands.
-            score = (log_prob / float(max(generated, 1)) ** settings.length_penalty).masked_fill(~stuck, -torch.inf)
-            ended = ended.merged(_candidates(score, log_prob, made, generated, limit, False))
-        if ends.any():
-            score = best / float(generated + 1) ** settings.length_penalty
-            score = score.masked_fill(~(ends & among_best) | (best == -torch.inf), -torch.inf)
-            ended = ended.merged(_candidates(score, best, _pick(made, beam), generated, limit, True))
-        log_prob, order = best.masked_fill(ends, -torch.inf).topk(min(beams, best.shape[1]), 1)
-        if log_prob.shape[1] < beams:
-            # Fewer extensions than beams exist while a small vocabulary fans out: the rest are empty.
-            missing = beams - log_prob.shape[1]
-            log_prob = torch.nn.functional.pad(log_prob, (0, missing), value=-torch.inf)
-            order = torch.nn.functional.pad(order, (0, missing))
-        beam, token = beam.gather(1, order), token.gather(1, order)
-        chosen = (beam + torch.arange(beam.shape[0], device=device)[:, None] * beams).flatten()
-        state, tokens = model.select(state, chosen), token.flatten()
-        history = torch.cat([history[chosen], tokens[:, None]], 1)
+            score = rank(log_prob, generated, settings, looks.coverage(beams), source_lengths)
+            score = score.masked_fill(~stuck, -torch.inf)
+            ended = ended.best_of_both(Ended.of(score, log_prob, made, False, looks.weights(beams)))
+        looks = looks.with_step(model, state)
 
-        stopped = _stopped(log_prob[:, 0], ended.score, generated + 1, settings)
-        if generated + 1 == limit:
-            break
+        # At most one extension of a beam ends it, so twice the beams always leave enough that run on.
+        found = _Extensions.best(log_prob, allowed, 2 * beams)
+        ends = found.token == (-1 if settings.end_token is None else settings.end_token)
+        new = ends & (found.log_prob > -torch.inf)
+        new[:, beams:] = False
+        if new.any():
+            seen = looks.select(_rows(found.beam, beams))
+            score = rank(found.log_prob, generated + 1, settings, seen.coverage(ends.shape[1]), source_lengths)
+            score = score.masked_fill(~new, -torch.inf)
+            tokens_of = _pick(made, found.beam)
+            ended = ended.best_of_both(Ended.of(score, found.log_prob, tokens_of, True, seen.weights(ends.shape[1])))
+
+        found = found.running(ends, beams)
+        chosen = _rows(found.beam, beams)
+        log_prob, tokens, looks = found.log_prob, found.token.flatten(), looks.select(chosen)
+        history = torch.cat([history[chosen], tokens[:, None]], 1)
+        stopped = _stopped(log_prob, ended, generated + 1, most, settings, looks.coverage(beams), source_lengths)
+        cut = (most == generated + 1) & ~stopped
+        if cut.any():
+            score = rank(log_prob, generated + 1, settings, looks.coverage(beams), source_lengths)
+            score = score.masked_fill(~cut[:, None], -torch.inf)
+            made = history.view(len(running), beams, -1)[:, :, prompt:]
+            ended = ended.best_of_both(Ended.of(score, log_prob, made, False, looks.weights(beams)))
+            stopped = stopped | cut
         if stopped.any():
             for row in stopped.nonzero()[:, 0].tolist():
-                results[int(running[row])] = ended.hypotheses(row, settings.num_return_sequences)
+                length = None if source_lengths is None else int(source_lengths[row])
+                results[int(running[row])] = ended.hypotheses(row, settings.num_return_sequences, length)
             keep = (~stopped).nonzero()[:, 0]
             if not keep.numel():
-                return [results[row] for row in range(starts)]
+                break
             kept = (keep[:, None] * beams + torch.arange(beams, device=device)).flatten()
-            state, tokens, history = model.select(state, kept), tokens[kept], history[kept]
-            running, log_prob, ended = running[keep], log_prob[keep], ended.select(keep)
-
-    made = history.view(-1, beams, history.shape[1])[:, :, prompt:]
-    score = (log_prob / float(limit) ** settings.length_penalty).masked_fill(stopped[:, None], -torch.inf)
-    ended = ended.merged(_candidates(score, log_prob, made, limit, limit, False))
-    for row, index in enumerate(running.tolist()):
-        results[index] = ended.hypotheses(row, settings.num_return_sequences)
+            chosen, tokens, history, looks = chosen[kept], tokens[kept], history[kept], looks.select(kept)
+            running, log_prob, ended, most = running[keep], log_prob[keep], ended.select(keep), most[keep]
+            source_lengths = None if source_lengths is None else source_lengths[keep]
+        state = model.select(state, chosen)
     return [results[row] for row in range(starts)]
 
 
-def _no_hypotheses(starts: int, beams: int, limit: int, device: torch.device) -> _Ended:
-    nothing = torch.full((starts, beams), -torch.inf, device=device)
-    length = torch.zeros(starts, beams, dtype=torch.long, device=device)
-    return _Ended(
-        nothing,
-        nothing.clone(),
-        torch.zeros(starts, beams, limit, dtype=torch.long, device=device),
-        length,
-        torch.zeros_like(length, dtype=torch.bool),
-    )
+def _rows(beam: Tensor, beams: int) -> Tensor:
+    """The rows of the batch (starts * candidates,) that the beams of each start (starts, candidates) stand in."""
+    return (beam + torch.arange(len(beam), device=beam.device)[:, None] * beams).flatten()
 
 
 def _pick(made: Tensor, beam: Tensor) -> Tensor:
@@ -163,34 +155,20 @@ def _pick(made: Tensor, beam: Tensor) -> Tensor:
     return made.gather(1, beam[:, :, None].expand(-1, -1, made.shape[2]))
 
 
-def _candidates(score: Tensor, log_prob: Tensor, made: Tensor, length: int, limit: int, by_end_token: bool) -> _Ended:
-    return _Ended(
-        score,
-        log_prob,
-        torch.nn.functional.pad(made, (0, limit - made.shape[2])),
-        torch.full_like(score, length, dtype=torch.long),
-        torch.full_like(score, by_end_token, dtype=torch.bool),
-    )
-
-
-def _stopped(best_running: Tensor, ended_scores: Tensor, length: int, settings: DecodingSettings) -> Tensor:
-    """Which starts (starts,) need no further step.
-
-    Args:
-        best_running: log-probability of the best running hypothesis (starts,).
-        ended_scores: scores of the ended ones (starts, beams), best first.
-        length: tokens in the running ones.
-        settings: the stopping rule.
-    """
-    worst = ended_scores[:, -1]
-    full = worst > -torch.inf
-    nothing_runs = best_running == -torch.inf
+def _stopped(
+    log_prob: Tensor,
+    ended: Ended,
+    length: int,
+    most: Tensor,
+    settings: DecodingSettings,
+    coverage: Tensor | None,
+    source_lengths: Tensor | None,
+) -> Tensor:
+    """Which starts (starts,) need no further step; see `DecodingSettings.early_stopping`."""
+    nothing_runs = log_prob[:, 0] == -torch.inf
     if settings.early_stopping is True:
-        return nothing_runs | full
-    reach = length
-    if settings.early_stopping == "never":
-        # A log-probability only falls. A penalty above 0 lifts it most at the greatest length, another one at the next.
-        reach = settings.max_new_tokens if settings.length_penalty > 0 else min(length + 1, settings.max_new_tokens)
-    attainable = best_running / float(reach) ** settings.length_penalty
-    hopeless: Tensor = full & (attainable <= worst)
-    return nothing_runs | hopeless
+        return nothing_runs | (ended.score[:, -1] > -torch.inf)
+    proof = settings.early_stopping == "never"
+    least = ended.score[:, settings.num_return_sequences - 1 if proof else -1]
+    reachable = attainable(log_prob, length, most, settings, coverage, source_lengths, proof).amax(-1)
+    return nothing_runs | ((least > -torch.inf) & (reachable <= least))

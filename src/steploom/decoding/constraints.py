@@ -19,17 +19,22 @@ def allowed_log_probs(logits: Tensor, history: Tensor, generated: int, settings:
         generated: how many tokens of the history were generated.
         settings: the bans.
 
-    A row in which everything is banned is -inf throughout.
+    A row in which everything is banned is -inf throughout. The result has the type of the logits, float32 at least.
     """
-    logits = logits.clone()
+    logits = logits.float() if logits.dtype.itemsize < 4 else logits
+    bans_end = settings.end_token is not None and generated < settings.min_new_tokens
+    if settings.banned_tokens or bans_end or settings.no_repeat_ngram_size:
+        logits = logits.clone()
     if settings.banned_tokens:
         logits[:, list(settings.banned_tokens)] = -torch.inf
-    if settings.end_token is not None and generated < settings.min_new_tokens:
+    if bans_end:
         logits[:, settings.end_token] = -torch.inf
     if settings.no_repeat_ngram_size:
         ban_repeated_ngrams(logits, history, settings.no_repeat_ngram_size)
+    log_probs = torch.log_softmax(logits, -1)
     # log_softmax of a row of -inf is NaN; such a row has nothing to say and stays at -inf.
-    return torch.where((logits == -torch.inf).all(-1, keepdim=True), logits, torch.log_softmax(logits, -1))
+    nothing = logits.amax(-1) == -torch.inf
+    return log_probs.masked_fill_(nothing[:, None], -torch.inf) if nothing.any() else log_probs
 
 
 def ban_repeated_ngrams(logits: Tensor, history: Tensor, size: int) -> None:

@@ -24,10 +24,15 @@ class DecodingSettings:
         num_beams: hypotheses kept in beam search; 1: no search.
         num_return_sequences: sequences to return for each start: independent samples, or the best of a beam.
         length_penalty: a beam hypothesis is ranked by its log-probability divided by its length to this power, the end
-            token counted. 0 ranks by the log-probability itself, above 0 favours longer and below 0 shorter ones.
+            token counted; from -20 to 20. 0 ranks by the log-probability itself, above 0 favours longer and below 0
+            shorter ones.
+        coverage_penalty: weight of the coverage of the source in the rank of a beam hypothesis (Wu et al. 2016,
+            "Google's neural machine translation system", section 7): the sum over source positions of log(min(c, 1)),
+            c the attention that a position got in all steps, at least 1e-4. Needs a model with attention.
+        keep_attention: keep the attention weights of each step with the hypothesis, where the model has them.
         early_stopping: beam search ends for a start: True, as soon as `num_beams` hypotheses have ended; False, when
-            no running hypothesis would at its present length beat the worst of them; "never", when none can beat it at
-            any length.
+            no running hypothesis would at its present length beat the worst of them; "never", when it is proved that
+            none can become better than the `num_return_sequences` best that have ended.
         no_repeat_ngram_size: a token that would repeat an n-gram of this size is banned; 0: none. The prompt counts.
         end_token: the token that ends a sequence; None: only `max_new_tokens` does.
         banned_tokens: tokens that must not be generated, such as the unknown word.
@@ -45,6 +50,8 @@ class DecodingSettings:
     num_beams: int = 1
     num_return_sequences: int = 1
     length_penalty: float = 1.0
+    coverage_penalty: float = 0.0
+    keep_attention: bool = False
     early_stopping: bool | str = False
     no_repeat_ngram_size: int = 0
     end_token: int | None = None
@@ -62,6 +69,8 @@ class DecodingSettings:
             )
         if not 0 < self.top_p <= 1:
             raise OptionError(f"top_p: expected a number above 0 and at most 1, found {self.top_p}")
+        if not -20 <= self.length_penalty <= 20:
+            raise OptionError(f"length_penalty: expected a number from -20 to 20, found {self.length_penalty}")
         if self.early_stopping not in (True, False, "never"):
             raise OptionError(f"early_stopping: expected true, false or 'never', found {self.early_stopping!r}")
         if self.do_sample and self.num_beams > 1:
@@ -69,6 +78,8 @@ class DecodingSettings:
                 f"num_beams: beam search draws nothing, found num_beams {self.num_beams} together with sampling. "
                 "Leave out temperature, top_k and top_p, or take num_beams 1."
             )
+        if self.coverage_penalty and self.num_beams == 1:
+            raise OptionError("coverage_penalty: it ranks the hypotheses of a beam, and num_beams is 1")
         if not self.do_sample and self.num_return_sequences > self.num_beams:
             raise OptionError(
                 f"num_return_sequences: {self.num_beams} beams give at most {self.num_beams} sequences, found "
@@ -82,5 +93,6 @@ _LEAST = {
     "top_k": 0,
     "num_beams": 1,
     "num_return_sequences": 1,
+    "coverage_penalty": 0,
     "no_repeat_ngram_size": 0,
 }

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from torch import Tensor
 
-__all__ = ["State", "StepModel"]
+__all__ = ["AttentiveModel", "State", "StepModel"]
 
 State = TypeVar("State")
 """Whatever a model carries from token to token: recurrent states, an encoder's memory, attention weights."""
@@ -28,4 +28,24 @@ class StepModel(Protocol[State]):
 
     def select(self, state: State, rows: Tensor) -> State:
         """The state of the given rows (int64 indices), which may repeat rows, leave rows out and change their order."""
+        ...
+
+
+@runtime_checkable
+class AttentiveModel(Protocol[State]):
+    """A `StepModel` that looks back at a source, and can say where it looked."""
+
+    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """As of `StepModel`."""
+        ...
+
+    def select(self, state: State, rows: Tensor) -> State:
+        """As of `StepModel`."""
+        ...
+
+    def attention(self, state: State) -> Tensor | None:
+        """Where the step that led to `state` looked (rows, source time): weights from 0 that sum to 1 at most.
+
+        They are 0 in the padding of the source. None: this model has no attention.
+        """
         ...
