@@ -16,9 +16,9 @@ __all__ = ["ParallelBatches", "padded"]
 class ParallelBatches:
     """Pairs in batches of about equal length.
 
-    A batch has "source" int64 (source time, pairs), padded with 0 behind "source_lengths" (pairs,), and for a target of
-    n tokens n + 1 steps: "target_input", the begin mark and the tokens, and "target", the tokens and the end mark, int64
-    (target time, pairs). Padding has the target `IGNORED` and the input of the begin mark.
+    A batch has "source" int64 (source time, pairs), padded with 0 behind "source_lengths" (pairs,), and int64 (target
+    time, pairs) "target_input", the begin mark and the tokens of the target, and "target", the tokens and the end mark.
+    Padding has the target `IGNORED` and the input of the begin mark.
 
     Args:
         sources, targets: the tokens of each pair, without marks; no source is empty.

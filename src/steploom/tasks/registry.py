@@ -13,7 +13,9 @@ __all__ = ["TASKS", "task_class"]
 TASKS = {
     "forecast": "steploom.tasks.forecast:Forecast",
     "generate": "steploom.tasks.generate:Generate",
+    "embed": "steploom.tasks.embed:Embed",
     "classify": "steploom.tasks.classify:Classify",
+    "translate": "steploom.tasks.translate:Translate",
 }
 
 

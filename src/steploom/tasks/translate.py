@@ -1,0 +1,188 @@
+"""The task `translate`: from pairs of lines to a model that writes the second when it reads the first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+from pydantic import field_validator, model_validator
+
+from steploom.errors import OptionError
+from steploom.tasks.task import Evaluation, Files, MetricLabel, Prediction, Prepared, Task
+from steploom.training.options import Options, TrainOptions, flag, option
+
+if TYPE_CHECKING:
+    from steploom.models.encoder_decoder import EncoderDecoder
+    from steploom.tasks.translate_text import Languages
+
+__all__ = ["EvaluateOptions", "PredictOptions", "Translate", "TranslateOptions"]
+
+
+class TranslateOptions(TrainOptions):
+    """The options of `steploom train translate`."""
+
+    unit: Literal["bpe", "words", "characters"] = option("bpe", "what a token is", common=True)
+    source_column: str | None = option(None, "source in one table: its name or number [1]", common=True)
+    target_column: str | None = option(None, "target in one table: its name or number [2]", common=True)
+    lower_case: bool = option(False, "read both sides in lower case", common=True)
+    vocabulary_size: int | None = option(None, "most tokens a side; rarer ones are unknown (bpe: 8000)", ge=2)
+    min_count: int = option(1, "tokens seen less often are unknown", common=True, ge=1)
+    shared_vocabulary: bool = option(False, "one vocabulary and one embedding for both sides", common=True)
+    max_length: int = option(100, "longer training pairs are left out, longer sources clipped", common=True, ge=1)
+    valid_every: int = option(20, "every so many pairs, one is for validation; 0: none", ge=0)
+
+    attention: Literal["general", "additive", "dot", "none"] = option("general", "how to look back", common=True)
+    attend: Literal["after", "before"] = option("after", "look after the decoder's step (Luong) or before (Bahdanau)")
+    hard: bool = option(False, "look at one place a step, learnt by trial (REINFORCE)", common=True)
+    input_feeding: bool = option(False, "the decoder reads what it looked at a step before")
+    embedding_size: int | None = option(None, "size of a token's vector; else the hidden size", ge=1)
+    tie_embeddings: bool = option(False, "use the target embedding as the output layer's weight", common=True)
+    encoder_size: int | None = option(None, "units of the encoder's cell; else the hidden size", ge=1)
+    encoder_layers: int | None = option(None, "layers of the encoder; else --num-layers", ge=1)
+    label_smoothing: float = option(0.1, "share of the probability for all other tokens", common=True, ge=0, lt=1)
+
+    forcing: Literal["teacher", "scheduled", "free", "professor"] = option(
+        "teacher", "what the decoder reads in training", common=True
+    )
+
+    hidden_size: int = option(256, "units of the cell (lstm-projected: of its memory)", common=True, ge=1)
+    dropout: float = option(0.3, "share of the values dropped around the layers", common=True, ge=0, lt=1)
+    bidirectional: bool = option(True, "the encoder reads backwards in time too")
+    schedule: Literal["constant", "cosine", "linear", "exponential", "step", "plateau"] = option(
+        "cosine", "how the learning rate changes", common=True
+    )
+
+    @field_validator("source_column", "target_column", mode="before")
+    @classmethod
+    def _text(cls, value: Any) -> Any:
+        """A column's number may come as a number from Python or YAML."""
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if self.attention == "none":
+            for name in ("hard",):
+                if getattr(self, name):
+                    raise OptionError(f"{flag(name)}: --attention none looks at nothing. Leave one of them out")
+        return self
+
+
+class _Beams(Options):
+    """How translations are searched, for `predict` and `evaluate`."""
+
+    num_beams: int = option(5, "beam search with so many hypotheses; 1: greedy", common=True, ge=1)
+    length_penalty: float = option(1.0, "above 0 favours longer translations", common=True)
+    coverage_penalty: float = option(0.0, "above 0 favours those that look at the whole source", common=True, ge=0)
+    max_new_tokens: int | None = option(None, "most tokens [by the source's length]", common=True, ge=1)
+    min_new_tokens: int = option(0, "least tokens", ge=0)
+    no_repeat_ngram_size: int = option(0, "no n-gram of this size twice; 0: no limit", ge=0)
+    early_stopping: Literal["true", "false", "never"] = option("false", "when to stop the search")
+    allow_unknown: bool = option(False, "let the unknown token be written")
+    batch_size: int = option(64, "lines decoded together", ge=1)
+
+
+class PredictOptions(_Beams):
+    """The options of `steploom predict` for a translation model."""
+
+    text: str | None = option(None, "a line to translate, instead of a file", common=True)
+    num_return_sequences: int = option(1, "translations of each line, best first", common=True, ge=1)
+    attention: bool = option(False, "keep the attention weights (for a .jsonl file)", common=True)
+
+
+class EvaluateOptions(_Beams):
+    """The options of `steploom evaluate` for a translation model."""
+
+    tokenize: Literal["auto", "none", "13a", "intl", "char", "zh"] = option(
+        "auto", "sacrebleu's tokenisation for BLEU (auto: none for tokenised text, else 13a)", common=True
+    )
+
+
+class Translate(Task):
+    """An encoder that reads a line and a decoder that writes another one."""
+
+    name: ClassVar[str] = "translate"
+    summary: ClassVar[str] = "pairs of lines in, a line for each new line out: translation, dialogue"
+    metrics: ClassVar[Mapping[str, MetricLabel]] = {
+        "bleu": MetricLabel("BLEU", "", "higher"),
+        "chrf": MetricLabel("chrF", "", "higher"),
+        "perplexity": MetricLabel("perplexity", "", "lower"),
+    }
+    TrainOptions: ClassVar[type[TrainOptions]] = TranslateOptions
+    PredictOptions: ClassVar[type[Options]] = PredictOptions
+    EvaluateOptions: ClassVar[type[Options]] = EvaluateOptions
+
+    options: TranslateOptions
+
+    def __init__(self, options: Any, artefacts: dict[str, Any]) -> None:
+        """Artefacts: "vocabulary", or one for each side, and "pairs" with counts of the training part."""
+        super().__init__(options, artefacts)
+        self._languages: Languages | None = None
+
+    def readers(self) -> dict[str, Callable[[Any], object]]:
+        """The vocabularies with the marks that a line needs, and the counts."""
+        from steploom.tasks.translate_text import check_counts, load_side
+
+        sides = ("vocabulary",) if self.options.shared_vocabulary else ("source_vocabulary", "target_vocabulary")
+        return {**dict.fromkeys(sides, load_side), "pairs": check_counts}
+
+    @classmethod
+    def prepare(
+        cls, options: TranslateOptions, train: Sequence[Path], valid: Sequence[Path] = (), test: Sequence[Path] = ()
+    ) -> Prepared[Self]:
+        """Reads and checks all files, learns the vocabularies from the training part, makes the batches."""
+        from steploom.tasks.translate_text import prepare_pairs
+
+        parts = prepare_pairs(options, train, valid, test)
+        return Prepared(cls(options, parts.artefacts), parts.train, parts.valid, parts.valid_pairs, parts.test_pairs)
+
+    @property
+    def languages(self) -> Languages:
+        """The vocabularies of both sides."""
+        from steploom.tasks.translate_text import Languages
+
+        if self._languages is None:
+            self._languages = Languages.load(self.artefacts, self.options.lower_case)
+        return self._languages
+
+    def build(self) -> EncoderDecoder:
+        """The network, with fresh weights from torch's global generator."""
+        from steploom.tasks.translate_network import build_network
+
+        return build_network(self.options, self.languages)
+
+    def describe(self, loss: float) -> dict[str, float]:
+        """The perplexity of the target's next token, the true ones before it being read."""
+        return {"perplexity": math.exp(min(loss, 700.0))}
+
+    def evaluate(self, network: EncoderDecoder, data: object, options: Any) -> Evaluation:
+        """BLEU, chrF and perplexity, beside those of copying the source."""
+        from steploom.tasks.translate_scores import score
+        from steploom.tasks.translate_text import read_part
+
+        pairs = read_part(data, self.options, "the data") if isinstance(data, Files) else data
+        return score(self, network, pairs, options)
+
+    def predict(self, network: EncoderDecoder, data: Path | None, options: Any) -> Prediction:
+        """A line for each line of a file, of `--text`, or of standard input as they come."""
+        from steploom.tasks.translate_lines import translate
+
+        return translate(self, network, data, options)
+
+    def plot(self, network: EncoderDecoder, data: Path | None, path: Path) -> None:
+        """Where the model looks in some lines; without attention, how sure it is of each token."""
+        from steploom.tasks.translate_plot import plot_lines
+
+        plot_lines(self, network, data, path)
+
+    def facts(self) -> dict[str, Any]:
+        """The vocabularies and what was held out."""
+        pairs, languages = self.artefacts["pairs"], self.languages
+        shared = "vocabulary" in self.artefacts
+        sizes = f"{len(languages.source):,}" + (" shared" if shared else f" and {len(languages.target):,}")
+        return {
+            "vocabulary": f"{sizes} {self.options.unit}",
+            "training pairs": f"{pairs['count']:,}",
+            "validation": pairs["validation"],
+        }

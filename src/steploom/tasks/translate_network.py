@@ -1,0 +1,39 @@
+"""The network of the task `translate`, from its options."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from steploom.models.encoder_decoder import EncoderDecoder
+from steploom.models.recurrent_shape import RecurrentShape
+
+if TYPE_CHECKING:
+    from steploom.tasks.translate import TranslateOptions
+    from steploom.tasks.translate_text import Languages
+
+__all__ = ["build_network"]
+
+
+def build_network(options: TranslateOptions, languages: Languages) -> EncoderDecoder:
+    """An encoder-decoder with fresh weights from torch's global generator."""
+    encoder = RecurrentShape.of(
+        options,
+        hidden_size=options.encoder_size or options.hidden_size,
+        num_layers=options.encoder_layers or options.num_layers,
+    )
+    return EncoderDecoder(
+        len(languages.source),
+        len(languages.target),
+        begin=languages.begin,
+        end=languages.end,
+        encoder=encoder,
+        decoder=RecurrentShape.of(options, bidirectional=False),
+        embedding_size=options.embedding_size or options.hidden_size,
+        attention=options.attention,
+        attend=options.attend,
+        hard=options.hard,
+        input_feeding=options.input_feeding,
+        share_embeddings=options.shared_vocabulary,
+        tie_embeddings=options.tie_embeddings,
+        label_smoothing=options.label_smoothing,
+    )

@@ -1,0 +1,204 @@
+"""What the task `translate` makes of pairs of lines: two vocabularies, tokens, batches."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from steploom.data.parallel import Pairs, read_pairs
+from steploom.data.parallel_batches import ParallelBatches
+from steploom.data.vocabulary import Vocabulary, learn_vocabulary, load_vocabulary
+from steploom.errors import DataError, ModelDirectoryError
+
+if TYPE_CHECKING:
+    from steploom.tasks.translate import TranslateOptions
+
+__all__ = ["Languages", "PairParts", "check_counts", "load_side", "prepare_pairs", "read_part"]
+
+words = logging.getLogger("steploom")
+
+_NOUNS = {"characters": "characters", "words": "words", "bpe": "byte pairs"}
+
+
+@dataclass(frozen=True)
+class Languages:
+    """The two vocabularies, and how a line becomes the tokens of each and back.
+
+    Args:
+        source, target: the vocabularies, one and the same where they are shared.
+        lower_case: whether lines are read in lower case.
+    """
+
+    source: Vocabulary
+    target: Vocabulary
+    lower_case: bool
+
+    @classmethod
+    def load(cls, artefacts: dict[str, Any], lower_case: bool) -> Languages:
+        """The languages of a model's artefacts."""
+        if "vocabulary" in artefacts:
+            shared = load_side(artefacts["vocabulary"])
+            return cls(shared, shared, lower_case)
+        return cls(load_side(artefacts["source_vocabulary"]), load_side(artefacts["target_vocabulary"]), lower_case)
+
+    @property
+    def begin(self) -> int:
+        """The mark before a target."""
+        return self.target.begin or 0
+
+    @property
+    def end(self) -> int:
+        """The mark behind a target."""
+        return self.target.end or 0
+
+    def read(self, line: str) -> str:
+        """A line as it is read: without blanks around it, in lower case where the training was."""
+        line = line.strip()
+        return line.lower() if self.lower_case else line
+
+    def source_tokens(self, line: str, most: int | None = None) -> list[int]:
+        """The numbers of a source line, or of its first `most` tokens, and the end mark."""
+        return [*self.source.encode(_spaced(self.source, self.read(line)))[:most], self.source.end or 0]
+
+    def target_tokens(self, line: str) -> list[int]:
+        """The numbers of a target line, without marks."""
+        return self.target.encode(_spaced(self.target, self.read(line)))
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """The line of target tokens."""
+        return " ".join(self.target.decode(tokens).splitlines()).strip()
+
+    def pieces(self, tokens: Sequence[int], target: bool) -> list[str]:
+        """Each token as a person reads it."""
+        vocabulary = self.target if target else self.source
+        shown = (vocabulary.decode([token]).strip() or vocabulary.tokens[token] for token in tokens)
+        return [" ".join(piece.split()) or "␣" for piece in shown]
+
+
+def load_side(saved: dict[str, Any]) -> Vocabulary:
+    """The vocabulary of one side, or of both.
+
+    Raises:
+        ModelDirectoryError: it has no marks for the two ends of a line.
+    """
+    vocabulary = load_vocabulary(saved)
+    if vocabulary.begin is None or vocabulary.end is None:
+        raise ModelDirectoryError("the vocabulary has no tokens for the two ends of a line")
+    return vocabulary
+
+
+def check_counts(pairs: dict[str, Any]) -> None:
+    """Raises an error where `pairs` is not what `prepare_pairs` wrote about the training part."""
+    for name in ("count", "left_out", "source_tokens", "target_tokens"):
+        if not isinstance(pairs[name], int) or isinstance(pairs[name], bool) or pairs[name] < 0:
+            raise TypeError(f"'{name}' should be a whole number, found {pairs[name]!r:.40}")
+    if not pairs["source_tokens"] or not pairs["target_tokens"]:
+        raise ValueError("there are no tokens")
+    str(pairs["validation"])
+
+
+@dataclass(frozen=True)
+class PairParts:
+    """All that training needs.
+
+    Args:
+        artefacts: the vocabularies as JSON, and "pairs": what is known of the training part.
+        train, valid: the batches.
+        valid_pairs, test_pairs: the parts to score.
+    """
+
+    artefacts: dict[str, Any]
+    train: ParallelBatches
+    valid: ParallelBatches | None
+    valid_pairs: Pairs | None
+    test_pairs: Pairs | None
+
+
+def read_part(files: Sequence[Path], options: TranslateOptions, what: str) -> Pairs:
+    """The pairs of one part."""
+    return read_pairs(files, options.source_column, options.target_column, what)
+
+
+def prepare_pairs(
+    options: TranslateOptions, train: Sequence[Path], valid: Sequence[Path], test: Sequence[Path]
+) -> PairParts:
+    """Reads all files, sets validation pairs aside, learns the vocabularies, makes the batches.
+
+    Raises:
+        DataError: a file cannot be used, or no pair is left to train on.
+        OptionError: an option does not fit the data.
+    """
+    part, held_out, how = read_part(train, options, "the training data"), None, "none"
+    if valid:
+        held_out, how = read_part(valid, options, "--valid"), " and ".join(f"the file {path.name}" for path in valid)
+    elif options.valid_every and len(part) > options.valid_every:
+        chosen = range(options.valid_every - 1, len(part), options.valid_every)
+        rest = sorted(set(range(len(part))) - set(chosen))
+        part, held_out, how = part.chosen(rest), part.chosen(chosen), f"every {options.valid_every}th pair"
+    test_pairs = read_part(test, options, "--test") if test else None
+    artefacts = _learn(part, options)
+    languages = Languages.load(artefacts, options.lower_case)
+    sources, targets = _encoded(part, languages)
+    fits = [
+        i
+        for i, (source, target) in enumerate(zip(sources, targets, strict=True))
+        if max(len(source) - 1, len(target)) <= options.max_length
+    ]
+    if not fits:
+        raise DataError(
+            f"every pair has more than {options.max_length} {_NOUNS[options.unit]} on a side",
+            file=train[0],
+            hint="Raise --max-length",
+        )
+    if len(fits) < len(part):
+        words.info(
+            f"left out of the training: {len(part) - len(fits):,} of {len(part):,} pairs with more than "
+            f"{options.max_length} {_NOUNS[options.unit]} on a side (--max-length)"
+        )
+    sources, targets = [sources[i] for i in fits], [targets[i] for i in fits]
+    artefacts["pairs"] = {
+        "count": len(fits),
+        "left_out": len(part) - len(fits),
+        "source_tokens": sum(len(tokens) for tokens in sources),
+        "target_tokens": sum(len(tokens) + 1 for tokens in targets),
+        "validation": how if held_out is None else f"{how}, {len(held_out):,} pairs",
+    }
+    sizes = f"{len(languages.source):,} and {len(languages.target):,}"
+    words.info(
+        f"{len(fits):,} pairs to train on, vocabularies of "
+        f"{f'{len(languages.source):,} shared' if options.shared_vocabulary else sizes} {_NOUNS[options.unit]}; "
+        f"validation: {artefacts['pairs']['validation']}"
+    )
+    marks = languages.begin, languages.end
+    batches = ParallelBatches(sources, targets, *marks, options.batch_size, options.seed)
+    valid_batches = None
+    if held_out is not None:
+        read = [languages.source_tokens(line, options.max_length) for line in held_out.source]
+        written = [languages.target_tokens(line) for line in held_out.target]
+        valid_batches = ParallelBatches(read, written, *marks, options.batch_size)
+    return PairParts(artefacts, batches, valid_batches, held_out, test_pairs)
+
+
+def _learn(part: Pairs, options: TranslateOptions) -> dict[str, Any]:
+    def learnt(lines: Sequence[str]) -> dict[str, Any]:
+        read = [line.strip().lower() if options.lower_case else line.strip() for line in lines]
+        if options.unit == "bpe":
+            read = [f" {line}" for line in read]
+        size, least = options.vocabulary_size, options.min_count
+        return learn_vocabulary(read, options.unit, lines=True, size=size, min_count=least).to_json()
+
+    if options.shared_vocabulary:
+        return {"vocabulary": learnt([*part.source, *part.target])}
+    return {"source_vocabulary": learnt(part.source), "target_vocabulary": learnt(part.target)}
+
+
+def _encoded(part: Pairs, languages: Languages) -> tuple[list[list[int]], list[list[int]]]:
+    return [languages.source_tokens(s) for s in part.source], [languages.target_tokens(t) for t in part.target]
+
+
+def _spaced(vocabulary: Vocabulary, line: str) -> str:
+    # A word at the beginning of a line is then the same token as elsewhere.
+    return f" {line}" if vocabulary.unit == "bpe" else line
