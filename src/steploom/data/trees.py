@@ -1,0 +1,205 @@
+"""Trees in brackets, as the Penn Treebank and the Stanford Sentiment Treebank write them: one tree a line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from steploom.data.text import read_text
+from steploom.errors import DataError
+
+__all__ = ["Tree", "labelled_phrases", "looks_like_trees", "parse_tree", "read_trees"]
+
+# Not \s: words of the treebank, such as "8 1/2", hold spaces that do not break.
+_TOKEN = re.compile(r"[()]|[^ \t\f\v()]+")
+_ESCAPED = {
+    "-LRB-": "(",
+    "-RRB-": ")",
+    "-LSB-": "[",
+    "-RSB-": "]",
+    "-LCB-": "{",
+    "-RCB-": "}",
+}
+_EXAMPLE = "Expected a tree such as (3 (2 It) (4 works))"
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A tree as flat lists over its nodes, every node behind its children and the root last.
+
+    Args:
+        labels: the label of each node, None where it has none.
+        words: the word of each leaf, None at inner nodes.
+        parents: the number of each node's parent, -1 for the root.
+        row: the line of the file, counted from 1.
+    """
+
+    labels: list[str | None]
+    words: list[str | None]
+    parents: list[int]
+    row: int = 1
+
+    def __len__(self) -> int:
+        """The nodes."""
+        return len(self.parents)
+
+    @property
+    def label(self) -> str | None:
+        """The label of the root."""
+        return self.labels[-1]
+
+    @property
+    def sentence(self) -> list[str]:
+        """The words from left to right."""
+        return [word for word in self.words if word is not None]
+
+    def heights(self) -> list[int]:
+        """The height of each node: 0 for a leaf, else one more than its highest child."""
+        heights = [0] * len(self.parents)
+        for node, parent in enumerate(self.parents):
+            if parent >= 0 and heights[parent] <= heights[node]:
+                heights[parent] = heights[node] + 1
+        return heights
+
+    def spans(self) -> list[tuple[int, int]]:
+        """The words under each node, as the slice of `sentence` that they are."""
+        first = [-1] * len(self.parents)
+        ends, seen = [], 0
+        for node, parent in enumerate(self.parents):
+            if self.words[node] is not None:
+                first[node] = seen
+                seen += 1
+            ends.append(seen)
+            if parent >= 0 and first[parent] < 0:
+                first[parent] = first[node]
+        return list(zip(first, ends, strict=True))
+
+
+def read_trees(path: Path) -> list[Tree]:
+    """The trees of a file, UTF-8, gzipped or not, one a line; blank lines do not count.
+
+    Raises:
+        DataError: the file cannot be read, or a line is no tree; the message names row and column.
+    """
+    lines = enumerate(read_text(path).split("\n"), 1)
+    return [parse_tree(line, path, row) for row, line in lines if line.strip()]
+
+
+def parse_tree(line: str, file: Path | None = None, row: int = 1) -> Tree:
+    """The tree that a line writes.
+
+    A bracket holds its label and then its children, which are brackets or words; one that holds a label and a single
+    word is a leaf with that label, and one that holds a single word is a leaf without. A bracket that begins with a
+    bracket has no label, and `(2 (It))` is `(2 It)`. In words, `-LRB-` is an opening bracket, and so on, and `\\/` is a
+    slash.
+
+    The depth of a tree is limited by memory alone.
+
+    Args:
+        line: the text.
+        file, row: where it stands, for messages.
+
+    Raises:
+        DataError: it is no tree.
+    """
+    labels: list[str | None] = []
+    words: list[str | None] = []
+    parents: list[int] = []
+    # Of each bracket that is open: its column, and what it holds so far. A word is a node already, but the first one,
+    # which may be the label.
+    opened: list[tuple[int, list[int | str]]] = []
+
+    def refuse(what: str, column: int) -> NoReturn:
+        raise DataError(what, file=file, row=row, column=str(column + 1), hint=_EXAMPLE)
+
+    def add(word: str | None) -> int:
+        labels.append(None)
+        words.append(word)
+        parents.append(-1)
+        return len(parents) - 1
+
+    done = False
+    for match in _TOKEN.finditer(line):
+        token = match[0]
+        if done:
+            refuse(f"found '{token:.20}' behind the end of the tree; a line holds one tree", match.start())
+        if token == "(":
+            opened.append((match.start(), []))
+        elif not opened:
+            refuse(f"expected an opening bracket, found '{token:.20}'", match.start())
+        elif token != ")":
+            items = opened[-1][1]
+            items.append(add(_unescaped(token)) if items else token)
+        else:
+            start, items = opened.pop()
+            node = _closed(items, labels, words, parents, add)
+            if node is None:
+                refuse("the bracket that begins here is empty", start)
+            if opened:
+                opened[-1][1].append(node)
+            else:
+                done = True
+    if opened:
+        some = "a bracket that is" if len(opened) == 1 else f"{len(opened):,} brackets that are"
+        refuse(f"the line ends within {some} not closed; the last of them begins here", opened[-1][0])
+    if not parents:
+        refuse("the line holds no tree", 0)
+    return Tree(labels, words, parents, row)
+
+
+def looks_like_trees(path: Path) -> bool:
+    """Whether the first line of a text file that is not blank begins and ends with a bracket.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    first = next(line for line in read_text(path).split("\n") if line.strip()).strip()
+    return first.startswith("(") and first.endswith(")")
+
+
+def labelled_phrases(trees: Sequence[Tree], phrases: bool = False) -> list[tuple[int, str | None, list[str]]]:
+    """Row, label and words of each tree's sentence; with `phrases`, of every labelled node, each phrase once a tree."""
+    if not phrases:
+        return [(tree.row, tree.label, tree.sentence) for tree in trees]
+    found = []
+    for tree in trees:
+        sentence = tree.sentence
+        # A node above a single child says the same words again: the upper one's label is that of the phrase.
+        spans = dict(zip(tree.spans(), tree.labels, strict=True))
+        found += [(tree.row, label, sentence[a:b]) for (a, b), label in spans.items() if label is not None]
+    return found
+
+
+def _closed(
+    items: list[int | str],
+    labels: list[str | None],
+    words: list[str | None],
+    parents: list[int],
+    add: Callable[[str | None], int],
+) -> int | None:
+    """The node of a bracket that holds `items`; None where it holds nothing."""
+    if not items:
+        return None
+    first, rest = items[0], items[1:]
+    if isinstance(first, str) and not rest:
+        return add(_unescaped(first))
+    if isinstance(first, str) and len(rest) == 1:
+        only = int(rest[0])
+        if words[only] is not None and labels[only] is None:
+            # "(2 It)": the word was taken for a child without a label.
+            labels[only] = first
+            return only
+    node = add(None)
+    labels[node] = first if isinstance(first, str) else None
+    for child in rest if isinstance(first, str) else items:
+        parents[int(child)] = node
+    return node
+
+
+def _unescaped(word: str) -> str:
+    if word.startswith("-") and word in _ESCAPED:
+        return _ESCAPED[word]
+    return word.replace("\\/", "/").replace("\\*", "*") if "\\" in word else word
