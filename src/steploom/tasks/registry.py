@@ -15,6 +15,7 @@ TASKS = {
     "generate": "steploom.tasks.generate:Generate",
     "embed": "steploom.tasks.embed:Embed",
     "classify": "steploom.tasks.classify:Classify",
+    "tag": "steploom.tasks.tag:Tag",
     "translate": "steploom.tasks.translate:Translate",
 }
 

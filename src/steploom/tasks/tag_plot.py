@@ -1,0 +1,188 @@
+"""Sentences with their spans in colour, and the transitions of the CRF."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from steploom.data.conll import ConllFile
+from steploom.data.tag_schemes import Span, spans_of
+from steploom.errors import OptionError
+from steploom.models.tagger import Tagger
+from steploom.tasks.picture import fonts_for, write_picture
+from steploom.tasks.tag_prediction import read_words
+from steploom.tasks.tag_scores import tag_sentences
+
+if TYPE_CHECKING:
+    from steploom.tasks.tag import Tag
+
+__all__ = ["plot_tags"]
+
+_WIDTH, _ROWS = 96, 22
+_PALETTE = ("#9ecae1", "#fdae6b", "#a1d99b", "#bcbddc", "#fc9fb5", "#ffe08a", "#c7b299", "#8fd9d1")
+
+
+def plot_tags(task: Tag, network: Tagger, data: Path | None, path: Path) -> None:
+    """Draws the beginning of a file with its spans, or labels, in colour; without one, the transitions of the CRF.
+
+    Where the file holds the right tags, what the model missed or got wrong is framed in red.
+
+    Raises:
+        OptionError: there is neither a file nor a CRF.
+    """
+    if data is None:
+        if network.crf is None:
+            raise OptionError("expected DATA: without a CRF there is nothing to draw but tagged sentences. Name a file")
+        _draw_transitions(task, network, path)
+        return
+    file = read_words(task, data, task.PredictOptions.checked({}))
+    words = [sentence.words for sentence in file.sentences][: 2 * _ROWS]
+    tags = [task.tags.converted(found, "iob2") for found in tag_sentences(task, network, words)]
+    _draw_sentences(task, words, tags, _gold(task, file), path, data.name)
+
+
+def _gold(task: Tag, file: ConllFile) -> list[tuple[str, ...]] | None:
+    """The right tags, where the file has a column of tags that the model knows."""
+    column = task.options.target_column or file.columns
+    if not 1 <= column <= file.columns or column == task.options.word_column:
+        return None
+    found, facts = file.column(column, "--target-column"), task.tags
+    seen = {tag for tags in found for tag in tags}
+    return found if seen and all(facts.kind(tag) in facts.known for tag in seen) else None
+
+
+def _pieces(plain: bool, tags: Sequence[str], gold: Sequence[str] | None) -> list[tuple[Span, bool]]:
+    """What is drawn in a sentence, and whether it is wrong: spans found, and spans missed."""
+    if plain:
+        pairs = zip(tags, gold or tags, strict=True)
+        return [(Span(i, i + 1, tag), tag != right) for i, (tag, right) in enumerate(pairs)]
+    found, wanted = spans_of(tags), spans_of(tags if gold is None else gold)
+    taken = {place for span in found for place in range(span.start, span.stop)}
+    missed = [span._replace(type="") for span in wanted if not taken & set(range(span.start, span.stop))]
+    return sorted([(span, span not in wanted) for span in found] + [(span, True) for span in missed])
+
+
+def _draw_sentences(
+    task: Tag,
+    sentences: Sequence[Sequence[str]],
+    tags: Sequence[Sequence[str]],
+    gold: Sequence[Sequence[str]] | None,
+    path: Path,
+    title: str,
+) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    facts = task.tags
+    plain = facts.source == "labels"
+    kinds = sorted(kind for kind in facts.known if kind)
+    colours = {kind: _PALETTE[number % len(_PALETTE)] for number, kind in enumerate(kinds)} | {"": "#ffffff"}
+    rows: list[list[tuple[int, str, str | None, bool, bool]]] = []
+    for number, words in enumerate(sentences):
+        pieces = {
+            place: (span, wrong)
+            for span, wrong in _pieces(plain, tags[number], gold[number] if gold else None)
+            for place in range(span.start, span.stop)
+        }
+        if number:
+            rows.append([])
+        line: list[tuple[int, str, str | None, bool, bool]] = []
+        column = 0
+        for place, word in enumerate(words):
+            span, wrong = pieces.get(place, (None, False))
+            width = _width(word)
+            if column and column + width > _WIDTH:
+                rows.append(line)
+                line, column = [], 0
+            last = span is not None and place == span.stop - 1
+            line.append((column, word, None if span is None else span.type, wrong, last))
+            column += width + 1
+            if last and span is not None and span.type:
+                column += 1 + round(0.75 * len(span.type))
+        rows.append(line)
+        if len(rows) >= _ROWS:
+            break
+    rows = rows[:_ROWS]
+    figure = Figure(figsize=(12, 0.9 + 0.31 * len(rows)), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for row, line in enumerate(rows):
+        _draw_row(axes, row, line, colours)
+    note = "; in red what differs from the file's own tags" if gold else ""
+    axes.set(xlim=(-0.5, _WIDTH + 8), ylim=(len(rows), -0.3))
+    axes.set_title(f"{title}{note}", fontsize=10, loc="left", parse_math=False)
+    axes.axis("off")
+    write_picture(figure, path, 130)
+
+
+def _draw_row(
+    axes: Any, row: int, line: Sequence[tuple[int, str, str | None, bool, bool]], colours: dict[str, str]
+) -> None:
+    from matplotlib.patches import Rectangle
+
+    fonts = fonts_for("DejaVu Sans Mono")
+    for number, (column, word, kind, wrong, last) in enumerate(line):
+        width = _width(word)
+        if kind is not None:
+            # One bar for the whole span: on to the next word of it, or over its name.
+            label = 1 + round(0.75 * len(kind)) if last and kind else 0
+            end = column + width + label if last or number + 1 == len(line) else line[number + 1][0]
+            shape = {"linewidth": 0, "color": colours[kind]}
+            axes.add_patch(Rectangle((column - 0.3, row + 0.06), end - column + 0.6, 0.84, **shape))
+            if wrong:
+                edges = [column - 0.3, end + 0.3]
+                axes.plot(edges, [row + 0.93] * 2, color="#d62728", linewidth=2, solid_capstyle="butt")
+            if label:
+                name = axes.text(column + width + 0.7, row + 0.52, kind, fontsize=6.5, weight="bold", family=fonts)
+                name.set(va="center", color="#d62728" if wrong else "#333333", parse_math=False)
+        for place, character in _places(word):
+            text = axes.text(column + place, row + 0.5, character, family=fonts, fontsize=9, parse_math=False)
+            text.set(va="center", ha="left")
+
+
+def _places(word: str) -> list[tuple[int, str]]:
+    places, at = [], 0
+    for character in word:
+        places.append((at, character))
+        at += _width(character)
+    return places
+
+
+def _width(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
+
+
+def _draw_transitions(task: Tag, network: Tagger, path: Path) -> None:
+    import torch
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    crf, names = network.crf, task.tags.tags
+    if crf is None:
+        return
+    table = torch.full((len(names) + 1, len(names) + 1), torch.nan)
+    table[0, :-1], table[1:, :-1], table[1:, -1] = (
+        part.detach().cpu() for part in (crf.start, crf.transitions, crf.end)
+    )
+    forbidden = torch.zeros_like(table, dtype=torch.bool)
+    forbidden[0, :-1], forbidden[1:, :-1], forbidden[1:, -1] = (
+        part.cpu() < 0 for part in (crf.start_penalty, crf.transitions_penalty, crf.end_penalty)
+    )
+    shown = table.masked_fill(forbidden, torch.nan)
+    bound = max(float(shown[~shown.isnan()].abs().max()), 1e-3)
+    size = 2.5 + 0.33 * len(names)
+    figure = Figure(figsize=(size + 1, size), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    picture = axes.imshow(shown.numpy(), cmap="RdBu_r", vmin=-bound, vmax=bound)
+    axes.set_facecolor("#dddddd")
+    fonts = fonts_for("DejaVu Sans")
+    labels = {"family": fonts, "fontsize": 8}
+    axes.set_xticks(range(len(names) + 1), [*names, "end"], rotation=90, **labels)
+    axes.set_yticks(range(len(names) + 1), ["start", *names], **labels)
+    axes.set(xlabel="tag", ylabel="tag before it")
+    axes.set_title("Scores of one tag behind another (grey: forbidden)", fontsize=10)
+    figure.colorbar(picture, ax=axes, shrink=0.7)
+    write_picture(figure, path, 130)

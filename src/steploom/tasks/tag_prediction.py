@@ -1,0 +1,92 @@
+"""Tags for a user's file, a sentence, or standard input."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from steploom.data.conll import ConllFile, parse_columns, parse_sentences
+from steploom.data.file_bytes import utf8_of
+from steploom.data.tag_schemes import spans_of
+from steploom.data.text import read_text
+from steploom.errors import DataError, OptionError
+from steploom.models.tagger import Tagger
+from steploom.tasks.tag_scores import tag_sentences
+from steploom.tasks.task import Prediction
+
+if TYPE_CHECKING:
+    from steploom.tasks.tag import PredictOptions, Tag
+
+__all__ = ["predict_tags", "read_words"]
+
+_STDIN = Path("standard input")
+
+
+def predict_tags(task: Tag, network: Tagger, data: Path | None, options: PredictOptions) -> Prediction:
+    """The data's columns with the tags behind them, blank lines and all; of plain sentences a word and its tag a line.
+
+    Tags are written in the scheme of the training files. The value is a list of sentences, each a list of pairs of word
+    and tag. Written to a .jsonl file, a line is a sentence with "words", "tags" and, where tags write spans, "spans".
+
+    Raises:
+        DataError: the data cannot be read.
+        OptionError: two options contradict each other.
+    """
+    file = read_words(task, data, options)
+    facts = task.tags
+    sentences = [sentence.words for sentence in file.sentences]
+    found = tag_sentences(task, network, sentences)
+    tags = [facts.converted(of_sentence, facts.source) for of_sentence in found]
+    text = file.with_column(tags, "-X-" if facts.source == "labels" else "O")
+
+    def write(path: Path) -> None:
+        if path.suffix != ".jsonl":
+            path.write_text(text, encoding="utf-8")
+            return
+        rows = []
+        for words, given in zip(sentences, tags, strict=True):
+            row: dict[str, object] = {"words": list(words), "tags": given}
+            if facts.source != "labels":
+                row["spans"] = [
+                    {"start": span.start, "stop": span.stop, "type": span.type, "words": words[span.start : span.stop]}
+                    for span in spans_of(given)
+                ]
+            rows.append(json.dumps(row, ensure_ascii=False) + "\n")
+        path.write_text("".join(rows), encoding="utf-8")
+
+    value = [list(zip(words, given, strict=True)) for words, given in zip(sentences, tags, strict=True)]
+    return Prediction(text, write, value)
+
+
+def read_words(task: Tag, data: Path | None, options: PredictOptions) -> ConllFile:
+    """The sentences to be tagged: of a file, of `options.text`, or of standard input."""
+    if options.text is not None:
+        if data is not None:
+            raise OptionError(f"--text: the sentences come from {data} already. Give one or the other")
+        if not options.text.strip():
+            raise OptionError("--text: expected a sentence, found no word")
+        return parse_sentences(options.text.splitlines())
+    path = data or _STDIN
+    text = read_text(data) if data is not None else _standard_input()
+    if options.lines:
+        return parse_sentences(text.split("\n"))
+    column = task.options.word_column
+    alone = all(len(line.split()) == 1 for line in text.split("\n") if line.strip())
+    try:
+        return parse_columns(text, 1 if alone else column, path)
+    except DataError as error:
+        if "columns as in row" not in str(error):
+            raise
+        raise DataError(f"{error}. For plain sentences, one a line, give --lines") from None
+
+
+def _standard_input() -> str:
+    if sys.stdin.isatty():
+        raise OptionError("expected DATA to tag: name a file, give --text 'A sentence .', or pipe something in")
+    raw = sys.stdin.buffer.read()
+    if not raw:
+        raise DataError("standard input is empty; expected DATA to tag: name a file, or give --text 'A sentence .'")
+    text = utf8_of(_STDIN, raw, "Expected text in UTF-8").decode("utf-8")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
