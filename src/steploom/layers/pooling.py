@@ -38,7 +38,9 @@ class Pooling(nn.Module):
     def __init__(self, kind: str, size: int, bidirectional: bool = False) -> None:
         super().__init__()
         if kind not in POOLINGS:
-            raise OptionError(f"pooling: expected one of {', '.join(POOLINGS)}, found '{kind}'.{nearest(kind, POOLINGS)}")
+            raise OptionError(
+                f"pooling: expected one of {', '.join(POOLINGS)}, found '{kind}'.{nearest(kind, POOLINGS)}"
+            )
         self.kind, self.size, self.bidirectional = kind, size, bidirectional
         if kind == "attention":
             self.hidden = nn.Linear(size, size)

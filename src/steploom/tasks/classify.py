@@ -11,7 +11,7 @@ from pydantic import field_validator, model_validator
 
 from steploom.errors import OptionError
 from steploom.tasks.task import Evaluation, Files, MetricLabel, Prediction, Prepared, Task
-from steploom.training.options import Options, TrainOptions, flag, option
+from steploom.training.options import Options, TrainOptions, option
 
 if TYPE_CHECKING:
     from steploom.data.labelled import Examples
@@ -44,6 +44,7 @@ class ClassifyOptions(TrainOptions):
     max_length: int | None = option(None, "tokens of a text that are read; the rest is cut off", ge=1)
     word_dropout: float = option(0.05, "share of the tokens that training reads as unknown", ge=0, lt=1)
     embedding_size: int | None = option(None, "size of a token's vector; else the hidden size", ge=1)
+    phrases: bool = option(False, "of trees: every labelled phrase is an example to train on")
 
     array: str | None = option(None, "array of the inputs in an .npz file [x, X, data, ...]")
     lengths: str | None = option(None, "array of the sequences' lengths in an .npz file [lengths]")
@@ -241,7 +242,9 @@ class Classify(Task):
     def facts(self) -> dict[str, Any]:
         """The classes and what the kind of data has to say."""
         labels = self.artefacts["labels"]
-        shown = ", ".join(f"{name} ({count:,})" for name, count in zip(labels["classes"], labels["counts"], strict=True))
+        shown = ", ".join(
+            f"{name} ({count:,})" for name, count in zip(labels["classes"], labels["counts"], strict=True)
+        )
         return {"classes": shown, **self.kind.facts(), "validation": labels["validation"]}
 
     def _check_inputs(self, inputs: Any) -> None:

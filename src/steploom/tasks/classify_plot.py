@@ -1,0 +1,144 @@
+"""The picture of a classifier: which labels it takes for which, and what its attention looks at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from steploom.data.labelled import Examples, LabelledBatches
+from steploom.errors import DataError
+from steploom.models.classifier import Classifier, SequenceClassifier
+from steploom.tasks.classify_scores import classes_shown, confusion, figures, probabilities_of
+from steploom.tasks.picture import fonts_for, write_picture
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from steploom.tasks.classify import Classify
+
+__all__ = ["plot_confusion"]
+
+_EXAMPLES, _WIDTH = 8, 66
+# Beyond so many classes, numbers in the cells cannot be read.
+_WRITTEN = 25
+
+
+def plot_confusion(task: Classify, network: Classifier, data: Path | None, path: Path) -> None:
+    """Draws the confusion matrix, each row coloured by its shares and with its counts written in.
+
+    With attention pooling over a text and with data, the weights of the words of some examples stand below.
+
+    Args:
+        task: the task.
+        network: the model.
+        data: a labelled file; None: the validation part of the training.
+        path: the PNG to write.
+
+    Raises:
+        DataError: without data, nothing was set aside for validation.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    attended: list[tuple[list[str], Tensor, str]] = []
+    if data is None:
+        if "confusion" not in task.artefacts["labels"]:
+            raise DataError(
+                "the model had no validation part to be drawn. Name a labelled file: steploom plot DIR DATA"
+            )
+        matrix, title = torch.tensor(task.artefacts["labels"]["confusion"]), "validation part"
+    else:
+        examples = task.read([data], labelled=True)
+        found = probabilities_of(task, network, examples)
+        matrix, title = confusion(task, examples, found), data.name
+        attended = _attended(task, network, examples, found)
+    classes = len(matrix)
+    side = min(12.0, max(4.2, 2.4 + 0.55 * classes))
+    below = 0.9 + 0.3 * len(attended) if attended else 0.0
+    figure = Figure(figsize=(max(side + 0.8, 9.0 if attended else 0.0), side + below), layout="constrained")
+    FigureCanvasAgg(figure)
+    if attended:
+        upper, lower = figure.subplots(2, 1, height_ratios=[side, below])
+        _draw_attention(lower, attended)
+    else:
+        upper = figure.add_subplot()
+    scores = figures(matrix)
+    _draw_matrix(figure, upper, matrix, list(task.classes))
+    upper.set_title(f"{title}: accuracy {scores['accuracy']:.1%}, macro F1 {scores['f1']:.1%}")
+    write_picture(figure, path, 130)
+
+
+def _draw_matrix(figure: Any, axes: Axes, matrix: Tensor, classes: list[str]) -> None:
+    fonts = fonts_for("DejaVu Sans")
+    shares = matrix.double() / matrix.sum(1, keepdim=True).clamp(min=1)
+    drawn = axes.imshow(shares.numpy(), cmap="Blues", vmin=0, vmax=1)
+    places, names = range(len(classes)), classes_shown(classes)
+    if len(classes) <= 60:
+        turned = any(len(name) > 4 for name in names) and len(classes) > 4
+        axes.set_xticks(places, names, family=fonts, rotation=45 if turned else 0, ha="right" if turned else "center")
+        axes.set_yticks(places, names, family=fonts)
+        for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
+            label.set_parse_math(False)
+    axes.set(xlabel="label given", ylabel="true label")
+    if len(classes) <= _WRITTEN:
+        for row in places:
+            for column in places:
+                count = int(matrix[row, column])
+                ink = "white" if shares[row, column] > 0.5 else "black" if count else "0.75"
+                axes.text(column, row, f"{count:,}", ha="center", va="center", color=ink, fontsize=8)
+    figure.colorbar(drawn, ax=axes, label="share of the true label", shrink=0.8)
+
+
+def _attended(
+    task: Classify, network: Classifier, examples: Examples, probabilities: Tensor
+) -> list[tuple[list[str], Tensor, str]]:
+    """Tokens, weights and a caption of the first examples, where the model attends to tokens."""
+    if not isinstance(network, SequenceClassifier) or not len(examples) or task.kind.pieces(examples, 0) is None:
+        return []
+    some = examples.take(range(min(_EXAMPLES, len(examples))))
+    batches = LabelledBatches(task.kind.encode(some, training=False), None, 1)
+    shown = {}
+    for index in range(len(batches)):
+        weights = network.attention(batches.batch(0, index))
+        if weights is None:
+            return []
+        row = int(batches.rows(index)[0])
+        given = task.classes[int(probabilities[row].argmax())]
+        true = (some.labels or ())[row]
+        caption = classes_shown([given])[0] + ("" if given == true else f" (true: {classes_shown([true])[0]})")
+        shown[row] = (task.kind.pieces(some, row) or [], weights[:, 0].cpu(), caption)
+    return [shown[row] for row in sorted(shown)]
+
+
+def _draw_attention(axes: Axes, attended: list[tuple[list[str], Tensor, str]]) -> None:
+    """A line an example: each word on a colour that says its weight, as a share of the line's largest."""
+    from matplotlib import colormaps
+    from matplotlib.patches import Rectangle
+
+    fonts, colours = fonts_for("DejaVu Sans Mono"), colormaps["Oranges"]
+    for row, (pieces, weights, caption) in enumerate(attended):
+        column = 0
+        for piece, weight in zip(pieces, (weights / weights.max()).tolist(), strict=False):
+            piece = piece.replace("\n", " ")
+            if column + len(piece) > _WIDTH:
+                axes.text(column, row + 0.5, "…", va="center", family=fonts, fontsize=9)
+                break
+            axes.add_patch(Rectangle((column, row + 0.08), len(piece), 0.84, color=colours(0.9 * weight), linewidth=0))
+            axes.text(
+                column + len(piece) / 2,
+                row + 0.5,
+                piece,
+                ha="center",
+                va="center",
+                family=fonts,
+                fontsize=9,
+                parse_math=False,
+            )
+            column += len(piece) + 1
+        axes.text(_WIDTH + 3, row + 0.5, caption, va="center", family=fonts, fontsize=9, parse_math=False)
+    axes.set(xlim=(0, _WIDTH + 22), ylim=(len(attended), 0))
+    axes.set_title("what the attention looks at, and the label given", fontsize=10)
+    axes.axis("off")

@@ -1,0 +1,62 @@
+"""Labels for new examples: of a file, of one text, or of lines of standard input."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from steploom.data.labelled import Examples, Items
+from steploom.errors import DataError, OptionError
+from steploom.models.classifier import Classifier
+from steploom.tasks.classify_scores import as_csv, probabilities_of, table_of, write_table
+from steploom.tasks.task import Prediction
+
+if TYPE_CHECKING:
+    from steploom.tasks.classify import Classify, PredictOptions
+
+__all__ = ["predict_labels"]
+
+
+def predict_labels(task: Classify, network: Classifier, data: Path | None, options: PredictOptions) -> Prediction:
+    """The label and the probabilities of each example, in the order of the input.
+
+    The value is a list with a dict an example: "row", "text" of texts, "label", and "probabilities", label to number.
+
+    Raises:
+        DataError: the file cannot be used, or there is no text.
+        OptionError: there is nothing to classify, or it is given twice.
+    """
+    examples = _examples(task, data, options)
+    rows = list(table_of(task, examples, probabilities_of(task, network, examples)))
+
+    def write(path: Path) -> None:
+        write_table(path, (dict(row) for row in rows))
+
+    return Prediction(as_csv(dict(row) for row in rows), write, rows)
+
+
+def _examples(task: Classify, data: Path | None, options: PredictOptions) -> Examples:
+    if data is not None:
+        if options.input is not None:
+            raise OptionError(f"--input: the examples come from {data} already. Give one or the other")
+        return task.read([data], labelled=False)
+    if task.kind.name != "text":
+        if options.input is not None:
+            raise OptionError(f"--input: this model does not read texts, but {task.kind.name}. Name a file instead")
+        raise OptionError(f"this model reads {task.kind.name} from a file: steploom predict DIR DATA")
+    if options.input is None and sys.stdin.isatty():
+        raise OptionError("there is nothing to classify. Name a file, or give a text with --input")
+    lines = [options.input] if options.input is not None else _standard_input()
+    kept = [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
+    if not kept:
+        where = "--input" if options.input is not None else "standard input"
+        raise DataError(f"{where}: the text is empty")
+    return Examples(Items(line for _, line in kept), None, (Path("-"),), tuple((0, number) for number, _ in kept))
+
+
+def _standard_input() -> list[str]:
+    try:
+        return sys.stdin.read().split("\n")
+    except UnicodeDecodeError:
+        raise DataError("standard input: this is no text in UTF-8") from None

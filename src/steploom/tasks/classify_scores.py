@@ -1,0 +1,129 @@
+"""How well a classifier names the classes, and what was said of each example."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from steploom.data.labelled import Examples, LabelledBatches, class_numbers
+from steploom.errors import DataError
+from steploom.models.classifier import Classifier
+from steploom.tasks.task import Evaluation
+
+if TYPE_CHECKING:
+    from steploom.tasks.classify import Classify
+
+__all__ = ["as_csv", "classes_shown", "confusion", "figures", "probabilities_of", "score", "table_of", "write_table"]
+
+_BATCH = 256
+
+
+@torch.no_grad()
+def probabilities_of(task: Classify, network: Classifier, examples: Examples) -> Tensor:
+    """The probability of each class, float32 (examples, classes), in the order of the examples."""
+    encoded = task.kind.encode(examples, training=False)
+    batches = LabelledBatches(encoded, None, _BATCH)
+    device = next(network.parameters()).device
+    found = torch.empty(len(examples), len(task.classes))
+    for index in range(len(batches)):
+        batch = {name: tensor.to(device) for name, tensor in batches.batch(0, index).items()}
+        found[batches.rows(index)] = network.probabilities(batch).cpu()
+    return found
+
+
+def score(task: Classify, network: Classifier, examples: object) -> Evaluation:
+    """Accuracy, macro F1 and log loss, and the same of always naming the training part's most frequent class.
+
+    The baseline's log loss is that of the training part's shares of the classes.
+
+    Raises:
+        DataError: `examples` are none, or a label is unknown.
+    """
+    if not isinstance(examples, Examples):
+        raise DataError(f"expected labelled examples, found {type(examples).__name__}")
+    numbers = class_numbers(examples, task.classes)
+    found = probabilities_of(task, network, examples)
+    counts = torch.tensor(task.artefacts["labels"]["counts"], dtype=torch.float64)
+    always = torch.full_like(numbers, int(counts.argmax()))
+    shares = (counts.clamp(min=1e-9) / counts.sum()).expand(len(numbers), -1)
+    metrics = figures(_matrix(numbers, found.argmax(1), len(counts))) | {"nll": _log_loss(found.double(), numbers)}
+    metrics["examples"] = float(len(numbers))
+    majority = figures(_matrix(numbers, always, len(counts))) | {"nll": _log_loss(shares, numbers)}
+
+    def write(path: Path) -> None:
+        write_table(path, table_of(task, examples, found))
+
+    return Evaluation(metrics, {"majority": majority}, write)
+
+
+def confusion(task: Classify, examples: Examples, probabilities: Tensor) -> Tensor:
+    """How often each class (row) was given each label (column), int64 (classes, classes)."""
+    return _matrix(class_numbers(examples, task.classes), probabilities.argmax(1), len(task.classes))
+
+
+def figures(matrix: Tensor) -> dict[str, float]:
+    """Accuracy, and F1 as the mean over the classes that occur or were named, from a confusion matrix.
+
+    Two sums of a matrix that is there anyway: a library for it would cost more time to import than all of this.
+    """
+    right, true, named = matrix.diagonal().double(), matrix.sum(1), matrix.sum(0)
+    f1 = (2 * right / (true + named))[true + named > 0]
+    return {"accuracy": float(right.sum() / matrix.sum()), "f1": float(f1.mean())}
+
+
+def table_of(task: Classify, examples: Examples, probabilities: Tensor) -> Iterator[dict[str, Any]]:
+    """For each example where it stands, its text, its true label where there is one, the label, the probabilities."""
+    best = probabilities.argmax(1).tolist()
+    several = len(set(examples.files)) > 1
+    for row, (name, shares) in enumerate(zip(best, probabilities.tolist(), strict=True)):
+        found: dict[str, Any] = {"file": str(examples.file(row))} if several else {}
+        found["row"] = examples.places[row][1]
+        text = task.kind.text(examples, row)
+        found |= {} if text is None else {"text": text}
+        found |= {} if examples.labels is None else {"true": examples.labels[row]}
+        found["label"] = task.classes[name]
+        found["probabilities"] = dict(zip(task.classes, shares, strict=True))
+        yield found
+
+
+def write_table(path: Path, rows: Iterator[dict[str, Any]]) -> None:
+    """Writes what `table_of` gives, as JSON lines to a .jsonl file and as CSV to any other."""
+    if path.suffix.lower() == ".jsonl":
+        path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    else:
+        path.write_text(as_csv(rows), encoding="utf-8")
+
+
+def as_csv(rows: Iterator[dict[str, Any]]) -> str:
+    """A line an example, a column `p(CLASS)` a class."""
+    text = io.StringIO()
+    writer: Any = None
+    for row in rows:
+        shares = row.pop("probabilities")
+        row |= {f"p({name})": f"{share:.6f}" for name, share in shares.items()}
+        if writer is None:
+            writer = csv.DictWriter(text, list(row), lineterminator="\n")
+            writer.writeheader()
+        writer.writerow(row)
+    return text.getvalue()
+
+
+def _matrix(true: Tensor, named: Tensor, classes: int) -> Tensor:
+    return torch.bincount(true * classes + named, minlength=classes * classes).view(classes, classes)
+
+
+def _log_loss(probabilities: Tensor, numbers: Tensor) -> float:
+    right = probabilities.gather(1, numbers[:, None]).clamp(min=1e-12)
+    return float(-right.log().mean())
+
+
+def classes_shown(classes: Sequence[str], width: int = 16) -> list[str]:
+    """Labels for a picture: long ones cut."""
+    return [name if len(name) <= width else name[: width - 1] + "…" for name in classes]
