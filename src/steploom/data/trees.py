@@ -11,10 +11,12 @@ from typing import NoReturn
 from steploom.data.text import read_text
 from steploom.errors import DataError
 
-__all__ = ["Tree", "labelled_phrases", "looks_like_trees", "parse_tree", "read_trees"]
+__all__ = ["Tree", "begins_like_trees", "labelled_phrases", "parse_tree", "read_trees"]
 
 # Not \s: words of the treebank, such as "8 1/2", hold spaces that do not break.
 _TOKEN = re.compile(r"[()]|[^ \t\f\v()]+")
+_NESTED = re.compile(r"\([^\s()]*\s*\(")
+_LEAF = re.compile(r"\(-?\d+\s+[^\s()]+\s*\)")
 _ESCAPED = {
     "-LRB-": "(",
     "-RRB-": ")",
@@ -150,21 +152,22 @@ def parse_tree(line: str, file: Path | None = None, row: int = 1) -> Tree:
     return Tree(labels, words, parents, row)
 
 
-def looks_like_trees(path: Path) -> bool:
-    """Whether the first line of a text file that is not blank begins and ends with a bracket.
+def begins_like_trees(text: str) -> bool:
+    """Whether the first line of a text that is not blank looks like a tree; `text` may end within it.
 
-    Raises:
-        DataError: the file cannot be read.
+    It begins with a bracket that holds another one behind its label, or a number and a word.
     """
-    first = next(line for line in read_text(path).split("\n") if line.strip()).strip()
-    return first.startswith("(") and first.endswith(")")
+    first, end, _ = text.lstrip().partition("\n")
+    first = first.rstrip()
+    nested = _NESTED.match(first) is not None and (first.endswith(")") or not end)
+    return nested or _LEAF.fullmatch(first) is not None
 
 
 def labelled_phrases(trees: Sequence[Tree], phrases: bool = False) -> list[tuple[int, str | None, list[str]]]:
     """Row, label and words of each tree's sentence; with `phrases`, of every labelled node, each phrase once a tree."""
     if not phrases:
         return [(tree.row, tree.label, tree.sentence) for tree in trees]
-    found = []
+    found: list[tuple[int, str | None, list[str]]] = []
     for tree in trees:
         sentence = tree.sentence
         # A node above a single child says the same words again: the upper one's label is that of the phrase.

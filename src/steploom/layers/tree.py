@@ -97,6 +97,6 @@ def _send(
     if len(sizes) == 1 and not rest:
         inboxes.setdefault(pieces[0][0], []).append(states)
         return
-    cut = [state.split([*sizes, rest] if rest else sizes) for state in states]
+    cut = [torch.split(state, [*sizes, rest] if rest else sizes) for state in states]
     for place, (to, _) in enumerate(pieces):
         inboxes.setdefault(to, []).append(tuple(parts[place] for parts in cut))

@@ -1,0 +1,122 @@
+"""Trees in brackets."""
+
+import gzip
+
+import pytest
+
+from steploom.data.trees import begins_like_trees, labelled_phrases, parse_tree, read_trees
+from steploom.errors import DataError
+
+SENTENCE = "(3 (2 It) (4 (4 's) (2 fun)))"
+
+
+def test_a_tree_of_the_treebank():
+    tree = parse_tree(SENTENCE)
+    assert tree.labels == ["2", "4", "2", "4", "3"]
+    assert tree.words == ["It", "'s", "fun", None, None]
+    assert tree.parents == [4, 3, 3, 4, -1]
+    assert tree.heights() == [0, 0, 0, 1, 2]
+    assert tree.spans() == [(0, 1), (1, 2), (2, 3), (1, 3), (0, 3)]
+    assert tree.sentence == ["It", "'s", "fun"] and tree.label == "3" and len(tree) == 5
+
+
+@pytest.mark.parametrize(
+    ("line", "labels", "words", "parents"),
+    [
+        ("(2 It)", ["2"], ["It"], [-1]),
+        ("(2 (It))", ["2"], ["It"], [-1]),
+        ("(It)", [None], ["It"], [-1]),
+        ("(3 It works well)", [None, None, None, "3"], ["It", "works", "well", None], [3, 3, 3, -1]),
+        ("(3 ((It) (works)))", [None, None, None, "3"], ["It", "works", None, None], [2, 2, 3, -1]),
+        ("( (S (NP x)) )", ["NP", "S", None], ["x", None, None], [1, 2, -1]),
+        ("(1(2 a)(3 b))", ["2", "3", "1"], ["a", "b", None], [2, 2, -1]),
+        ("  (1\t(2 a) b)  ", ["2", None, "1"], ["a", "b", None], [2, 2, -1]),
+    ],
+)
+def test_brackets_with_and_without_labels(line, labels, words, parents):
+    tree = parse_tree(line)
+    assert (tree.labels, tree.words, tree.parents) == (labels, words, parents)
+
+
+def test_escapes_are_undone_and_spaces_that_do_not_break_stay():
+    tree = parse_tree("(2 (2 -LRB-) (2 a\\/b) (2 8\u00a01\\/2) (2 -RRB-) (2 -LRB) (2 \\*))")
+    assert tree.sentence == ["(", "a/b", "8\u00a01/2", ")", "-LRB", "*"]
+
+
+def test_depth_is_limited_by_memory_alone():
+    depth = 100_000
+    tree = parse_tree("(1 " * depth + "(0 a)" + ")" * depth)
+    assert len(tree) == depth + 1 and tree.heights()[-1] == depth and tree.spans()[-1] == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("line", "column", "message"),
+    [
+        ("(3 (2 It) (4 works)", 1, "the line ends within a bracket that is not closed"),
+        ("(3 (2 It) (4 (4 works", 14, "the line ends within 3 brackets that are not closed; the last of them begins"),
+        ("(3 (2 It)))", 11, r"found '\)' behind the end of the tree; a line holds one tree"),
+        ("(3 (2 It)) (2 x)", 12, r"found '\(' behind the end"),
+        ("(3 (2 It)) and so on", 12, "found 'and' behind the end"),
+        ("(3 (2 It) ())", 11, "the bracket that begins here is empty"),
+        ("()", 1, "the bracket that begins here is empty"),
+        ("3 (2 It)", 1, "expected an opening bracket, found '3'"),
+        (")", 1, r"expected an opening bracket, found '\)'"),
+    ],
+)
+def test_what_is_no_tree_is_named_with_file_row_and_column(tmp_path, line, column, message):
+    path = tmp_path / "bad.txt"
+    path.write_text(f"{SENTENCE}\n\n{line}\n")
+    with pytest.raises(DataError, match=rf"bad.txt, row 3, column '{column}': {message}.*Expected a tree such as"):
+        read_trees(path)
+
+
+def test_a_line_without_a_tree():
+    with pytest.raises(DataError, match="the line holds no tree"):
+        parse_tree("   ")
+
+
+def test_files_are_read_gzipped_or_not(tmp_path):
+    (tmp_path / "a.txt").write_text(f"\n{SENTENCE}\r\n(1 (2 x))\n", newline="")
+    (tmp_path / "a.txt.gz").write_bytes(gzip.compress((tmp_path / "a.txt").read_bytes()))
+    for name in ("a.txt", "a.txt.gz"):
+        assert [(tree.row, tree.label, len(tree)) for tree in read_trees(tmp_path / name)] == [(2, "3", 5), (3, "1", 2)]
+
+
+@pytest.mark.parametrize(
+    ("text", "trees"),
+    [
+        (f"\n {SENTENCE} \nanything", True),
+        ("(3 (2 It) (4 wor", True),
+        ("( (S (NP x)))\n", True),
+        ("((a) (b))", True),
+        ("(2 It)\n", True),
+        ("(a remark)\n", False),
+        ("(a remark) and a text\n", False),
+        ("(a (small) remark) and a text\n", False),
+        ("text,label\n", False),
+        ("", False),
+    ],
+)
+def test_the_first_line_tells_trees_from_other_text(text, trees):
+    assert begins_like_trees(text) is trees
+
+
+def test_sentences_and_phrases():
+    trees = [parse_tree(SENTENCE), parse_tree("(1 (0 (2 bad)))", row=7)]
+    assert labelled_phrases(trees) == [(1, "3", ["It", "'s", "fun"]), (7, "1", ["bad"])]
+    # Of nodes above a single child, the uppermost.
+    assert labelled_phrases(trees, phrases=True) == [
+        (1, "2", ["It"]),
+        (1, "4", ["'s"]),
+        (1, "2", ["fun"]),
+        (1, "4", ["'s", "fun"]),
+        (1, "3", ["It", "'s", "fun"]),
+        (7, "1", ["bad"]),
+    ]
+
+
+def test_the_treebank_itself(shared_data):
+    trees = read_trees(shared_data / "sst-trees" / "dev.txt")
+    assert len(trees) == 1101 and sum(map(len, trees)) == 41447
+    assert sum(len(tree.sentence) for tree in trees) == 21274
+    assert sum(tree.label != "2" for tree in trees) == 872
