@@ -109,8 +109,8 @@ def parse_columns(text: str, word_column: int = 1, path: Path | None = None) -> 
     """The sentences of a text in columns.
 
     Columns are separated by tabs where every line has some, and may then hold spaces; else by white space. Lines that
-    begin with -DOCSTART- open a document. In a text with tabs, a line without one that begins with # is a comment, and of
-    CoNLL-U's ten columns the ranges (1-2) and empty nodes (1.1) are no words.
+    begin with -DOCSTART- open a document. In a text with tabs, a line without one that begins with # is a comment, and
+    of CoNLL-U's ten columns the ranges (1-2) and empty nodes (1.1) are no words.
 
     Args:
         text: with line ends as a newline.

@@ -68,8 +68,8 @@ class CRF(nn.Module):
     """A linear-chain conditional random field (Lafferty, McCallum & Pereira 2001; on a network: Lample et al. 2016).
 
     The score of tags y_1 ... y_n under emissions e is start[y_1] + Σ e_t[y_t] + Σ transitions[y_{t-1}, y_t] + end[y_n];
-    their probability is exp of it, over the sum for all sequences of tags. That sum and the best sequence are recurrences,
-    which run as cells on the engines of `Recurrent`.
+    their probability is exp of it, over the sum for all sequences of tags. That sum and the best sequence are
+    recurrences, which run as cells on the engines of `Recurrent`.
 
     Args:
         tags: number of tags.
@@ -78,8 +78,8 @@ class CRF(nn.Module):
         engine: what runs the recurrences.
 
     Raises:
-        OptionError: `tags` is no whole number of at least 1, or the constraints have the wrong shape or leave a tag that
-            no sequence can hold.
+        OptionError: `tags` is no whole number of at least 1, or the constraints have the wrong shape or leave a tag
+            that no sequence can hold.
     """
 
     def __init__(

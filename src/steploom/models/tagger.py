@@ -70,9 +70,7 @@ class Tagger(Network):
             self.character_embedding = nn.Embedding(characters, character_embedding_size)
             bound = (3 / character_embedding_size) ** 0.5
             nn.init.uniform_(self.character_embedding.weight, -bound, bound)
-            spelling = RecurrentShape(
-                shape.cell, character_hidden_size, 1, bidirectional=True, engine=shape.engine
-            )
+            spelling = RecurrentShape(shape.cell, character_hidden_size, 1, bidirectional=True, engine=shape.engine)
             self.spelling = spelling.layers(character_embedding_size)
             size += self.spelling.output_size
         self.input_dropout = shape.dropout_layer(dropout)

@@ -141,9 +141,7 @@ class TagParts:
     vectors: Tensor | None
 
 
-def prepare_tags(
-    options: TagOptions, train: Sequence[Path], valid: Sequence[Path], test: Sequence[Path]
-) -> TagParts:
+def prepare_tags(options: TagOptions, train: Sequence[Path], valid: Sequence[Path], test: Sequence[Path]) -> TagParts:
     """Reads all files, finds their schemes, learns words and tags, makes the batches.
 
     Raises:
@@ -238,8 +236,9 @@ def _columns(path: Path, options: TagOptions) -> tuple[ConllFile, list[tuple[str
         )
     column = options.target_column or file.columns
     if column == options.word_column:
-        raise OptionError(f"--word-column {column}: this is the last column of {path}, and without --target-column "
-                          "that of the tags")
+        raise OptionError(
+            f"--word-column {column}: this is the last column of {path}, and without --target-column that of the tags"
+        )
     found = file.column(column, "--target-column")
     for sentence, tags in zip(file.sentences, found, strict=True):
         for row, tag in zip(sentence.rows, tags, strict=True):
@@ -279,9 +278,7 @@ def _part(file: ConllFile, column: list[tuple[str, ...]], scheme: str, repair: b
     return Part(tuple(sentence.words for sentence in file.sentences), tuple(column), scheme, file)
 
 
-def _read(
-    paths: Sequence[Path], options: TagOptions, facts: TagFacts, how: TagOptions | EvaluateOptions
-) -> list[Part]:
+def _read(paths: Sequence[Path], options: TagOptions, facts: TagFacts, how: TagOptions | EvaluateOptions) -> list[Part]:
     parts = []
     for path in paths:
         file, column = _columns(path, options)
@@ -313,7 +310,9 @@ def _split(parts: list[Part], every: int) -> tuple[list[Part], list[Part] | None
     count = sum(len(part.sentences) for part in parts)
     if not every or count < every or every == 1:
         return parts, None, "none"
-    kept, held_out, number = [], [], 0
+    kept: list[Part] = []
+    held_out: list[Part] = []
+    number = 0
     for part in parts:
         places = range(number, number + len(part.sentences))
         number += len(part.sentences)
@@ -336,10 +335,10 @@ def _vocabulary(
     path = Path(options.vectors)
     vectors, size = read_vectors(path, {*coder.words, *elsewhere})
     if options.embedding_size not in (None, size):
-        raise OptionError(f"--embedding-size: the vectors in {path} have {size} numbers, found {options.embedding_size}")
-    coder, rare = learn_words(
-        sentences, [word for word in elsewhere if find_vector(vectors, word) is not None], **plan
-    )
+        raise OptionError(
+            f"--embedding-size: the vectors in {path} have {size} numbers, found {options.embedding_size}"
+        )
+    coder, rare = learn_words(sentences, [word for word in elsewhere if find_vector(vectors, word) is not None], **plan)
     first = torch.full((len(coder.words), size), torch.nan)
     for number, word in enumerate(coder.words):
         found = find_vector(vectors, word)
@@ -375,7 +374,9 @@ def _batches(
 ) -> SentenceBatches:
     numbers = {tag: number for number, tag in enumerate(facts.tags)}
     targets = [
-        [numbers.get(tag, IGNORED) for tag in facts.converted(tags, facts.scheme)] for part in parts for tags in part.tags
+        [numbers.get(tag, IGNORED) for tag in facts.converted(tags, facts.scheme)]
+        for part in parts
+        for tags in part.tags
     ]
     sentences = [sentence for part in parts for sentence in part.sentences]
     return SentenceBatches(sentences, coder, batch_size, targets, seed)

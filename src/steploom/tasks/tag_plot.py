@@ -37,7 +37,9 @@ def plot_tags(task: Tag, network: Tagger, data: Path | None, path: Path) -> None
             raise OptionError("expected DATA: without a CRF there is nothing to draw but tagged sentences. Name a file")
         _draw_transitions(task, network, path)
         return
-    file = read_words(task, data, task.PredictOptions.checked({}))
+    from steploom.tasks.tag import PredictOptions
+
+    file = read_words(task, data, PredictOptions())
     words = [sentence.words for sentence in file.sentences][: 2 * _ROWS]
     tags = [task.tags.converted(found, "iob2") for found in tag_sentences(task, network, words)]
     _draw_sentences(task, words, tags, _gold(task, file), path, data.name)
@@ -129,8 +131,8 @@ def _draw_row(
             # One bar for the whole span: on to the next word of it, or over its name.
             label = 1 + round(0.75 * len(kind)) if last and kind else 0
             end = column + width + label if last or number + 1 == len(line) else line[number + 1][0]
-            shape = {"linewidth": 0, "color": colours[kind]}
-            axes.add_patch(Rectangle((column - 0.3, row + 0.06), end - column + 0.6, 0.84, **shape))
+            corner, width_of_bar = (column - 0.3, row + 0.06), end - column + 0.6
+            axes.add_patch(Rectangle(corner, width_of_bar, 0.84, linewidth=0, color=colours[kind]))
             if wrong:
                 edges = [column - 0.3, end + 0.3]
                 axes.plot(edges, [row + 0.93] * 2, color="#d62728", linewidth=2, solid_capstyle="butt")
@@ -179,7 +181,7 @@ def _draw_transitions(task: Tag, network: Tagger, path: Path) -> None:
     picture = axes.imshow(shown.numpy(), cmap="RdBu_r", vmin=-bound, vmax=bound)
     axes.set_facecolor("#dddddd")
     fonts = fonts_for("DejaVu Sans")
-    labels = {"family": fonts, "fontsize": 8}
+    labels: dict[str, Any] = {"family": fonts, "fontsize": 8}
     axes.set_xticks(range(len(names) + 1), [*names, "end"], rotation=90, **labels)
     axes.set_yticks(range(len(names) + 1), ["start", *names], **labels)
     axes.set(xlabel="tag", ylabel="tag before it")
