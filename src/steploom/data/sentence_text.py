@@ -1,0 +1,111 @@
+"""A user's text as documents of sentences, their words normalised."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from steploom.data.text import read_text
+from steploom.errors import DataError
+
+__all__ = ["NORMALISERS", "Documents", "read_documents", "split_sentences"]
+
+Documents = tuple[tuple[str, ...], ...]
+"""Documents, each its sentences in order, each its words with a space between two."""
+
+_TOKEN = re.compile(r"<unk>|\w+(?:[-'’.]\w+)*|[^\w\s]")
+# A number as a word of its own, which may have a currency sign before it and punctuation behind it.
+_NUMBER = re.compile(r"(?<![^\s$#(\"'])[+-]?\d[\d,]*(?:\.\d+)?%?(?=[.,;:!?)\"']*(?:\s|$))")
+_DROPPED = re.compile(r"[,;:!?\"()\[\]{}…“”«»]|``|''|--+")
+_CLITIC = re.compile(r"n't\b|'(?:s|re|ve|ll|d|m)\b")
+_NEGATION = re.compile(r"(?<=[a-z])n't\b")
+_SIGNS = ("$", "&", "#", "'")
+# fmt: off
+_ABBREVIATIONS = frozenset((
+    "mr.", "mrs.", "ms.", "dr.", "prof.", "gen.", "gov.", "rep.", "sen.", "st.", "jr.", "sr.", "vs.", "no.", "etc.",
+    "co.", "corp.", "inc.", "ltd.", "cos.", "bros.",
+    "jan.", "feb.", "mar.", "apr.", "aug.", "sept.", "oct.", "nov.", "dec.",
+))
+# fmt: on
+# A full stop, an exclamation or a question mark, with what closes behind it, before white space and no small letter.
+_SENTENCE_END = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+(?=[^\sa-z])|(?<=[。！？])")
+
+
+def _lower(text: str) -> str:
+    return text.lower()
+
+
+def _split(text: str) -> str:
+    return " ".join(_TOKEN.findall(text.lower()))
+
+
+def _ptb(text: str) -> str:
+    text = _NUMBER.sub(" N ", text.lower().replace("’", "'"))
+    text = _DROPPED.sub(" ", text)
+    text = _CLITIC.sub(lambda found: " " + found.group(), _NEGATION.sub(" n't", text))
+    text = re.sub(r"(?<=[a-z])'(?=\s|$)", " '", text)
+    words = [word for word in text.split() if word in _SIGNS or any(c.isalnum() for c in word)]
+    if words and words[-1].endswith("."):
+        last = words[-1]
+        if "." not in last[:-1] and last not in _ABBREVIATIONS:
+            words[-1] = last[:-1]
+    return " ".join(words)
+
+
+NORMALISERS: dict[str, Callable[[str], str]] = {"none": str.strip, "lower": _lower, "split": _split, "ptb": _ptb}
+"""What makes a sentence's words of its text.
+
+`none`: words stand between spaces, as they are. `lower`: the same in lower case. `split`: in lower case, punctuation
+marks are words of their own. `ptb`: as Mikolov's Penn Treebank: in lower case, numbers become N, punctuation is
+dropped, and "n't", "'s" and their like are words of their own.
+"""
+
+
+def read_documents(paths: Sequence[Path], normalise: str, split: bool) -> Documents:
+    """The documents of some text files. A file's end and a blank line each end a document.
+
+    Args:
+        paths: text files in UTF-8, also gzipped.
+        normalise: a name in `NORMALISERS`.
+        split: whether the lines of a document are running text to be cut into sentences; else a line is a sentence.
+
+    Raises:
+        DataError: a file cannot be read, or holds no word.
+    """
+    hint = "--normalise ptb drops punctuation" if normalise == "ptb" else None
+    documents: list[tuple[str, ...]] = []
+    for path in paths:
+        lines = read_text(path).split("\n")
+        found = tuple(_sentences(lines, NORMALISERS[normalise], split))
+        if not found:
+            raise DataError("no line holds a word", file=path, hint=hint)
+        documents += found
+    return tuple(documents)
+
+
+def split_sentences(text: str) -> list[str]:
+    """The sentences of a running text: each ends with . ! or ? before white space and no small letter.
+
+    Abbreviations such as "Mr." end none.
+    """
+    pieces: list[str] = []
+    for piece in _SENTENCE_END.split(text):
+        if pieces and (pieces[-1].rsplit(None, 1)[-1].lower() in _ABBREVIATIONS):
+            pieces[-1] += " " + piece
+        elif piece.strip():
+            pieces.append(piece.strip())
+    return pieces
+
+
+def _sentences(lines: Sequence[str], normalise: Callable[[str], str], split: bool) -> list[tuple[str, ...]]:
+    documents: list[list[str]] = [[]]
+    for line in lines:
+        if line.strip():
+            documents[-1].append(line)
+        elif documents[-1]:
+            documents.append([])
+    if split:
+        documents = [split_sentences(" ".join(document)) for document in documents]
+    normalised = (tuple(words for line in document if (words := normalise(line))) for document in documents)
+    return [document for document in normalised if document]

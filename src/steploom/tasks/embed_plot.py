@@ -1,0 +1,74 @@
+"""A map of how similar sentences are to each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from steploom.errors import OptionError
+from steploom.models.skip_thought import SkipThought
+from steploom.tasks.embed_vectors import read_sentences, vectors_of
+from steploom.tasks.picture import fonts_for, write_picture
+
+if TYPE_CHECKING:
+    from steploom.tasks.embed import Embed
+
+__all__ = ["plot_similarity"]
+
+_SENTENCES, _CHARACTERS = 16, 60
+
+
+def plot_similarity(task: Embed, network: SkipThought, data: Path | None, path: Path) -> None:
+    """Draws the cosine of each two of a file's first sentences, less the mean vector of all its sentences.
+
+    All vectors of a model have a large part in common, so that their plain cosines lie close together; without their
+    mean, the differences show.
+
+    Args:
+        task: the task.
+        network: the model.
+        data: a file with a sentence a line.
+        path: the PNG to write.
+
+    Raises:
+        OptionError: there is no file.
+    """
+    if data is None:
+        raise OptionError("plot: whose similarity? Give a file with a sentence a line")
+    sentences = [line.strip() for line in read_sentences(data) if line.strip()]
+    vectors = vectors_of(task, network, sentences[:2000]).double()
+    shown = sentences[:_SENTENCES]
+    centred = vectors - vectors.mean(0) if len(vectors) > 2 else vectors
+    unit = torch.nn.functional.normalize(centred[: len(shown)])
+    _draw((unit @ unit.t()).tolist(), [_short(sentence) for sentence in shown], path, data.name)
+
+
+def _short(sentence: str) -> str:
+    return sentence if len(sentence) <= _CHARACTERS else sentence[: _CHARACTERS - 1].rstrip() + "…"
+
+
+def _draw(cosines: list[list[float]], labels: list[str], path: Path, title: str) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    count = len(labels)
+    side = 0.42 * count + 1.2
+    figure = Figure(figsize=(side + 6, side + 1), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    image = axes.imshow(cosines, cmap="RdBu_r", vmin=-1, vmax=1)
+    fonts = fonts_for("DejaVu Sans")
+    numbered = [f"{label}  {number}" for number, label in enumerate(labels, start=1)]
+    axes.set_yticks(range(count), numbered, family=fonts, fontsize=9, parse_math=False)
+    axes.set_xticks(range(count), [str(number) for number in range(1, count + 1)], fontsize=9)
+    for row, values in enumerate(cosines):
+        for column, value in enumerate(values):
+            ink = "white" if abs(value) > 0.65 else "black"
+            axes.text(
+                column, row, f"{value:.1f}".replace("-0.0", "0.0"), color=ink, ha="center", va="center", fontsize=7
+            )
+    axes.set_title(f"{title}: cosine of the sentences' vectors, less their mean", family=fonts, parse_math=False)
+    figure.colorbar(image, ax=axes, shrink=0.8)
+    write_picture(figure, path, 130)
