@@ -51,6 +51,10 @@ class ClassifyOptions(TrainOptions):
     steps: Literal["rows", "pixels"] = option("rows", "an image is read by", common=True)
     scale: Literal["auto", "features", "all", "none"] = option("auto", "numbers are scaled by feature, or all alike")
 
+    tree_network: Literal["nary", "child-sum", "recursive"] = option("nary", "trees: what a node computes", common=True)
+    node_labels: bool = option(True, "trees: labels below the root are trained on too")
+    max_children: int | None = option(None, "trees: most children of a node [as in the training part]", ge=1, le=64)
+
     pooling: Literal["last", "mean", "max", "attention"] = option("last", "steps become one vector by", common=True)
     input_dropout: float | None = option(None, "dropout before the layers; else --dropout", ge=0, lt=1)
     output_dropout: float | None = option(None, "dropout behind the pooling; else --dropout", ge=0, lt=1)
@@ -123,6 +127,7 @@ class PredictOptions(Options):
     """The options of `steploom predict` for a classifier."""
 
     input: str | None = option(None, "a text to classify; without it and DATA, lines of standard input", common=True)
+    nodes: bool = option(False, "trees: also write each tree with the label of every node")
 
 
 class EvaluateOptions(Options):
@@ -215,9 +220,10 @@ class Classify(Task):
 
     def finish(self, network: Classifier, prepared: Prepared[Any]) -> None:
         """Keeps the confusion matrix of the validation part, to be drawn without its data."""
+        from steploom.data.labelled import Examples
         from steploom.tasks.classify_scores import confusion, probabilities_of
 
-        if prepared.valid_source is not None:
+        if isinstance(prepared.valid_source, Examples):
             found = probabilities_of(self, network, prepared.valid_source)
             self.artefacts["labels"]["confusion"] = confusion(self, prepared.valid_source, found).tolist()
 

@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 
     from steploom.data.labelled import Encoded, Examples
     from steploom.models.classifier import Classifier
-    from steploom.tasks.classify import ClassifyOptions
+    from steploom.tasks.classify import ClassifyOptions, PredictOptions
 
 __all__ = ["KINDS", "Kind", "kind_class", "kind_of_files"]
 
 KINDS = {
     "text": "steploom.tasks.classify_text:TextKind",
     "vectors": "steploom.tasks.classify_vectors:VectorsKind",
+    "trees": "steploom.tasks.classify_trees:TreesKind",
 }
 """The kinds by name. A file is of the last kind that knows it, and a text where none does."""
 
@@ -106,6 +107,23 @@ class Kind(ABC):
     def facts(self) -> dict[str, Any]:
         """What `steploom info` shows about the inputs."""
         return {}
+
+    def from_lines(self, lines: Sequence[str]) -> Examples:
+        """Unlabelled examples from lines that were typed; blank ones do not count, and rows are their numbers from 1.
+
+        Raises:
+            DataError: a line is no example.
+            OptionError: examples of this kind come from files alone.
+        """
+        raise OptionError(f"this model reads {self.name} from a file. Name it: steploom predict DIR DATA")
+
+    def columns(self, network: Any, examples: Examples, options: PredictOptions) -> dict[str, list[str]]:
+        """Columns that `predict` writes behind the probabilities: name to a text an example."""
+        return {}
+
+    def draw(self, network: Any, examples: Examples, path: Path) -> bool:
+        """Draws a picture of its own of labelled examples to `path`; False: there is none, and the usual one is drawn."""
+        return False
 
     def text(self, examples: Examples, row: int) -> str | None:
         """The input of an example as text, to be written beside its label; None where it is none."""
