@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from steploom.data.csv_text import find_separator, numbered_rows
+from steploom.data.json_values import read_text as stored_text
 from steploom.data.name_list import names_shown
 from steploom.data.text import read_text
 from steploom.errors import DataError, OptionError, nearest
@@ -52,12 +53,10 @@ class TextColumns:
         Raises:
             TypeError: a value is of another type.
         """
-        found = cls(values["text"], values["label"], values["header"])
-        if not isinstance(found.text, str) or not isinstance(found.label, (str, type(None))):
-            raise TypeError("'text' and 'label' should be names of columns")
-        if not isinstance(found.header, bool):
+        label, header = values["label"], values["header"]
+        if not isinstance(header, bool):
             raise TypeError("'header' should be true or false")
-        return found
+        return cls(stored_text(values["text"], "text"), None if label is None else stored_text(label, "label"), header)
 
     @property
     def shown(self) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import cast
-
 import torch
 from torch import Tensor, nn
 
@@ -70,7 +68,7 @@ class Pooling(nn.Module):
         energies = torch.tanh(self.hidden(y)) @ self.query
         if lengths is not None:
             energies = energies.masked_fill(_padding(y, lengths), -math.inf)
-        return cast(Tensor, torch.softmax(energies, 0))
+        return torch.softmax(energies, 0)
 
     def _last(self, y: Tensor, lengths: Tensor | None) -> Tensor:
         ends = y[-1] if lengths is None else y[lengths - 1, torch.arange(len(lengths), device=y.device)]

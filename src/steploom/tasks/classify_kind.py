@@ -122,7 +122,7 @@ class Kind(ABC):
         return {}
 
     def draw(self, network: Any, examples: Examples, path: Path) -> bool:
-        """Draws a picture of its own of labelled examples to `path`; False: there is none, and the usual one is drawn."""
+        """Draws a picture of its own of labelled examples; False: there is none, and the usual one is drawn."""
         return False
 
     def text(self, examples: Examples, row: int) -> str | None:

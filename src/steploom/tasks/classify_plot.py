@@ -52,6 +52,8 @@ def plot_confusion(task: Classify, network: Classifier, data: Path | None, path:
         matrix, title = torch.tensor(task.artefacts["labels"]["confusion"]), "validation part"
     else:
         examples = task.read([data], labelled=True)
+        if task.kind.draw(network, examples, path):
+            return
         found = probabilities_of(task, network, examples)
         matrix, title = confusion(task, examples, found), data.name
         attended = _attended(task, network, examples, found)

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from steploom.data.labelled import Examples, Items
+from steploom.data.labelled import Examples
 from steploom.errors import DataError, OptionError
 from steploom.models.classifier import Classifier
 from steploom.tasks.classify_scores import as_csv, probabilities_of, table_of, write_table
@@ -29,11 +29,13 @@ def predict_labels(task: Classify, network: Classifier, data: Path | None, optio
     """
     examples = _examples(task, data, options)
     rows = list(table_of(task, examples, probabilities_of(task, network, examples)))
+    for name, texts in task.kind.columns(network, examples, options).items():
+        rows = [row | {name: text} for row, text in zip(rows, texts, strict=True)]
 
     def write(path: Path) -> None:
-        write_table(path, (dict(row) for row in rows))
+        write_table(path, rows)
 
-    return Prediction(as_csv(dict(row) for row in rows), write, rows)
+    return Prediction(as_csv(rows), write, rows)
 
 
 def _examples(task: Classify, data: Path | None, options: PredictOptions) -> Examples:
@@ -41,18 +43,18 @@ def _examples(task: Classify, data: Path | None, options: PredictOptions) -> Exa
         if options.input is not None:
             raise OptionError(f"--input: the examples come from {data} already. Give one or the other")
         return task.read([data], labelled=False)
-    if task.kind.name != "text":
-        if options.input is not None:
-            raise OptionError(f"--input: this model does not read texts, but {task.kind.name}. Name a file instead")
-        raise OptionError(f"this model reads {task.kind.name} from a file: steploom predict DIR DATA")
-    if options.input is None and sys.stdin.isatty():
-        raise OptionError("there is nothing to classify. Name a file, or give a text with --input")
-    lines = [options.input] if options.input is not None else _standard_input()
-    kept = [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
-    if not kept:
-        where = "--input" if options.input is not None else "standard input"
+    if options.input is not None:
+        lines, where = [options.input.replace("\n", " ")], "--input"
+    else:
+        # A kind that reads no lines says so before anyone is asked for them.
+        task.kind.from_lines([])
+        if sys.stdin.isatty():
+            raise OptionError("there is nothing to classify. Name a file, or give a text with --input")
+        lines, where = _standard_input(), "standard input"
+    examples = task.kind.from_lines(lines)
+    if not len(examples):
         raise DataError(f"{where}: the text is empty")
-    return Examples(Items(line for _, line in kept), None, (Path("-"),), tuple((0, number) for number, _ in kept))
+    return examples
 
 
 def _standard_input() -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,7 +93,7 @@ def table_of(task: Classify, examples: Examples, probabilities: Tensor) -> Itera
         yield found
 
 
-def write_table(path: Path, rows: Iterator[dict[str, Any]]) -> None:
+def write_table(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     """Writes what `table_of` gives, as JSON lines to a .jsonl file and as CSV to any other."""
     if path.suffix.lower() == ".jsonl":
         path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
@@ -101,18 +101,23 @@ def write_table(path: Path, rows: Iterator[dict[str, Any]]) -> None:
         path.write_text(as_csv(rows), encoding="utf-8")
 
 
-def as_csv(rows: Iterator[dict[str, Any]]) -> str:
-    """A line an example, a column `p(CLASS)` a class."""
+def as_csv(rows: Iterable[dict[str, Any]]) -> str:
+    """A line an example, a column `p(CLASS)` a class in place of "probabilities"."""
     text = io.StringIO()
     writer: Any = None
     for row in rows:
-        shares = row.pop("probabilities")
-        row |= {f"p({name})": f"{share:.6f}" for name, share in shares.items()}
+        cells: dict[str, Any] = {}
+        for name, value in row.items():
+            cells |= _shares(value) if name == "probabilities" else {name: value}
         if writer is None:
-            writer = csv.DictWriter(text, list(row), lineterminator="\n")
+            writer = csv.DictWriter(text, list(cells), lineterminator="\n")
             writer.writeheader()
-        writer.writerow(row)
+        writer.writerow(cells)
     return text.getvalue()
+
+
+def _shares(probabilities: dict[str, float]) -> dict[str, str]:
+    return {f"p({name})": f"{share:.6f}" for name, share in probabilities.items()}
 
 
 def _matrix(true: Tensor, named: Tensor, classes: int) -> Tensor:

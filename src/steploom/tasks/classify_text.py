@@ -156,6 +156,11 @@ class TextKind(Kind):
         columns = self.artefacts["inputs"]["columns"]
         return found if columns is None else found | {"text": TextColumns.from_json(columns).shown}
 
+    def from_lines(self, lines: Sequence[str]) -> Examples:
+        """A text a line."""
+        kept = [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
+        return Examples(Items(line for _, line in kept), None, (Path("-"),), tuple((0, number) for number, _ in kept))
+
     def text(self, examples: Examples, row: int) -> str | None:
         """The text as it stood in the file."""
         return str(examples.inputs[row])

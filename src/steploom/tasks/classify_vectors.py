@@ -210,8 +210,9 @@ def _labels_of(array: npt.NDArray[np.generic], file: Path, name: str) -> list[st
             raise DataError(f"{name}: expected a whole number as a label, found {array[row]}", file=file, row=row + 1)
         array = array.astype(np.int64)
     if array.dtype.kind == "S":
-        array = np.char.decode(array, "utf-8", "replace")
-    labels = [str(label).strip() for label in array.tolist()]
+        labels = [label.decode("utf-8", "replace").strip() for label in array.tolist()]
+    else:
+        labels = [str(label).strip() for label in array.tolist()]
     if "" in labels:
         raise DataError(f"{name}: the label is empty", file=file, row=labels.index("") + 1)
     return labels
