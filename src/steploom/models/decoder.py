@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from steploom.errors import OptionError, nearest
 from steploom.layers.attention import AdditiveAttention, Attention, Choices, Found, Memory, MultiplicativeAttention
 from steploom.layers.hard_attention import HardAttention
+from steploom.layers.products import SharedProducts
 from steploom.layers.stepwise import LayerStates, Stepwise, stack_state
 from steploom.models.recurrent_shape import RecurrentShape
 
@@ -167,15 +168,16 @@ class Decoder(nn.Module):
         steps = Stepwise(self.recurrent)
         masks = self.vector_dropout(embedded.new_ones(*embedded.shape[:2], self.vector_size)) if self.training else None
         vectors, outputs, choices = [], [], []
-        for place, x in enumerate(embedded.unbind(0)):
-            vector, output, state, found = self._advance(x, state, steps)
-            if masks is not None:
-                vector = vector * masks[place]
-                state = replace(state, fed=vector) if self.feeds else state
-            vectors.append(vector)
-            outputs.append(output)
-            if found is not None and found.choices is not None:
-                choices.append(found.choices)
+        with SharedProducts():
+            for place, x in enumerate(embedded.unbind(0)):
+                vector, output, state, found = self._advance(x, state, steps)
+                if masks is not None:
+                    vector = vector * masks[place]
+                    state = replace(state, fed=vector) if self.feeds else state
+                vectors.append(vector)
+                outputs.append(output)
+                if found is not None and found.choices is not None:
+                    choices.append(found.choices)
         drawn = None
         if choices:
             drawn = Choices(torch.stack([c.log_prob for c in choices]), torch.stack([c.entropy for c in choices]))

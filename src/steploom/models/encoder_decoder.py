@@ -5,15 +5,23 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from steploom.errors import OptionError
+from steploom.errors import OptionError, nearest
 from steploom.layers.hard_attention import MovingBaseline
 from steploom.models.decoder import Decoder, DecoderState, Run
 from steploom.models.encoder import Bridge, Encoder
 from steploom.models.network import Carry, Loss, Network
 from steploom.models.output_loss import IGNORED, linear_log_probs, linear_losses
+from steploom.models.professor import Professor
 from steploom.models.recurrent_shape import RecurrentShape
+from steploom.models.sampling_schedule import SamplingSchedule
 
-__all__ = ["EncoderDecoder"]
+__all__ = ["FEEDBACKS", "TRAININGS", "EncoderDecoder"]
+
+TRAININGS = ("teacher", "scheduled", "free", "professor")
+"""What the decoder may be fed in training."""
+
+FEEDBACKS = ("argmax", "sample")
+"""Which of the network's own tokens it is fed."""
 
 
 class EncoderDecoder(Network):
@@ -39,10 +47,22 @@ class EncoderDecoder(Network):
         tie_embeddings: whether the target's embedding is also the output layer's weight.
         label_smoothing: share of each target's mass that training spreads over the vocabulary.
         entropy: weight of the entropy in the reward of a hard attention.
+        training: what the decoder is fed in training; one of `TRAININGS`:
+            "teacher": the true tokens.
+            "scheduled": for each token a coin says whether it is the true one or the network's own (Bengio et al.
+            2015); `schedule` says how the coin falls.
+            "free": its own tokens alone.
+            "professor": the true ones; and the states it has then must not be told from those it has when it is fed its
+            own draws (Lamb et al. 2016).
+        feedback: which token is its own: "argmax" or "sample", a draw; professor forcing always draws.
+        schedule: of "scheduled"; the updates it counts are a buffer, so that a training that goes on is where it was.
+        professor_weight: weight of the discriminator's loss, as if it were a loss of each token.
 
     Raises:
         OptionError: an option is unknown, or two contradict each other.
     """
+
+    updates: Tensor
 
     def __init__(
         self,
@@ -62,8 +82,17 @@ class EncoderDecoder(Network):
         tie_embeddings: bool = False,
         label_smoothing: float = 0.0,
         entropy: float = 0.01,
+        training: str = "teacher",
+        feedback: str = "argmax",
+        schedule: SamplingSchedule | None = None,
+        professor_weight: float = 1.0,
     ) -> None:
         super().__init__()
+        for name, found, choices in (("training", training, TRAININGS), ("feedback", feedback, FEEDBACKS)):
+            if found not in choices:
+                raise OptionError(
+                    f"{name}: expected one of {', '.join(choices)}, found '{found}'.{nearest(found, choices)}"
+                )
         if not 0 <= label_smoothing < 1:
             raise OptionError(f"label_smoothing: expected a number from 0 to below 1, found {label_smoothing}")
         if share_embeddings and source_size != target_size:
@@ -97,6 +126,12 @@ class EncoderDecoder(Network):
         self.baseline: MovingBaseline | None = None
         if hard:
             self.baseline = MovingBaseline(entropy, reaches_later=self.decoder.is_recurrent_in_attention)
+        self.mode, self.feedback, self.professor_weight = training, feedback, professor_weight
+        self.schedule = schedule or SamplingSchedule()
+        self.register_buffer("updates", torch.zeros((), dtype=torch.long))
+        self.professor: Professor | None = None
+        if training == "professor":
+            self.professor = Professor(self.decoder.recurrent.output_size, engine=decoder.engine)
 
     @property
     def weight(self) -> Tensor:
@@ -114,8 +149,49 @@ class EncoderDecoder(Network):
             carry: not used; sentences do not go on in the next batch.
         """
         state = self.encode(batch["source"], batch["source_lengths"])
-        run = self.decoder(batch["target_input"], state)
-        return self._loss(run, batch["target"])
+        true, target = batch["target_input"], batch["target"]
+        mode = self.mode if self.training else "teacher"
+        if mode == "scheduled":
+            kept = torch.rand(true.shape, device=true.device) < self.schedule.true_share(int(self.updates))
+            self.updates += 1
+            fed = self.mixed(true, kept, state, self.feedback)
+        elif mode == "free":
+            fed = self.mixed(true, torch.zeros_like(true, dtype=torch.bool), state, self.feedback)
+        else:
+            fed = true
+        run = self.decoder(fed, state)
+        loss = self._loss(run, target)
+        if mode == "professor" and self.professor is not None:
+            own = self.mixed(true, torch.zeros_like(true, dtype=torch.bool), state, "sample")
+            free = self.decoder(own, state)
+            lengths = (target != IGNORED).sum(0)
+            penalty = self.professor_weight * loss.weight * self.professor(run.outputs, free.outputs, lengths)
+            return Loss(loss.total + _gradient_alone(penalty), loss.weight)
+        return loss
+
+    @torch.no_grad()
+    def mixed(self, true: Tensor, kept: Tensor, state: DecoderState, feedback: str) -> Tensor:
+        """The tokens (time, batch) that the decoder reads if, where `kept` is false, it is fed its own.
+
+        They are found first and read as known tokens afterwards: no gradient passes through the choice of a token, so
+        nothing is lost, and everything but the choice runs for all steps at once.
+
+        Args:
+            true: the true tokens (time, batch); the first ones are always read.
+            kept: bool (time, batch).
+            state: before the first token, a row a source.
+            feedback: "argmax" or "sample".
+        """
+        fed = [true[0]]
+        rest = kept[1:].flip(0).long().cumprod(0).flip(0).bool().all(1)
+        for place in range(1, len(true)):
+            # From here on only true tokens are read: what the network would say is not asked.
+            if bool(rest[place - 1]):
+                return torch.cat((torch.stack(fed), true[place:]))
+            logits, state = self.step(fed[-1], state)
+            own = logits.argmax(-1) if feedback == "argmax" else torch.multinomial(logits.float().softmax(-1), 1)[:, 0]
+            fed.append(torch.where(kept[place], true[place], own))
+        return torch.stack(fed)
 
     def _loss(self, run: Run, target: Tensor) -> Loss:
         counts = target != IGNORED
@@ -124,8 +200,7 @@ class EncoderDecoder(Network):
         if self.training and self.baseline is not None and run.choices is not None:
             losses = each.new_zeros(counts.shape).masked_scatter(counts, each)
             surrogate = self.baseline(run.choices, losses, counts)
-            # Its gradient alone is meant; its value would hide the loss.
-            total = total + (surrogate - surrogate.detach())
+            total = total + _gradient_alone(surrogate)
         return Loss(total, counts.sum())
 
     def encode(self, source: Tensor, source_lengths: Tensor | None = None) -> DecoderState:
@@ -154,3 +229,8 @@ class EncoderDecoder(Network):
         counts = batch["target"] != IGNORED
         found = linear_log_probs(run.vectors[counts], self.weight, self.output_bias, batch["target"][counts])
         return found.new_zeros(counts.shape).masked_scatter(counts, found)
+
+
+def _gradient_alone(part: Tensor) -> Tensor:
+    """A part of the loss of which the gradient is wanted, but not the value: it would hide the loss of the tokens."""
+    return part - part.detach()

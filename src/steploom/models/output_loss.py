@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from steploom.layers.products import linear
+
 __all__ = ["IGNORED", "linear_cross_entropy", "linear_log_probs", "linear_losses"]
 
 IGNORED = -100
@@ -54,7 +56,7 @@ def linear_losses(
 def linear_log_probs(hidden: Tensor, weight: Tensor, bias: Tensor, target: Tensor) -> Tensor:
     """The log-probability of each target (places,), arguments as for `linear_cross_entropy`; without gradient."""
     found = [
-        torch.log_softmax(torch.addmm(bias, part, weight.t()), -1).gather(1, wanted[:, None])[:, 0]
+        torch.log_softmax(linear(part, weight, bias), -1).gather(1, wanted[:, None])[:, 0]
         for part, wanted in _blocks(hidden, target, len(weight))
     ]
     return torch.cat(found)
@@ -84,7 +86,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         weight_in_kind, bias_in_kind = weight.to(kind), bias.to(kind)
         start = 0
         for part, wanted in _blocks(hidden.to(kind), target, len(weight)):
-            logits = torch.addmm(bias_in_kind, part, weight_in_kind.t()).to(weight.dtype)
+            logits = linear(part, weight_in_kind, bias_in_kind).to(weight.dtype)
             slope = torch.softmax(logits, -1)
             # The normaliser by way of the largest probability, which never underflows: one pass over the logits less
             # than by log_softmax and exp.
@@ -100,11 +102,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
             slope.scatter_add_(1, wanted[:, None], slope.new_full((len(part), 1), smoothing - 1.0))
             grads[2] += slope.sum(0)
             slope = slope.to(kind)
-            grads[0][start : start + len(part)] = slope @ weight_in_kind
-            if kind == weight.dtype:
-                grads[1].addmm_(slope.t(), part)
-            else:
-                grads[1] += slope.t() @ part
+            grads[0][start : start + len(part)] = linear(slope, weight_in_kind.t())
+            grads[1] += linear(slope.t(), part.t())
             start += len(part)
         each = torch.cat(losses)
         ctx.save_for_backward(*grads)
