@@ -319,6 +319,7 @@ STATE = (torch.zeros(1, 2, 4), torch.zeros(1, 2, 4))
     [
         ({"x": torch.zeros(5, 2)}, r"x must be \(time, batch, input_size\) with input_size 3, found \(5, 2\)"),
         ({"x": torch.zeros(5, 2, 4)}, "x must be"),
+        ({"x": [[1.0]]}, r"x must be a tensor \(time, batch, input_size\), found list"),
         ({"x": torch.zeros(0, 2, 3)}, "x must hold at least one step"),
         ({"x": torch.zeros(5, 2, 3).double()}, "x is torch.float64 but the weights are torch.float32"),
         ({"state": STATE[0]}, r"state must be a tuple .* \(h, c\), found Tensor"),
@@ -326,11 +327,13 @@ STATE = (torch.zeros(1, 2, 4), torch.zeros(1, 2, 4))
         ({"state": (STATE[0], None)}, r"state `c` must be a tensor, found NoneType"),
         ({"state": (STATE[0], STATE[1].double())}, r"state `c` is torch.float64 on cpu, but x is torch.float32 on cpu"),
         ({"state": (STATE[0], torch.zeros(1, 2, 5))}, r"state `c` must be .* = \(1, 2, 4\), found \(1, 2, 5\)"),
+        ({"lengths": [5, 5]}, r"lengths must be a tensor of integers \(batch,\) = \(2,\), found list"),
         ({"lengths": torch.tensor([5])}, r"lengths must be integers \(batch,\) = \(2,\)"),
         ({"lengths": torch.tensor([5.0, 5.0])}, "lengths must be integers"),
         ({"lengths": torch.tensor([6, 5])}, "lengths must lie between 0 and the 5 steps of x, found 5 to 6"),
         ({"lengths": torch.tensor([-1, 5])}, "lengths must lie between"),
         ({"resets": torch.zeros(5, 2)}, "resets must be bool"),
+        ({"resets": [True]}, "resets must be a tensor of bool, found list"),
         ({"resets": torch.zeros(2, 5, dtype=torch.bool)}, "resets must be bool with a value for each of 5 steps of 2"),
     ],
 )

@@ -13,6 +13,7 @@ from steploom.engine.choice import check_engine
 from steploom.engine.compiled import compiled_cell
 from steploom.engine.stream import Stream, StreamPlan, open_stream
 from steploom.errors import CellError, OptionError, nearest
+from steploom.layers.arguments import check_input, check_state, checked_lengths, checked_resets
 from steploom.layers.dropout import check_rate
 from steploom.layers.stack import Stack
 from steploom.program.program import Program
@@ -188,50 +189,20 @@ class Recurrent(nn.Module):
             OptionError: an argument has the wrong shape, dtype or range.
             CellError: the cell returns a wrong number or shape of states.
         """
-        self._check_input(x)
+        check_input(self.cell, x, self.batch_first, next(self.parameters(), None))
         if self.batch_first:
             x = x.transpose(0, 1)
-            resets = resets.transpose(0, 1) if resets is not None and resets.dim() == 2 else resets
+            resets = resets.transpose(0, 1) if isinstance(resets, Tensor) and resets.dim() == 2 else resets
         time, batch, _ = x.shape
         if state is not None:
-            self._check_state(state, x, batch)
+            check_state(self.cell, state, x, (len(self.cells), batch))
         if lengths is not None:
-            lengths = _checked_lengths(lengths, time, batch).to(x.device)
+            lengths = checked_lengths(lengths, time, batch).to(x.device)
         if resets is not None:
-            resets = _checked_resets(resets, time, batch).to(x.device)
+            resets = checked_resets(resets, time, batch).to(x.device)
         cells = cast(list[Cell], list(self.cells))
         y, state = self.stack.run(cells, x, state, lengths, resets, self.batch_first)
         return (y.transpose(0, 1) if self.batch_first else y), state
-
-    def _check_input(self, x: Tensor) -> None:
-        layout = "(batch, time, input_size)" if self.batch_first else "(time, batch, input_size)"
-        if x.dim() != 3 or x.shape[-1] != self.input_size:
-            raise OptionError(f"x must be {layout} with input_size {self.input_size}, found {tuple(x.shape)}.")
-        if x.shape[1 if self.batch_first else 0] == 0:
-            raise OptionError(f"x must hold at least one step, found {tuple(x.shape)} as {layout}.")
-        weight = next(self.parameters(), x)
-        if x.dtype != weight.dtype and not torch.is_autocast_enabled(x.device.type):
-            raise OptionError(f"x is {x.dtype} but the weights are {weight.dtype}. Convert one: x.to({weight.dtype}).")
-
-    def _check_state(self, state: object, x: Tensor, batch: int) -> None:
-        names = ", ".join(self.cell.states)
-        if not isinstance(state, tuple) or len(state) != len(self.cell.states):
-            found = f"a tuple of {len(state)}" if isinstance(state, tuple) else type(state).__name__
-            raise OptionError(
-                f"state must be a tuple with one tensor for each state of the cell ({names}), found {found}."
-            )
-        for (name, size), part in zip(self.cell.states.items(), state, strict=True):
-            if not isinstance(part, Tensor):
-                raise OptionError(f"state `{name}` must be a tensor, found {type(part).__name__}.")
-            if (part.dtype, part.device) != (x.dtype, x.device) and not torch.is_autocast_enabled(x.device.type):
-                raise OptionError(
-                    f"state `{name}` is {part.dtype} on {part.device}, but x is {x.dtype} on {x.device}. Convert one."
-                )
-            if part.shape != (expected := (len(self.cells), batch, size)):
-                raise OptionError(
-                    f"state `{name}` must be (num_layers * directions, batch, size) = {expected}, "
-                    f"found {tuple(part.shape)}."
-                )
 
     def extra_repr(self) -> str:
         """How the cells are put together, for `print`."""
@@ -248,25 +219,3 @@ def _zoneout_rates(cell: Cell, zoneout: float | Mapping[str, float]) -> tuple[fl
                 f"{nearest(name, cell.states)}"
             )
     return tuple(check_rate(f"zoneout['{name}']", zoneout.get(name, 0.0)) for name in cell.states)
-
-
-def _checked_lengths(lengths: Tensor, time: int, batch: int) -> Tensor:
-    if lengths.shape != (batch,) or lengths.is_floating_point() or lengths.dtype == torch.bool:
-        raise OptionError(
-            f"lengths must be integers (batch,) = ({batch},), found {lengths.dtype} {tuple(lengths.shape)}."
-        )
-    # In a graph of PyTorch the operator looks at the numbers, when they are there.
-    if batch and not torch.compiler.is_compiling() and (int(lengths.min()) < 0 or int(lengths.max()) > time):
-        raise OptionError(
-            f"lengths must lie between 0 and the {time} steps of x, found {int(lengths.min())} to {int(lengths.max())}."
-        )
-    return lengths.long()
-
-
-def _checked_resets(resets: Tensor, time: int, batch: int) -> Tensor:
-    if resets.shape != (time, batch) or resets.dtype != torch.bool:
-        raise OptionError(
-            f"resets must be bool with a value for each of {time} steps of {batch} sequences, "
-            f"found {resets.dtype} {tuple(resets.shape)}."
-        )
-    return resets
