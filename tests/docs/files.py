@@ -7,13 +7,39 @@ import random
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import numpy as np
+
 __all__ = ["write_files"]
 
 WORDS = ["loom", "thread", "river", "night", "stone", "light", "winter", "song", "field", "morning"]
 
 
+GOOD, BAD = ["fine", "lovely", "moving", "great"], ["dull", "poor", "tired", "awful"]
+
+
+def write_labelled(folder: Path) -> None:
+    """Writes reviews.csv, 300 texts with the label good or bad, and strokes.npz, 300 images of lines in 3 directions."""
+    draw = random.Random(1)
+    rows = ["text,label"]
+    for number in range(300):
+        words = GOOD if number % 3 else BAD
+        place = "the " + " ".join(draw.choices(WORDS, k=3))
+        rows.append(f'"A {draw.choice(words)} film, {place} and all.",{"good" if number % 3 else "bad"}')
+    (folder / "reviews.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    chance = np.random.default_rng(1)
+    images, labels = chance.integers(0, 60, (300, 8, 8)).astype(np.uint8), chance.integers(0, 3, 300)
+    for image, label in zip(images, labels, strict=True):
+        at = chance.integers(0, 8)
+        image[
+            (np.arange(8), at) if label == 0 else (at, np.arange(8)) if label == 1 else (np.arange(8), np.arange(8))
+        ] = 255
+    np.savez_compressed(folder / "strokes.npz", images=images, labels=labels)
+
+
 def write_files(folder: Path) -> None:
-    """Writes power.csv (an hourly series), book.txt (prose) and poems.txt (a poem a line)."""
+    """Writes power.csv (an hourly series), book.txt (prose), poems.txt (a poem a line), reviews.csv (texts with a label)
+    and strokes.npz (images with a label)."""
+    write_labelled(folder)
     draw = random.Random(0)
     start = datetime(2024, 1, 1)
     rows = ["time,load"]
