@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import copy
-import os
-import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,32 +13,13 @@ import torch
 from torch import Tensor
 
 from steploom.cells.cell import Cell
-from steploom.engine import reference
-from steploom.engine.choice import wanted
-from steploom.engine.lowering import Lowered, lower_forward
-from steploom.engine.native import gather, kernels
-from steploom.engine.watch import has_hooks
-from steploom.errors import CellError, OptionError
-from steploom.native import core
-from steploom.program.plan import make_plan
-from steploom.program.program import MatrixView
+from steploom.errors import OptionError
 
-__all__ = ["Stream", "StreamPlan", "open_stream"]
+__all__ = ["Array", "Convert", "Rows", "States", "Stream", "StreamPlan", "name_of"]
 
 Array = npt.NDArray[Any]
 States = tuple[Array, ...]
 Rows = TypeVar("Rows", bound=Array | Tensor)
-
-# Where the system does not tell it.
-SECOND_LEVEL_CACHE = 1 << 20
-# Threads share a step where a layer's weights are more than twice the second-level cache, or the multiplications and
-# additions more than this. With less, they gain a few microseconds on an idle machine and lose far more on a busy one.
-SMALL_WORK = 4_000_000
-# Above so many multiplications and additions, about five microseconds, other Python threads run during a step.
-LONG_WORK = 500_000
-
-# The native core says the same.
-TWO_THREADS = "Two threads use one stream at the same time. Open one for each thread: rnn.stream(batch)."
 
 
 @dataclass(frozen=True)
@@ -62,26 +39,6 @@ class StreamPlan:
     residual: bool = False
     zoneout: tuple[float, ...] = ()
     engine: str = "auto"
-
-
-def open_stream(plan: StreamPlan) -> Stream:
-    """A stream on the native engine where it can run every layer, else on the reference engine.
-
-    Raises:
-        OptionError: engine="native" was asked for and cannot run the cell, engine="aten" was asked for, or the weights
-            differ in dtype.
-    """
-    name = wanted(plan.engine)
-    if name == "reference":
-        return _ReferenceStream(plan, "it was asked for")
-    if name == "aten":
-        raise OptionError("The engine 'aten' cannot stream: it runs whole sequences. Use engine='auto' or 'reference'.")
-    layers = _lower(plan)
-    if not isinstance(layers, str):
-        return _NativeStream(plan, layers)
-    if name == "native":
-        raise OptionError(f"The engine 'native' cannot stream this layer: {layers} Use engine='auto' or 'reference'.")
-    return _ReferenceStream(plan, layers)
 
 
 class Stream(ABC):
@@ -114,7 +71,7 @@ class Stream(ABC):
         self._names = tuple(cells[0].states)
         self._shapes = tuple((len(cells), plan.batch, size) for size in cells[0].states.values())
         self._array_dtype = torch.empty(0, dtype=self.dtype).numpy().dtype
-        self._convert = _Convert(self.batch, self.input_size, self.dtype)
+        self._convert = Convert(self.batch, self.input_size, self.dtype)
 
     @abstractmethod
     def push(self, x: Rows) -> Rows:
@@ -188,133 +145,11 @@ class Stream(ABC):
 
     def __repr__(self) -> str:
         sizes = f"batch={self.batch}, input_size={self.input_size}, output_size={self.output_size}"
-        return f"Stream({sizes}, dtype={_name(self.dtype)}, engine={self.engine!r})"
-
-
-class _NativeStream(Stream):
-    engine = "native"
-    reason = "it runs any step that is a program of primitives"
-
-    def __init__(self, plan: StreamPlan, layers: Sequence[_Layer]) -> None:
-        super().__init__(plan)
-        self._load(layers)
-        self._write(self._initial, None)
-
-    def _load(self, layers: Sequence[_Layer]) -> None:
-        self._read_initial([layer.cell for layer in layers])
-        weight_bytes = max(layer.weights for layer in layers) * self.dtype.itemsize
-        work = sum(layer.lowered.work for layer in layers) * self.batch
-        shared = weight_bytes > 2 * _second_level_cache() or work > SMALL_WORK
-        self._core = core().Stream(
-            [layer.arguments(self._plan.residual) for layer in layers],
-            self.dtype == torch.float64,
-            kernels(),
-            self.batch,
-            self.input_size,
-            torch.get_num_threads() if shared else 1,
-            shared or work > LONG_WORK,
-            np.zeros((self.batch, self.output_size), self._array_dtype),
-            self._convert,
-            Tensor,
-            torch.from_numpy,
-            OptionError,
-        )
-        # No Python stands between the caller and the core: a step of a small network takes less time than a call.
-        self.push = self._core.push  # type: ignore[method-assign]
-
-    def push(self, x: Rows) -> Rows:
-        return cast(Rows, self._core.push(x))
-
-    push.__doc__ = Stream.push.__doc__
-
-    def state(self) -> States:
-        arrays = tuple(np.empty(shape, self._array_dtype) for shape in self._shapes)
-        for number, array in enumerate(arrays):
-            for layer, part in enumerate(array):
-                self._core.read_state(layer, number, part.ctypes.data)
-        return arrays
-
-    def reload(self) -> None:
-        layers = _lower(self._plan)
-        if isinstance(layers, str):
-            raise OptionError(f"The native engine can no longer stream this layer: {layers} Open a new stream.")
-        state = self.state()
-        self._load(layers)
-        self._write(state, None)
-
-    def _write(self, state: States, rows: npt.NDArray[np.bool_] | None) -> None:
-        for number, array in enumerate(state):
-            for layer, part in enumerate(array):
-                self._core.write_state(layer, number, part.ctypes.data, 0 if rows is None else rows.ctypes.data)
-
-
-class _ReferenceStream(Stream):
-    engine = "reference"
-
-    def __init__(self, plan: StreamPlan, reason: str) -> None:
-        super().__init__(plan)
-        self.reason = reason
-        self._turn = threading.Lock()
-        self._load()
-        self._states = self._tensors(self._initial)
-
-    def _load(self) -> None:
-        self._cells = [copy.deepcopy(cell).requires_grad_(False).eval() for cell in self._plan.cells()]
-        self._read_initial(self._cells)
-
-    def push(self, x: Rows) -> Rows:
-        with self._alone():
-            return self._push(x)
-
-    push.__doc__ = Stream.push.__doc__
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        if not self._turn.acquire(blocking=False):
-            raise OptionError(TWO_THREADS)
-        try:
-            yield
-        finally:
-            self._turn.release()
-
-    @torch.no_grad()
-    def _push(self, x: Rows) -> Rows:
-        given = x if isinstance(x, np.ndarray) else self._convert(x)
-        if given.dtype != self._array_dtype or given.shape != (self.batch, self.input_size):
-            given = self._convert(given)
-        step = torch.tensor(given, device=self._device)
-        states = []
-        for layer, cell in enumerate(self._cells):
-            entering = tuple(state[layer] for state in self._states)
-            ys, new = reference.run(cell, step.unsqueeze(0), entering, zoneout=self._plan.zoneout or None)
-            step = ys[0] + step if self._plan.residual and ys[0].shape == step.shape else ys[0]
-            states.append(new)
-        self._states = tuple(torch.stack(parts) for parts in zip(*states, strict=True))
-        y = step.cpu()
-        return cast(Rows, y if isinstance(x, Tensor) else y.numpy())
-
-    def state(self) -> States:
-        with self._alone():
-            return tuple(state.cpu().numpy().copy() for state in self._states)
-
-    def reload(self) -> None:
-        with self._alone():
-            self._load()
-
-    def _tensors(self, state: States) -> tuple[Tensor, ...]:
-        return tuple(torch.tensor(array, device=self._device) for array in state)
-
-    def _write(self, state: States, rows: npt.NDArray[np.bool_] | None) -> None:
-        new = self._tensors(state)
-        with self._alone():
-            if rows is not None:
-                mask = torch.tensor(rows, device=self._device).unsqueeze(-1)
-                new = tuple(torch.where(mask, a, b) for a, b in zip(new, self._states, strict=True))
-            self._states = new
+        return f"Stream({sizes}, dtype={name_of(self.dtype)}, engine={self.engine!r})"
 
 
 @dataclass(frozen=True)
-class _Convert:
+class Convert:
     """What cannot be used as it stands becomes an array that fits, or an error."""
 
     batch: int
@@ -330,67 +165,15 @@ class _Convert:
             raise OptionError(
                 f"x must be (batch, input_size) = ({self.batch}, {self.input_size}), found {tuple(x.shape)}."
             )
-        if _name(x.dtype) != _name(self.dtype):
-            how = f"x.to(torch.{_name(self.dtype)})" if isinstance(x, Tensor) else f'x.astype("{_name(self.dtype)}")'
-            raise OptionError(f"x is {_name(x.dtype)} but the weights are {_name(self.dtype)}. Convert it: {how}.")
+        if name_of(x.dtype) != name_of(self.dtype):
+            how = (
+                f"x.to(torch.{name_of(self.dtype)})" if isinstance(x, Tensor) else f'x.astype("{name_of(self.dtype)}")'
+            )
+            raise OptionError(f"x is {name_of(x.dtype)} but the weights are {name_of(self.dtype)}. Convert it: {how}.")
         array = x.detach().numpy() if isinstance(x, Tensor) else np.asarray(x)
         return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
 
 
-@dataclass(frozen=True)
-class _Layer:
-    """A layer in the form of the native core, and the contiguous weights it reads."""
-
-    cell: Cell
-    lowered: Lowered
-    leaves: Sequence[Tensor]
-
-    @property
-    def weights(self) -> int:
-        """Elements of all matrices."""
-        return sum((view.row1 - view.row0) * (view.col1 - view.col0) for view in self.lowered.matrices)
-
-    def arguments(self, residual: bool) -> tuple[Any, ...]:
-        """What the core makes the layer from."""
-        matrices = [_matrix(view, self.leaves[view.leaf]) for view in self.lowered.matrices]
-        vectors = [self.leaves[view.leaf][view.start :].data_ptr() for view in self.lowered.vectors]
-        return self.lowered.schedule, matrices, vectors, residual and self.cell.input_size == self.cell.hidden_size
-
-
-def _lower(plan: StreamPlan) -> list[_Layer] | str:
-    """The layers in the form of the native core; or why that engine cannot run them."""
-    if any(plan.zoneout):
-        return "zoneout mixes the states at every step."
-    layers = []
-    for cell in plan.cells():
-        weight = next(cell.parameters(), torch.empty(0))
-        if weight.device.type != "cpu" or weight.dtype not in (torch.float32, torch.float64):
-            return f"the weights are {_name(weight.dtype)} on {weight.device}."
-        if has_hooks(cell):
-            return "hooks on the cell must see every step."
-        still = copy.deepcopy(cell).requires_grad_(False).eval()
-        try:
-            step = make_plan(still, needs_dx=False)
-        except CellError as error:
-            return str(error)
-        leaves = [leaf.detach() for leaf in gather(step.program, still, weight)]
-        layers.append(_Layer(still, lower_forward(step, training=False), leaves))
-    return layers
-
-
-def _matrix(view: MatrixView, leaf: Tensor) -> tuple[int, int, int]:
-    row, column = leaf.stride()
-    data = leaf[view.row0 :, view.col0 :].data_ptr()
-    return (data, column, row) if view.transposed else (data, row, column)
-
-
-def _second_level_cache() -> int:
-    """Bytes of a core's own cache."""
-    try:
-        return os.sysconf("SC_LEVEL2_CACHE_SIZE") or SECOND_LEVEL_CACHE
-    except (AttributeError, ValueError, OSError):
-        return SECOND_LEVEL_CACHE
-
-
-def _name(dtype: object) -> str:
+def name_of(dtype: object) -> str:
+    """The name of a dtype of NumPy or PyTorch, such as "float32"."""
     return str(dtype).removeprefix("torch.")

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from steploom.cells.cell import Cell, check_declaration, is_size
 from steploom.engine.choice import check_engine
 from steploom.engine.compiled import compiled_cell
-from steploom.engine.stream import Stream, StreamPlan, open_stream
+from steploom.engine.open_stream import open_stream
+from steploom.engine.stream import Stream, StreamPlan
 from steploom.errors import CellError, OptionError, nearest
 from steploom.layers.arguments import check_input, check_state, checked_lengths, checked_resets
 from steploom.layers.dropout import check_rate
