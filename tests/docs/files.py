@@ -18,7 +18,7 @@ GOOD, BAD = ["fine", "lovely", "moving", "great"], ["dull", "poor", "tired", "aw
 
 
 def write_labelled(folder: Path) -> None:
-    """Writes reviews.csv, 300 texts with the label good or bad, and strokes.npz, 300 images of lines in 3 directions."""
+    """Writes reviews.csv, 300 texts with the label good or bad, and strokes.npz, 300 images of a line each."""
     draw = random.Random(1)
     rows = ["text,label"]
     for number in range(300):
@@ -37,8 +37,8 @@ def write_labelled(folder: Path) -> None:
 
 
 def write_files(folder: Path) -> None:
-    """Writes power.csv (an hourly series), book.txt (prose), poems.txt (a poem a line), reviews.csv (texts with a label)
-    and strokes.npz (images with a label)."""
+    """Writes power.csv (an hourly series), book.txt (prose), poems.txt (a poem a line), reviews.csv (labelled texts)
+    and strokes.npz (labelled images)."""
     write_labelled(folder)
     draw = random.Random(0)
     start = datetime(2024, 1, 1)
