@@ -15,7 +15,7 @@ rejects VBZ O
 
 \tPeter   NNP\tI-PER
 
- 
+\t
 -DOCSTART- -X- O
 """
 CONLL_U = """# text = du vin
