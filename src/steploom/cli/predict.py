@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -28,11 +29,15 @@ def command(directory: Path, data: Path | None, file: str | None, cell: str | No
     from steploom.cli.report import say, working
     from steploom.tasks.trained import load
 
+    results = sys.stdout
     with working():
         prediction = load(directory, cell=cell).predict(data, **options.model_dump(exclude_unset=True))
         if out is not None:
             with written_whole(out) as part:
                 prediction.write(part)
+        elif prediction.pieces is not None:
+            for piece in prediction.pieces:
+                click.echo(piece, file=results, nl=False)
     if out is None:
         click.echo(prediction.text, nl=False)
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Self, TypeVar
@@ -100,11 +100,14 @@ class Prediction:
         text: for standard output, with the final newline.
         write: writes the same to a file, in the task's format.
         value: the same as an object for Python: a data frame, a list of texts.
+        pieces: where the data come bit by bit, the text that each bit leads to, made when it is asked for; `text` is
+            empty then.
     """
 
     text: str
     write: Callable[..., None]
     value: Any = None
+    pieces: Iterator[str] | None = None
 
     def __post_init__(self) -> None:
         self.write = _of_any_path(self.write)

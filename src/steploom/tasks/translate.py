@@ -46,6 +46,14 @@ class TranslateOptions(TrainOptions):
     forcing: Literal["teacher", "scheduled", "free", "professor"] = option(
         "teacher", "what the decoder reads in training", common=True
     )
+    feedback: Literal["argmax", "sample"] = option("argmax", "which of its own tokens it reads (scheduled, free)")
+    sampling_schedule: Literal["inverse_sigmoid", "linear", "exponential"] = option(
+        "inverse_sigmoid", "how the share of true tokens falls (scheduled)"
+    )
+    sampling_epochs: float | None = option(None, "epochs over which it falls; else all", gt=0)
+    sampling_floor: float = option(0.0, "what it never falls below", ge=0, le=1)
+    professor_weight: float = option(1.0, "weight of the discriminator's loss (professor)", gt=0)
+    entropy: float = option(0.01, "weight of the entropy in the reward (hard)", ge=0)
 
     hidden_size: int = option(256, "units of the cell (lstm-projected: of its memory)", common=True, ge=1)
     dropout: float = option(0.3, "share of the values dropped around the layers", common=True, ge=0, lt=1)
@@ -62,10 +70,19 @@ class TranslateOptions(TrainOptions):
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
-        if self.attention == "none":
-            for name in ("hard",):
-                if getattr(self, name):
-                    raise OptionError(f"{flag(name)}: --attention none looks at nothing. Leave one of them out")
+        sampling = ("sampling_schedule", "sampling_epochs", "sampling_floor")
+        own = "--forcing scheduled or free"
+        for names, holds, where in (
+            (("hard", "input_feeding", "attend"), self.attention != "none", "an attention"),
+            (("entropy",), self.hard, "--hard"),
+            (("input_feeding",), self.attend == "after", "--attend after"),
+            (sampling, self.forcing == "scheduled", "--forcing scheduled"),
+            (("feedback",), self.forcing in ("scheduled", "free"), own),
+            (("professor_weight",), self.forcing == "professor", "--forcing professor"),
+        ):
+            for name in names:
+                if not holds and getattr(self, name) != type(self).model_fields[name].default:
+                    raise OptionError(f"{flag(name)} is for {where}. Leave it out, or change that")
         return self
 
 
@@ -150,7 +167,7 @@ class Translate(Task):
         """The network, with fresh weights from torch's global generator."""
         from steploom.tasks.translate_network import build_network
 
-        return build_network(self.options, self.languages)
+        return build_network(self.options, self.languages, self.artefacts["pairs"]["count"])
 
     def describe(self, loss: float) -> dict[str, float]:
         """The perplexity of the target's next token, the true ones before it being read."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from steploom.models.encoder_decoder import EncoderDecoder
 from steploom.models.recurrent_shape import RecurrentShape
+from steploom.models.sampling_schedule import SamplingSchedule
 
 if TYPE_CHECKING:
     from steploom.tasks.translate import TranslateOptions
@@ -14,8 +15,10 @@ if TYPE_CHECKING:
 __all__ = ["build_network"]
 
 
-def build_network(options: TranslateOptions, languages: Languages) -> EncoderDecoder:
-    """An encoder-decoder with fresh weights from torch's global generator."""
+def build_network(options: TranslateOptions, languages: Languages, pairs: int) -> EncoderDecoder:
+    """An encoder-decoder with fresh weights from torch's global generator, for so many training pairs."""
+    epochs = options.sampling_epochs or options.epochs
+    updates = max(1, round(epochs * -(-pairs // options.batch_size)))
     encoder = RecurrentShape.of(
         options,
         hidden_size=options.encoder_size or options.hidden_size,
@@ -36,4 +39,9 @@ def build_network(options: TranslateOptions, languages: Languages) -> EncoderDec
         share_embeddings=options.shared_vocabulary,
         tie_embeddings=options.tie_embeddings,
         label_smoothing=options.label_smoothing,
+        entropy=options.entropy,
+        training=options.forcing,
+        feedback=options.feedback,
+        schedule=SamplingSchedule(options.sampling_schedule, updates, options.sampling_floor),
+        professor_weight=options.professor_weight,
     )

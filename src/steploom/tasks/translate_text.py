@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from steploom.data.json_values import read_text, read_texts
 from steploom.data.parallel import Pairs, read_pairs
 from steploom.data.parallel_batches import ParallelBatches
 from steploom.data.vocabulary import Vocabulary, learn_vocabulary, load_vocabulary
@@ -20,6 +21,7 @@ __all__ = ["Languages", "PairParts", "check_counts", "load_side", "prepare_pairs
 
 words = logging.getLogger("steploom")
 
+_EXAMPLES = 20
 _NOUNS = {"characters": "characters", "words": "words", "bpe": "byte pairs"}
 
 
@@ -97,7 +99,10 @@ def check_counts(pairs: dict[str, Any]) -> None:
             raise TypeError(f"'{name}' should be a whole number, found {pairs[name]!r:.40}")
     if not pairs["source_tokens"] or not pairs["target_tokens"]:
         raise ValueError("there are no tokens")
-    str(pairs["validation"])
+    read_texts(pairs["examples"], "examples")
+    read_text(pairs["validation"], "validation")
+    if not isinstance(pairs["table"], bool):
+        raise TypeError(f"'table' should be true or false, found {pairs['table']!r:.40}")
 
 
 @dataclass(frozen=True)
@@ -164,6 +169,9 @@ def prepare_pairs(
         "left_out": len(part) - len(fits),
         "source_tokens": sum(len(tokens) for tokens in sources),
         "target_tokens": sum(len(tokens) + 1 for tokens in targets),
+        "table": len(train) == 1,
+        # What a picture can be drawn of without a file.
+        "examples": list((held_out or part).source[:_EXAMPLES]),
         "validation": how if held_out is None else f"{how}, {len(held_out):,} pairs",
     }
     sizes = f"{len(languages.source):,} and {len(languages.target):,}"

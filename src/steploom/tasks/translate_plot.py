@@ -1,0 +1,144 @@
+"""Where a model looks while it writes; of a model without attention, how sure it is of what it writes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from steploom.data.parallel_batches import ParallelBatches
+from steploom.errors import DataError
+from steploom.models.encoder_decoder import EncoderDecoder
+from steploom.tasks.picture import fonts_for, write_picture
+from steploom.tasks.translate_decode import Translated, settings_of, translate_lines
+from steploom.tasks.translate_lines import read_lines_of
+
+if TYPE_CHECKING:
+    from steploom.tasks.translate import Translate
+
+__all__ = ["plot_lines"]
+
+# Lines in a picture, and the most tokens of one: what can still be read.
+_LINES, _MOST = 6, 40
+
+
+def plot_lines(task: Translate, network: EncoderDecoder, data: Path | None, path: Path) -> None:
+    """Draws the first lines of a file and their translations.
+
+    With attention, a grid a line: a row for each token written, a column for each token read, the darker the more it
+    was looked at. Without, the tokens written, each on a colour that says its surprise in bits: pale expected, red not.
+
+    Args:
+        task: the task.
+        network: the model.
+        data: lines to translate; None: those kept from the training data.
+        path: the picture to write.
+
+    Raises:
+        DataError: no line is short enough to be drawn.
+    """
+    languages = task.languages
+    lines = task.artefacts["pairs"]["examples"] if data is None else read_lines_of(task, data)
+    short = [line for line in lines if 0 < len(languages.source_tokens(line)) - 1 <= _MOST and line.strip()][:_LINES]
+    if not short:
+        raise DataError(f"no line of at most {_MOST} tokens to draw", file=data)
+    looks = task.options.attention != "none"
+    options = task.PredictOptions.checked({"attention": looks, "max_new_tokens": _MOST})
+    found = translate_lines(task, network, short, settings_of(task, options))
+    sources = [languages.pieces(line.source, target=False) for line in found]
+    written = [languages.pieces(_tokens(task, line), target=True) for line in found]
+    if looks:
+        weights = [line.hypotheses[0].attention for line in found]
+        _draw_attention(sources, written, [w for w in weights if w is not None], path)
+    else:
+        _draw_surprise(short, written, _surprise(task, network, found), path)
+
+
+def _tokens(task: Translate, line: Translated) -> list[int]:
+    """What was written, with the end mark where it was."""
+    best = line.hypotheses[0]
+    return [*best.tokens, *([task.languages.end] if best.ended else [])]
+
+
+def _draw_attention(
+    sources: Sequence[Sequence[str]], written: Sequence[Sequence[str]], weights: Sequence[Tensor], path: Path
+) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    fonts = fonts_for("DejaVu Sans")
+    columns = 1 if len(sources) == 1 else 2
+    rows = -(-len(sources) // columns)
+    # A cell is as large as its label, so that all labels can be read.
+    widest = max(len(pieces) for pieces in sources)
+    heights = [max(len(pieces) for pieces in written[r * columns : (r + 1) * columns]) for r in range(rows)]
+    longest = max(len(piece) for pieces in (*sources, *written) for piece in pieces)
+    margin = 0.09 * min(longest, 24) + 0.4
+    size = (columns * (0.27 * max(widest, 8) + margin), sum(0.27 * max(h, 6) + margin for h in heights) + 0.3)
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(figure)
+    for place, (source, target, weight) in enumerate(zip(sources, written, weights, strict=True)):
+        axes: Any = figure.add_subplot(rows, columns, place + 1)
+        axes.imshow(weight.cpu().numpy(), cmap="Blues", vmin=0, vmax=1, aspect="equal", interpolation="nearest")
+        axes.xaxis.tick_top()
+        axes.set_xticks(range(len(source)), source, rotation=60, ha="left", rotation_mode="anchor")
+        axes.set_yticks(range(len(target)), target)
+        for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
+            label.set(family=fonts, fontsize=9, parse_math=False)
+        axes.tick_params(length=0)
+        axes.set_xticks([i - 0.5 for i in range(1, len(source))], minor=True)
+        axes.set_yticks([i - 0.5 for i in range(1, len(target))], minor=True)
+        axes.grid(which="minor", color="0.9", linewidth=0.5)
+        axes.tick_params(which="minor", length=0)
+        axes.spines[:].set_color("0.7")
+    write_picture(figure, path, 120)
+
+
+def _draw_surprise(
+    lines: Sequence[str], written: Sequence[Sequence[str]], bits: Sequence[Sequence[float]], path: Path
+) -> None:
+    from matplotlib import colormaps
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
+
+    fonts = fonts_for("DejaVu Sans Mono")
+    colours, scale = colormaps["YlOrRd"], Normalize(0, 8)
+    width = max(max(len(line) for line in lines), *(sum(len(p) + 1 for p in pieces) for pieces in written))
+    figure = Figure(figsize=(min(0.085 * width + 1.5, 30), 0.75 * len(lines) + 0.8), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    text = {"family": fonts, "fontsize": 9, "va": "center", "parse_math": False}
+    for row, (line, pieces, surprises) in enumerate(zip(lines, written, bits, strict=True)):
+        axes.text(0, 3 * row + 0.5, line, color="0.4", **text)  # type: ignore[arg-type]
+        column = 0
+        for piece, value in zip(pieces, surprises, strict=True):
+            axes.add_patch(
+                Rectangle((column, 3 * row + 1), len(piece) + 1, 1, color=colours(scale(value)), linewidth=0)
+            )
+            ink = "white" if value > 6 else "black"
+            axes.text(column + 0.5, 3 * row + 1.5, piece, color=ink, **text)  # type: ignore[arg-type]
+            column += len(piece) + 1
+    axes.set(xlim=(0, width), ylim=(3 * len(lines), 0), title="What the model reads (grey) and what it writes")
+    axes.axis("off")
+    figure.colorbar(ScalarMappable(scale, colours), ax=axes, label="surprise (bits)")
+    write_picture(figure, path, 130)
+
+
+def _surprise(task: Translate, network: EncoderDecoder, found: Sequence[Translated]) -> list[list[float]]:
+    """The bits of each token written, the end mark included."""
+    languages, values = task.languages, []
+    for line in found:
+        tokens = _tokens(task, line)
+        batch = ParallelBatches([line.source], [line.hypotheses[0].tokens], languages.begin, languages.end, 1).batch(
+            0, 0
+        )
+        device = network.output_bias.device
+        log_probs = network.log_probs({name: part.to(device) for name, part in batch.items()})[:, 0]
+        values.append((-log_probs / math.log(2)).tolist()[: len(tokens)])
+    return values
