@@ -4,7 +4,7 @@ import gzip
 
 import pytest
 
-from steploom.data.trees import begins_like_trees, labelled_phrases, parse_tree, read_trees
+from steploom.data.trees import begins_like_trees, labelled_phrases, parse_tree, read_trees, written_tree
 from steploom.errors import DataError
 
 SENTENCE = "(3 (2 It) (4 (4 's) (2 fun)))"
@@ -115,8 +115,26 @@ def test_sentences_and_phrases():
     ]
 
 
+@pytest.mark.parametrize("line", [SENTENCE, "(2 -LRB-)", "(1 (2 (3 8 1\\/2)) (x (\\* *) a) )"])
+def test_a_tree_is_written_as_it_is_read(line):
+    tree = parse_tree(line)
+    labels = [str(number) for number in range(len(tree))]
+    again = parse_tree(written_tree(tree, labels))
+    assert (again.labels, again.words, again.parents) == (labels, tree.words, tree.parents)
+
+
+def test_labels_are_written_so_that_they_can_be_read():
+    assert written_tree(parse_tree("(1 (2 a) (3 b))"), ["so so", "(x)", "é"]) == "(é (so_so a) (_x_ b))"
+    deep = parse_tree("(1 " * 50_000 + "(0 a)" + ")" * 50_000)
+    assert len(parse_tree(written_tree(deep, ["0"] * len(deep)))) == len(deep)
+
+
 def test_the_treebank_itself(shared_data):
-    trees = read_trees(shared_data / "sst-trees" / "dev.txt")
+    path = shared_data / "sst-trees" / "dev.txt"
+    trees = read_trees(path)
+    assert [written_tree(tree, [label or "" for label in tree.labels]) for tree in trees] == path.read_text().split(
+        "\n"
+    )[:-1]
     assert len(trees) == 1101 and sum(map(len, trees)) == 41447
     assert sum(len(tree.sentence) for tree in trees) == 21274
     assert sum(tree.label != "2" for tree in trees) == 872

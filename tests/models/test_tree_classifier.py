@@ -29,7 +29,7 @@ def rows(*numbers):
 
 
 def test_a_batch_holds_words_and_labels_where_the_forest_has_their_nodes():
-    batch, number = encoded().numbered(0)
+    batch, number = encoded().numbered(rows(0))
     assert batch["token"][number[rows(0, 1, 2)]].tolist() == [1, 2, 3]
     assert batch["node_label"][number].tolist() == [0, 1, IGNORED, 1, 1]
     assert encoded().lengths.tolist() == [5, 1, 5, 3]
@@ -41,7 +41,7 @@ def test_roots_are_scored_in_the_order_of_the_rows(kind):
     model = network(kind).eval()
     together = model.logits(encoded().collate(rows(2, 0, 3, 1)))
     for place, row in enumerate((2, 0, 3, 1)):
-        batch, number = encoded().numbered(row)
+        batch, number = encoded().numbered(rows(row))
         torch.testing.assert_close(model.logits(batch), together[place : place + 1])
         torch.testing.assert_close(model.node_logits(batch)[number[-1]], together[place])
 

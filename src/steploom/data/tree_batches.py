@@ -50,15 +50,15 @@ class EncodedTrees:
             each leaf's word; and "node_label", int64 (nodes,), where labels were read: `IGNORED` at nodes that count
             nowhere.
         """
-        return self._planted(rows.tolist())[0]
+        return self.numbered(rows)[0]
 
-    def numbered(self, row: int) -> tuple[dict[str, Tensor], Tensor]:
-        """A single tree as a batch, and the number that each of its nodes has there, int64 (nodes,)."""
-        return self._planted([row])
-
-    def _planted(self, rows: Sequence[int]) -> tuple[dict[str, Tensor], Tensor]:
+    def numbered(self, rows: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """The batch of `collate`, and the number there of each node of these trees, one behind the other: (nodes,)."""
         sizes = self.lengths[rows]
-        parts = [slice(self._begins[row], self._begins[row] + int(self.lengths[row])) for row in rows]
+        parts = [
+            slice(self._begins[row], self._begins[row] + size)
+            for row, size in zip(rows.tolist(), sizes.tolist(), strict=True)
+        ]
         parents = _taken(self._parents, parts)
         begins = (sizes.cumsum(0) - sizes).repeat_interleave(sizes)
         forest, number = Forest.grow(torch.where(parents < 0, parents, parents + begins), _taken(self._heights, parts))

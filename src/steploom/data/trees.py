@@ -11,7 +11,7 @@ from typing import NoReturn
 from steploom.data.text import read_text
 from steploom.errors import DataError
 
-__all__ = ["Tree", "begins_like_trees", "labelled_phrases", "parse_tree", "read_trees"]
+__all__ = ["Tree", "begins_like_trees", "labelled_phrases", "parse_tree", "read_trees", "written_tree"]
 
 # Not \s: words of the treebank, such as "8 1/2", hold spaces that do not break.
 _TOKEN = re.compile(r"[()]|[^ \t\f\v()]+")
@@ -25,6 +25,8 @@ _ESCAPED = {
     "-LCB-": "{",
     "-RCB-": "}",
 }
+_BRACKETS = {bracket: name for name, bracket in _ESCAPED.items()}
+_UNREADABLE = re.compile(r"[\s()]")
 _EXAMPLE = "Expected a tree such as (3 (2 It) (4 works))"
 
 
@@ -176,6 +178,30 @@ def labelled_phrases(trees: Sequence[Tree], phrases: bool = False) -> list[tuple
     return found
 
 
+def written_tree(tree: Tree, labels: Sequence[str]) -> str:
+    """The tree in brackets with other labels, one a node; `parse_tree` reads it again.
+
+    A label that holds a space or a bracket cannot be read again: these become `_`.
+    """
+    pieces: list[str] = []
+    below: list[list[int]] = [[] for _ in labels]
+    for child, parent in enumerate(tree.parents[:-1]):
+        below[parent].append(child)
+    stack: list[int | None] = [len(tree) - 1]
+    while stack:
+        node = stack.pop()
+        if node is None:
+            pieces.append(")")
+            continue
+        word = tree.words[node]
+        pieces.append(f"{' ' if pieces else ''}({_UNREADABLE.sub('_', labels[node])}")
+        stack.append(None)
+        if word is not None:
+            pieces.append(f" {_escaped(word)}")
+        stack += reversed(below[node])
+    return "".join(pieces)
+
+
 def _closed(
     items: list[int | str],
     labels: list[str | None],
@@ -200,6 +226,10 @@ def _closed(
     for child in rest if isinstance(first, str) else items:
         parents[int(child)] = node
     return node
+
+
+def _escaped(word: str) -> str:
+    return _BRACKETS.get(word, word.replace("/", "\\/").replace("*", "\\*"))
 
 
 def _unescaped(word: str) -> str:

@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import torch
 from torch import Tensor
 
-from steploom.data.labelled import Encoded, Examples, Items
+from steploom.data.labelled import Examples, Items
 from steploom.data.name_list import names_shown
 from steploom.data.tree_batches import EncodedTrees
-from steploom.data.trees import Tree, begins_like_trees, parse_tree, read_trees
+from steploom.data.trees import Tree, begins_like_trees, parse_tree, read_trees, written_tree
 from steploom.data.vocabulary import Vocabulary, learn_vocabulary, load_vocabulary
 from steploom.errors import DataError, OptionError
 from steploom.models.tree_classifier import TreeClassifier
@@ -22,7 +23,7 @@ from steploom.training.options import flag
 
 if TYPE_CHECKING:
     from steploom.models.classifier import Classifier
-    from steploom.tasks.classify import ClassifyOptions
+    from steploom.tasks.classify import ClassifyOptions, PredictOptions
 
 __all__ = ["TreesKind"]
 
@@ -31,6 +32,7 @@ words = logging.getLogger("steploom")
 _TABLES = (".csv", ".tsv", ".jsonl", ".ndjson")
 # A network with weights for each place of a child grows with the square of their number.
 _MOST_CHILDREN = 8
+_BATCH = 256
 # What a tree network has no use for.
 _IGNORED = (
     "cell",
@@ -89,11 +91,10 @@ class TreesKind(Kind):
         places = tuple((number, tree.row) for number, tree in found)
         return Examples(Items(tree for _, tree in found), labels, tuple(files), places)
 
-    @classmethod
-    def from_lines(cls, lines: Sequence[tuple[int, str]]) -> Examples:
-        """Trees that were typed: the number of each line, and the line."""
-        trees = Items(parse_tree(line, Path("-"), row) for row, line in lines)
-        return Examples(trees, None, (Path("-"),), tuple((0, row) for row, _ in lines))
+    def from_lines(self, lines: Sequence[str]) -> Examples:
+        """A tree a line."""
+        trees = Items(parse_tree(line, Path("-"), row) for row, line in enumerate(lines, 1) if line.strip())
+        return Examples(trees, None, (Path("-"),), tuple((0, tree.row) for tree in trees))
 
     @classmethod
     def learn(
@@ -156,13 +157,10 @@ class TreesKind(Kind):
         def number_of(word: str) -> int:
             return numbers.get(word.lower() if lower else word, unknown)
 
-        classes = {name: number for number, name in enumerate(self.artefacts["labels"]["classes"])} if training else {}
-        renamed = self.options.new_labels
-
-        def class_of(label: str | None) -> int | None:
-            return None if label is None else classes.get(renamed.get(label, label))
-
-        return EncodedTrees(examples.inputs, number_of, class_of if training and self.options.node_labels else None)
+        if not training or not self.options.node_labels:
+            return EncodedTrees(examples.inputs, number_of)
+        classes = tuple(self.artefacts["labels"]["classes"])
+        return EncodedTrees(examples.inputs, number_of, lambda label: self._class_of(label, classes))
 
     def build(self, classes: int, class_weights: Tensor | None) -> Classifier:
         """Embedding, tree network, scores."""
@@ -183,12 +181,50 @@ class TreesKind(Kind):
             label_smoothing=options.label_smoothing,
         )
 
+    def columns(self, network: Classifier, examples: Examples, options: PredictOptions) -> dict[str, list[str]]:
+        """With `--nodes`, each tree in brackets with the label given to every node."""
+        if not options.nodes:
+            return {}
+        classes = self.artefacts["labels"]["classes"]
+        found = self.node_probabilities(network, examples)
+        named = ([classes[number] for number in shares.argmax(1).tolist()] for shares in found)
+        return {"tree": [written_tree(tree, names) for tree, names in zip(examples.inputs, named, strict=True)]}
+
+    def draw(self, network: Classifier, examples: Examples, path: Path) -> bool:
+        """Draws the first trees, each node in the colour of its label."""
+        from steploom.tasks.classify_trees_plot import draw_trees, drawable
+
+        some = examples.take(drawable(examples.inputs))
+        classes = tuple(self.artefacts["labels"]["classes"])
+        true = [[self._class_of(label, classes) for label in tree.labels] for tree in some.inputs]
+        draw_trees(some.inputs, self.node_probabilities(network, some), true, classes, path)
+        return True
+
+    @torch.no_grad()
+    def node_probabilities(self, network: Classifier, examples: Examples) -> list[Tensor]:
+        """The probability of each class (nodes, classes) at the nodes of each tree, in the order of `Tree`."""
+        assert isinstance(network, TreeClassifier)
+        encoded = self.encode(examples, training=False)
+        device = next(network.parameters()).device
+        found: list[Tensor] = []
+        for rows in torch.split(torch.arange(len(examples)), _BATCH):
+            batch, number = encoded.numbered(rows)
+            logits = network.node_logits({name: tensor.to(device) for name, tensor in batch.items()})
+            shares = torch.softmax(logits.float(), -1).cpu()[number]
+            found += torch.split(shares, encoded.lengths[rows].tolist())
+        return found
+
     def facts(self) -> dict[str, Any]:
         """The words, and how wide and large the trees are."""
         inputs = self.artefacts["inputs"]
         shown = {"vocabulary": f"{len(self.vocabulary):,} words", "largest tree": f"{inputs['most_nodes']:,} nodes"}
         any_number = self.options.tree_network == "child-sum"
         return shown | {"children of a node": "any number" if any_number else f"{inputs['arity']} at most"}
+
+    def _class_of(self, label: str | None, classes: tuple[str, ...]) -> int | None:
+        """The number of a label's class, None where it is none or there is none."""
+        named = None if label is None else self.options.new_labels.get(label, label)
+        return classes.index(named) if named in classes else None
 
     def text(self, examples: Examples, row: int) -> str | None:
         """The words of a tree."""
