@@ -9,7 +9,7 @@ from torch import Tensor
 
 from steploom.cells.cell import Cell
 from steploom.engine.choice import use_engine
-from steploom.engine.native import use_kernels
+from steploom.engine.kernels import use_kernels
 from steploom.errors import CellError
 from steploom.layers.recurrent import Recurrent
 from steploom.native import core

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,11 +10,12 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from steploom.cells.cell import Cell
+from steploom.engine.call_check import check_call
 from steploom.engine.compiled import Compiled, refuse_within_a_step
+from steploom.engine.kernels import kernels
 from steploom.engine.passes import Gradients, Sequences, backward, forward, saved_for
 from steploom.engine.threads import decide
 from steploom.errors import OptionError
-from steploom.native import core
 from steploom.program.program import Program
 
 __all__ = [
@@ -29,7 +27,6 @@ __all__ = [
     "run",
     "run_leaves",
     "run_plan",
-    "use_kernels",
 ]
 
 States = tuple[Tensor, ...]
@@ -39,20 +36,6 @@ FIRST_DERIVATIVES_ALONE = (
     "no torch.vmap or other transform of torch.func. Use engine='reference' or "
     "`with steploom.use_engine('reference')` for this."
 )
-
-
-# The build of the kernels that `use_kernels` asks for in this thread or asynchronous task.
-_kernels: ContextVar[str] = ContextVar("steploom_kernels", default="")
-
-
-@contextmanager
-def use_kernels(isa: str) -> Iterator[None]:
-    """Run the native engine with one build of its kernels, "avx512", "avx2" or "portable", while the block lasts."""
-    token = _kernels.set(isa)
-    try:
-        yield
-    finally:
-        _kernels.reset(token)
 
 
 def run(
@@ -117,53 +100,6 @@ def run_leaves(
     return run_plan(compiled, x, state, leaves, starts, sequences)
 
 
-def check_call(
-    compiled: Compiled,
-    x: Tensor,
-    states: Sequence[Tensor],
-    leaves: Sequence[Tensor],
-    starts: Sequence[Tensor],
-    lengths: Tensor | None,
-    resets: Tensor | None,
-) -> None:
-    """Check what the core is about to read as it lies in memory.
-
-    Raises:
-        OptionError: an argument is not what the plan was made for; names it.
-    """
-    program = compiled.program
-    if x.dim() != 3 or not x.shape[0] or x.shape[2] != program.x.width:
-        raise OptionError(f"x must be (time, batch, {program.x.width}) with at least one step, found {tuple(x.shape)}.")
-    time, batch, _ = x.shape
-    if x.dtype not in (torch.float32, torch.float64) or x.device.type != "cpu":
-        raise OptionError(
-            f"x is {x.dtype} on {x.device}, but the native engine runs in float32 and float64 on the CPU."
-        )
-    widths = compiled.widths
-    for what, given in (("state", states), ("initial state", starts)):
-        if len(given) not in (0, len(widths)):
-            raise OptionError(f"There must be {len(widths)} tensors of the {what}, found {len(given)}.")
-        for value, tensor in zip(program.states, given, strict=False):
-            if tensor.dtype is not x.dtype or tensor.device != x.device or tensor.shape != (batch, value.width):
-                _refuse(f"{what} `{value.name}`", tensor, x.dtype, (batch, value.width))
-    if len(leaves) != len(program.leaves):
-        raise OptionError(f"There must be {len(program.leaves)} weights, found {len(leaves)}.")
-    for leaf, tensor in zip(program.leaves, leaves, strict=True):
-        if tensor.dtype is not x.dtype or tensor.device != x.device or tensor.shape != leaf.shape:
-            _refuse(f"`{leaf.name}`", tensor, x.dtype, leaf.shape)
-    if lengths is not None and (lengths.dtype is not torch.int64 or not lengths.is_cpu or lengths.shape != (batch,)):
-        _refuse("lengths", lengths, torch.int64, (batch,))
-    if resets is not None and (resets.dtype is not torch.bool or not resets.is_cpu or resets.shape != (time, batch)):
-        _refuse("resets", resets, torch.bool, (time, batch))
-
-
-def _refuse(name: str, tensor: Tensor, dtype: torch.dtype, shape: tuple[int, ...]) -> None:
-    raise OptionError(
-        f"{name} must be {dtype} {tuple(shape)} on the CPU beside x, "
-        f"found {tensor.dtype} {tuple(tensor.shape)} on {tensor.device}."
-    )
-
-
 def threads_of(compiled: Compiled, x: Tensor) -> tuple[int, int, str]:
     """The slices and the team for a batch, and the build of the kernels that the environment asks for.
 
@@ -173,20 +109,6 @@ def threads_of(compiled: Compiled, x: Tensor) -> tuple[int, int, str]:
     time, batch, _ = x.shape
     one_way = compiled.inference
     return *decide(time, batch, one_way.work, one_way.weight_bytes[x.element_size()]), kernels()
-
-
-def kernels() -> str:
-    """The build of the kernels that `use_kernels` or the environment asks for; empty for the best.
-
-    Raises:
-        OptionError: this processor cannot run it.
-    """
-    isa = _kernels.get() or os.environ.get("STEPLOOM_ISA", "")
-    if isa and isa not in core().kernels():
-        raise OptionError(
-            f"STEPLOOM_ISA is '{isa}', but the kernels that this processor can run are {', '.join(core().kernels())}."
-        )
-    return isa
 
 
 def in_dtype(dtype: torch.dtype, x: Tensor, state: States) -> tuple[Tensor, States]:

@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from steploom.cells.cell import Cell
+from steploom.engine.call_check import check_call
 from steploom.engine.checkpoint import backward_in_segments, forward_in_segments, kept_elements
 from steploom.engine.choice import choose
 from steploom.engine.compiled import Compiled, compiled_by_key
 from steploom.engine.graphs import same_in_a_graph
-from steploom.engine.native import FIRST_DERIVATIVES_ALONE, check_call, in_dtype, threads_of, time_first
+from steploom.engine.native import FIRST_DERIVATIVES_ALONE, in_dtype, threads_of, time_first
 from steploom.engine.passes import Sequences, backward, forward
 from steploom.errors import OptionError
 from steploom.native import core

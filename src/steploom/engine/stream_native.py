@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from steploom.cells.cell import Cell
+from steploom.engine.kernels import kernels
 from steploom.engine.lowering import Lowered, lower_forward
-from steploom.engine.native import gather, kernels
+from steploom.engine.native import gather
 from steploom.engine.stream import Rows, States, Stream, StreamPlan, name_of
 from steploom.engine.watch import has_hooks
 from steploom.errors import CellError, OptionError

@@ -1,0 +1,40 @@
+"""Which build of the native kernels runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from steploom.errors import OptionError
+from steploom.native import core
+
+__all__ = ["kernels", "use_kernels"]
+
+# The build of the kernels that `use_kernels` asks for in this thread or asynchronous task.
+_kernels: ContextVar[str] = ContextVar("steploom_kernels", default="")
+
+
+@contextmanager
+def use_kernels(isa: str) -> Iterator[None]:
+    """Run the native engine with one build of its kernels, "avx512", "avx2" or "portable", while the block lasts."""
+    token = _kernels.set(isa)
+    try:
+        yield
+    finally:
+        _kernels.reset(token)
+
+
+def kernels() -> str:
+    """The build of the kernels that `use_kernels` or the environment asks for; empty for the best.
+
+    Raises:
+        OptionError: this processor cannot run it.
+    """
+    isa = _kernels.get() or os.environ.get("STEPLOOM_ISA", "")
+    if isa and isa not in core().kernels():
+        raise OptionError(
+            f"STEPLOOM_ISA is '{isa}', but the kernels that this processor can run are {', '.join(core().kernels())}."
+        )
+    return isa
