@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from steploom.data.text import read_text
@@ -29,7 +30,7 @@ _ABBREVIATIONS = frozenset((
 ))
 # fmt: on
 # A full stop, an exclamation or a question mark, with what closes behind it, before white space and no small letter.
-_SENTENCE_END = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+(?=[^\sa-z])|(?<=[。！？])")
+_SENTENCE_END = re.compile(r"[.!?][\"'”’)\]]*(?=\s+[^\sa-z])|[。！？]")
 
 
 def _lower(text: str) -> str:
@@ -41,7 +42,7 @@ def _split(text: str) -> str:
 
 
 def _ptb(text: str) -> str:
-    text = _NUMBER.sub(" N ", text.lower().replace("’", "'"))
+    text = _NUMBER.sub(" N ", re.sub(r"(?<!\S)N(?!\S)", "0", text).lower().replace("’", "'"))
     text = _DROPPED.sub(" ", text)
     text = _CLITIC.sub(lambda found: " " + found.group(), _NEGATION.sub(" n't", text))
     text = re.sub(r"(?<=[a-z])'(?=\s|$)", " '", text)
@@ -90,11 +91,13 @@ def split_sentences(text: str) -> list[str]:
     Abbreviations such as "Mr." end none.
     """
     pieces: list[str] = []
-    for piece in _SENTENCE_END.split(text):
+    ends = [0, *(found.end() for found in _SENTENCE_END.finditer(text)), len(text)]
+    for start, end in pairwise(ends):
+        piece = text[start:end].strip()
         if pieces and (pieces[-1].rsplit(None, 1)[-1].lower() in _ABBREVIATIONS):
             pieces[-1] += " " + piece
-        elif piece.strip():
-            pieces.append(piece.strip())
+        elif piece:
+            pieces.append(piece)
     return pieces
 
 

@@ -97,7 +97,7 @@ class SkipThought(Network):
             counts = target != IGNORED
             hidden.append(self._decode(side, batch[f"{side}_input"], counts.sum(0), vector)[counts])
             targets.append(target[counts])
-        return self.bridge(self.output_dropout(torch.cat(hidden))), torch.cat(targets)
+        return self.bridge(torch.cat(hidden)), torch.cat(targets)
 
     def loss(self, batch: dict[str, Tensor], carry: Carry | None) -> Loss:
         """The summed cross entropy in nats over the words of both neighbours; `batch` as of `NeighbourBatches`."""
@@ -118,7 +118,7 @@ class SkipThought(Network):
         # Only the first state, which is the output: what the others mean, and may be, is the cell's own affair.
         others = decoder.initial_state(len(vector), like=first)[1:]
         y, _ = decoder(read, (first.expand(1, *first.shape), *others), lengths)
-        return y
+        return cast(Tensor, self.output_dropout(y))
 
     def _last(self, y: Tensor, lengths: Tensor) -> Tensor:
         size = self.encoder.cell.hidden_size

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["plot_similarity"]
 
 _SENTENCES, _CHARACTERS = 16, 60
+_LETTERS = 4
 
 
 def plot_similarity(task: Embed, network: SkipThought, data: Path | None, path: Path) -> None:
@@ -29,20 +30,28 @@ def plot_similarity(task: Embed, network: SkipThought, data: Path | None, path: 
     Args:
         task: the task.
         network: the model.
-        data: a file with a sentence a line.
+        data: a file with a sentence a line; None: the most frequent longer words of the vocabulary, each a sentence.
         path: the PNG to write.
 
     Raises:
-        OptionError: there is no file.
+        OptionError: there is no file, and the vocabulary has no words of letters.
     """
     if data is None:
-        raise OptionError("plot: whose similarity? Give a file with a sentence a line")
-    sentences = [line.strip() for line in read_sentences(data) if line.strip()]
+        sentences = [token for token in task.vocabulary.tokens if sum(map(str.isalpha, token)) >= _LETTERS]
+    else:
+        sentences = [" ".join(line.split()) for line in read_sentences(data) if line.strip()]
+    if not sentences:
+        raise OptionError("plot: the model knows no word to draw. Give a file with a sentence a line")
     vectors = vectors_of(task, network, sentences[:2000]).double()
     shown = sentences[:_SENTENCES]
     centred = vectors - vectors.mean(0) if len(vectors) > 2 else vectors
     unit = torch.nn.functional.normalize(centred[: len(shown)])
-    _draw((unit @ unit.t()).tolist(), [_short(sentence) for sentence in shown], path, data.name)
+    _draw(
+        (unit @ unit.t()).tolist(),
+        [_short(sentence) for sentence in shown],
+        path,
+        data.name if data else "frequent words",
+    )
 
 
 def _short(sentence: str) -> str:

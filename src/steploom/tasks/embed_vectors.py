@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import logging
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from steploom.data.neighbours import padded
 from steploom.data.sentence_pairs import PairColumns, read_pairs
 from steploom.data.sentence_text import NORMALISERS
 from steploom.data.text import read_text
-from steploom.errors import OptionError
+from steploom.errors import DataError, OptionError
 from steploom.models.skip_thought import SkipThought
 from steploom.tasks.task import Prediction
 
@@ -84,13 +85,14 @@ def cosine(first: Tensor, second: Tensor) -> Tensor:
 
 
 def predict_vectors(task: Embed, network: SkipThought, data: Path | None, options: PredictOptions) -> Prediction:
-    """A vector for each line of a file, or of the one sentence of the options.
+    """A vector for each line of a file or of standard input, or of the one sentence of the options.
 
     The value is a float32 array (lines, size), and so is a .npy file; .jsonl and .csv hold the sentence too, other
     files the numbers alone, tabs between them.
 
     Raises:
-        OptionError: there is neither a file nor a sentence, or both.
+        DataError: the file or standard input cannot be read.
+        OptionError: there is neither a file nor a sentence nor standard input, or two of them.
     """
     sentences = _sentences(data, options)
     vectors = vectors_of(task, network, sentences).numpy()
@@ -160,17 +162,28 @@ def predict_similarity(task: Embed, network: SkipThought, data: Path | None, opt
 def _sentences(data: Path | None, options: PredictOptions) -> list[str]:
     if data is not None and options.sentence is not None:
         raise OptionError(f"--sentence: the sentences come from {data} already. Give one or the other")
-    if data is None and options.sentence is None:
-        raise OptionError("--sentence: there is nothing to read. Give it, or a file with a sentence a line")
     if options.sentence is not None:
         if not options.sentence.strip():
             raise OptionError("--sentence: expected a sentence, found no word")
         return [" ".join(options.sentence.split())]
-    sentences = read_sentences(data or Path())
+    sentences = _standard_input() if data is None else read_sentences(data)
     blank = sum(not sentence.strip() for sentence in sentences)
     if blank:
-        words.info(f"{data}: {blank:,} blank lines; each has a row nevertheless, the vector of no word")
+        where = data or "standard input"
+        words.info(f"{where}: {blank:,} blank lines; each has a row nevertheless, the vector of no word")
     return sentences
+
+
+def _standard_input() -> list[str]:
+    if sys.stdin.isatty():
+        raise OptionError("--sentence: there is nothing to read. Give it, or a file with a sentence a line")
+    try:
+        text = sys.stdin.read()
+    except UnicodeDecodeError:
+        raise DataError("standard input: this is no text in UTF-8") from None
+    if not text.strip():
+        raise DataError("standard input: there is no sentence", hint="Name a file, or give a sentence with --sentence")
+    return text.removesuffix("\n").split("\n")
 
 
 def _say_unknown(task: Embed, sentences: Sequence[str]) -> None:

@@ -1,0 +1,346 @@
+"""The task `embed`, from running text to vectors and figures."""
+
+import io
+import json
+import math
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from steploom.errors import DataError, OptionError
+from steploom.tasks import embed_vectors
+from steploom.tasks.embed_pairs import agreement, ranks
+from steploom.tasks.embed_ridge import STRENGTHS, fit_ridge, pair_features
+from steploom.tasks.train import train
+from steploom.tasks.trained import load
+
+SMALL = {"hidden_size": 12, "embedding_size": 6, "decoder_size": 8, "dropout": 0.0, "epochs": 1, "progress": False}
+WHO = ["man", "woman", "dog", "cat", "boy", "girl"]
+DOES = ["walks", "runs", "sleeps", "eats"]
+WHERE = ["in the park", "at home", "by the river", "on the road"]
+NAMES = ["sentence_A", "sentence_B", "relatedness_score"]
+
+
+def story(documents=20):
+    chosen, lines = random.Random(0), []
+    for _ in range(documents):
+        who = chosen.choice(WHO)
+        lines += [f"The {who} {chosen.choice(DOES)} {chosen.choice(WHERE)}." for _ in range(6)] + [""]
+    return "\n".join(lines)
+
+
+def scored(count, seed):
+    chosen, rows = random.Random(seed), ["\t".join(NAMES)]
+    for _ in range(count):
+        first = [chosen.choice(words) for words in (WHO, DOES, WHERE)]
+        second = [
+            a if chosen.random() < 0.5 else chosen.choice(b) for a, b in zip(first, (WHO, DOES, WHERE), strict=True)
+        ]
+        same = sum(a == b for a, b in zip(first, second, strict=True))
+        rows.append(f"The {' '.join(first)}\tThe {' '.join(second)}\t{1 + 4 * same / 3:.2f}")
+    return "\n".join(rows) + "\n"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("embed")
+    (path / "story.txt").write_text(story())
+    (path / "train.tsv").write_text(scored(60, 1))
+    (path / "valid.tsv").write_text(scored(20, 2))
+    (path / "test.tsv").write_text(scored(30, 3))
+    (path / "lines.txt").write_text("The dog runs.\n\nA zebra sleeps in the park\n")
+    return path
+
+
+def trained(folder, out, name="story.txt", **options):
+    return train("embed", folder / name, out, **{**SMALL, **options})
+
+
+@pytest.fixture(scope="module")
+def model(folder, tmp_path_factory):
+    return trained(folder, tmp_path_factory.mktemp("m") / "model", epochs=3, lr=0.01, batch_size=16)
+
+
+def test_the_neighbours_of_the_last_sentences_validate(model, folder):
+    found = model.report["validation"]
+    assert 1 < found["metrics"]["perplexity"] < 100 and found["metrics"]["unknown_share"] == 0
+    assert found["baselines"]["unigram"]["perplexity"] > 1
+    assert model.task.facts()["validation"] == "the last 5% of the text, 6 sentences"
+    assert model.task.artefacts["text"]["sentences"] == 114
+
+
+def test_the_perplexity_of_running_text_is_that_of_the_loss(model, folder):
+    from steploom.data.neighbours import NeighbourBatches
+    from steploom.data.sentence_text import read_documents
+
+    found = model.evaluate(folder / "story.txt", running_text=True)
+    vocabulary = model.task.vocabulary
+    documents = read_documents([folder / "story.txt"], "split", split=False)
+    numbers = [[vocabulary.encode(sentence) for sentence in document] for document in documents]
+    batches = NeighbourBatches(numbers, vocabulary.begin, vocabulary.end, 7, 0)
+    with torch.no_grad():
+        losses = [model.network.loss(batches.batch(0, index), None) for index in range(len(batches))]
+    nats = sum(float(loss.total) for loss in losses)
+    assert found.metrics["targets"] == sum(int(loss.weight) for loss in losses)
+    assert math.isclose(found.metrics["perplexity"], math.exp(nats / found.metrics["targets"]), rel_tol=1e-4)
+
+
+def test_files_for_validation_and_test_are_taken(folder, tmp_path):
+    model = trained(folder, tmp_path / "m", valid=folder / "story.txt", test=folder / "story.txt")
+    assert model.task.artefacts["text"]["sentences"] == 120
+    assert model.report["validation"]["metrics"] == model.report["test"]["metrics"]
+
+
+def test_a_row_for_each_line(model, folder, tmp_path, monkeypatch, caplog):
+    caplog.set_level("INFO", logger="steploom")
+    found = model.predict(folder / "lines.txt")
+    assert found.value.shape == (3, model.network.vector_size) and found.value.dtype == np.float32
+    assert "1 blank lines" in caplog.text and "reads <unk> instead: 20.0% of the words" in caplog.text
+    for name in ("v.npy", "v.csv", "v.jsonl", "v.tsv"):
+        found.write(tmp_path / name)
+    assert np.array_equal(np.load(tmp_path / "v.npy", allow_pickle=False), found.value)
+    rows = [json.loads(line) for line in (tmp_path / "v.jsonl").read_text().splitlines()]
+    assert [row["sentence"] for row in rows] == ["The dog runs.", "", "A zebra sleeps in the park"]
+    np.testing.assert_allclose([row["vector"] for row in rows], found.value, rtol=1e-5, atol=1e-9)
+    np.testing.assert_allclose(np.loadtxt(tmp_path / "v.tsv"), found.value, rtol=1e-5, atol=1e-9)
+    head, first = (tmp_path / "v.csv").read_text().splitlines()[:2]
+    assert head.startswith("sentence,v0,v1,") and first.startswith("The dog runs.,")
+    monkeypatch.setattr(embed_vectors, "_WORDS", 1)
+    np.testing.assert_allclose(model.predict(folder / "lines.txt").value, found.value, rtol=1e-4, atol=1e-6)
+
+
+def test_a_sentence_may_be_typed_or_come_from_standard_input(model, folder, monkeypatch):
+    expected = model.predict(folder / "lines.txt").value
+    np.testing.assert_allclose(model.predict(sentence="the DOG runs .").value, expected[:1], rtol=1e-4, atol=1e-6)
+    monkeypatch.setattr("sys.stdin", io.StringIO((folder / "lines.txt").read_text()))
+    np.testing.assert_array_equal(model.predict().value, expected)
+
+
+def test_the_nearest_of_a_corpus(model, folder, tmp_path):
+    found = model.predict(sentence="The dog runs", corpus=folder / "story.txt", nearest=3)
+    corpus = (folder / "story.txt").read_text().split("\n")
+    vectors = embed_vectors.vectors_of(model.task, model.network, ["The dog runs", *filter(None, corpus)])
+    best = sorted(embed_vectors.cosine(vectors[:1], vectors[1:]).tolist(), reverse=True)[:3]
+    assert [row["rank"] for row in found.value] == [1, 2, 3]
+    np.testing.assert_allclose([row["cosine"] for row in found.value], best, atol=1e-5)
+    assert all(corpus[row["line"] - 1] == row["neighbour"] for row in found.value)
+    found.write(tmp_path / "n.csv")
+    assert (tmp_path / "n.csv").read_text().splitlines()[0] == "sentence,rank,neighbour,line,cosine"
+    assert found.text.count("\n") == 4
+
+
+def test_the_similarity_of_pairs(model, folder, tmp_path):
+    found = model.predict(folder / "test.tsv", pairs=True)
+    rows = [line.split("\t")[:2] for line in (folder / "test.tsv").read_text().splitlines()[1:]]
+    first, second = (embed_vectors.vectors_of(model.task, model.network, side) for side in zip(*rows, strict=True))
+    expected = torch.nn.functional.cosine_similarity(first, second)
+    np.testing.assert_allclose([row["cosine"] for row in found.value], expected, atol=1e-5)
+    assert list(found.value[0]) == ["sentence_A", "sentence_B", "cosine"]
+    found.write(tmp_path / "p.jsonl")
+    assert json.loads((tmp_path / "p.jsonl").read_text().splitlines()[0]) == found.value[0]
+    numbered = tmp_path / "pairs.csv"
+    numbered.write_text("a dog,a cat\n")
+    assert list(model.predict(numbered, pairs=True, first=1, second=2).value[0]) == ["column 1", "column 2", "cosine"]
+
+
+def test_scored_pairs(model, folder, tmp_path):
+    found = model.evaluate(folder / "test.tsv", pairs_train=folder / "train.tsv", pairs_valid=folder / "valid.tsv")
+    assert found.metrics["pairs"] == 30 and found.metrics["unknown_share"] == 0
+    assert set(found.baselines) == {"bag of words", "random encoders"}
+    names = {f"{kind}{name}" for kind in ("", "cosine_") for name in ("pearson", "spearman", "mse")}
+    for figures in (found.metrics, *found.baselines.values()):
+        assert names <= set(figures) and figures["pearson"] > 0.5 and figures["mse"] < 2.5
+    found.write(tmp_path / "scored.csv")
+    rows = [line.split(",") for line in (tmp_path / "scored.csv").read_text().splitlines()]
+    assert rows[0] == ["sentence_A", "sentence_B", "score", "cosine", "predicted"]
+    given, said = (torch.tensor([float(row[place]) for row in rows[1:]]) for place in (2, 4))
+    assert math.isclose(agreement(said, given)["pearson"], found.metrics["pearson"], abs_tol=1e-5)
+    again = model.evaluate(folder / "test.tsv", random_encoders=0)
+    assert list(again.baselines) == ["bag of words"]
+    assert again.metrics["pearson"] == found.metrics["cosine_pearson"]
+
+
+def test_random_encoders_leave_the_random_state_alone(model, folder):
+    state = torch.random.get_rng_state()
+    first = model.evaluate(folder / "test.tsv", random_encoders=2).baselines["random encoders"]
+    assert torch.equal(state, torch.random.get_rng_state())
+    torch.rand(1)
+    assert model.evaluate(folder / "test.tsv", random_encoders=2).baselines["random encoders"] == first
+
+
+def test_a_bag_is_the_mean_of_its_words(model):
+    numbers = model.task.vocabulary.encode("the dog zebra")
+    bags = embed_vectors.bags_of(model.task, model.network, ["The dog zebra", ""])
+    torch.testing.assert_close(bags[0], model.network.embedding.weight[numbers].mean(0).detach())
+    assert not bags[1].any()
+
+
+def test_agreement_is_that_of_numpy():
+    found, scores = torch.tensor([1.0, 2.0, 2.0, 5.0, 3.0]), torch.tensor([0.0, 3.0, 1.0, 4.0, 4.0])
+    said = agreement(found, scores)
+    assert math.isclose(said["pearson"], np.corrcoef(found, scores)[0, 1])
+    assert ranks(found).tolist() == [1, 2.5, 2.5, 5, 4] and ranks(scores).tolist() == [1, 3, 2, 4.5, 4.5]
+    assert math.isclose(said["spearman"], np.corrcoef(ranks(found), ranks(scores))[0, 1])
+    assert said["mse"] == 1
+    assert agreement(torch.ones(3), torch.arange(3))["pearson"] == 0
+
+
+@pytest.mark.parametrize("features", [3, 40])
+def test_ridge_regression_is_the_one_of_the_normal_equations(features):
+    torch.manual_seed(0)
+    x, y = torch.randn(20, features, dtype=torch.float64), torch.randn(20, dtype=torch.float64)
+    x[:, 1] = 7
+    ridge = fit_ridge(x, y)
+    z = (x - x.mean(0)) / torch.where(x.std(0, correction=0) > 0, x.std(0, correction=0), 1)
+
+    def fitted(z, y, strength):
+        return torch.linalg.solve(z.t() @ z + strength * torch.eye(features), z.t() @ (y - y.mean()))
+
+    torch.testing.assert_close(ridge.weight, fitted(z, y, ridge.strength))
+    torch.testing.assert_close(ridge(x), z @ fitted(z, y, ridge.strength) + y.mean())
+
+    def left_out(strength):
+        """The error of each pair when the regression with its intercept is fitted to the others."""
+        total, penalty = 0.0, torch.diag(torch.tensor([0.0] + [strength] * features))
+        ones = torch.cat([torch.ones(20, 1), z], -1).double()
+        for place in range(20):
+            rest = torch.arange(20) != place
+            weight = torch.linalg.solve(ones[rest].t() @ ones[rest] + penalty.double(), ones[rest].t() @ y[rest])
+            total += float(ones[place] @ weight - y[place]) ** 2
+        return total
+
+    assert ridge.strength == min(STRENGTHS, key=left_out)
+
+
+def test_the_strength_may_be_chosen_on_other_pairs():
+    torch.manual_seed(0)
+    x = torch.randn(30, 4, dtype=torch.float64)
+    y = x[:, 0] + 0.1 * torch.randn(30)
+    assert fit_ridge(x[:15], y[:15], (x[15:], y[15:])).strength < 1
+    assert fit_ridge(x[:15], y[:15], (x[15:], torch.full((15,), float(y[:15].mean())))).strength == STRENGTHS[-1]
+
+
+def test_features_of_a_pair():
+    assert pair_features(torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, -1.0]])).tolist() == [[2, 3, 3, -2]]
+
+
+def test_a_model_comes_back_from_its_directory(model, folder):
+    again = load(model.path)
+    assert np.array_equal(again.predict(folder / "lines.txt").value, model.predict(folder / "lines.txt").value)
+    assert again.evaluate(folder / "test.tsv").metrics == model.evaluate(folder / "test.tsv").metrics
+
+
+def test_a_cell_of_the_users_own(folder, tmp_path, monkeypatch):
+    (tmp_path / "sentencecells.py").write_text(
+        "import torch\nfrom torch import nn\nfrom steploom import Cell\n\n"
+        "class Minimal(Cell):\n"
+        "    def __init__(self, input_size, hidden_size):\n"
+        "        super().__init__()\n"
+        "        self.states = {'h': hidden_size, 'm': hidden_size + 1}\n"
+        "        self.mix = nn.Linear(input_size + hidden_size, hidden_size)\n"
+        "        self.keep = nn.Linear(hidden_size, hidden_size + 1)\n\n"
+        "    def forward(self, x, h, m):\n"
+        "        h = torch.tanh(self.mix(torch.cat([x, h], -1)))\n"
+        "        return h, 0.5 * m + self.keep(h)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    model = trained(folder, tmp_path / "m", cell="sentencecells:Minimal", num_layers=2)
+    assert model.report["engine"] == "native"
+    again = load("m", cell="sentencecells:Minimal")
+    assert np.array_equal(again.predict(sentence="The dog").value, model.predict(sentence="The dog").value)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"pooling": "last", "bidirectional": False, "cell": "lstm"},
+        {"pooling": "max", "tie_embeddings": True, "word_dropout": 0.3, "dropout": 0.3},
+        {"pooling": "mean", "normalise": "ptb", "variational": True, "dropout": 0.2, "residual": True},
+        {"split_sentences": True, "vocabulary_size": 10, "max_words": 3, "valid_share": 0},
+    ],
+)
+def test_other_options_train(folder, tmp_path, options):
+    model = trained(folder, tmp_path / "m", **options)
+    assert np.isfinite(model.predict(sentence="The dog runs.").value).all()
+
+
+def test_pictures(model, folder, tmp_path):
+    model.plot(tmp_path / "a.png", folder / "lines.txt")
+    model.plot(tmp_path / "b.png")
+    for name in ("a.png", "b.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG") and (tmp_path / name).stat().st_size > 5000
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "the file is empty"),
+        (b"a\xe9\n", "row 1: byte 0xe9 is not UTF-8"),
+        (b"A single line.\n", "no sentence has a neighbour: 1 sentence. Give running text"),
+        (b"One.\n\nTwo.\n\nThree.\n", "no sentence has a neighbour: 3 sentences, each a document"),
+    ],
+)
+def test_a_text_that_cannot_be_used_leaves_nothing(tmp_path, content, message):
+    (tmp_path / "bad.txt").write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        train("embed", tmp_path / "bad.txt", tmp_path / "m", **SMALL)
+    assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "message"),
+    [
+        ("sentence_A\tsentence_B\n", {}, "--score: the first row of .* has no 'relatedness_score'"),
+        ("\t".join(NAMES) + "\na\tb\tmuch\n", {}, "row 2, column 'relatedness_score': expected a score, a number"),
+        ("\t".join(NAMES) + "\na\tb\t1\nc\td\t1\n", {}, "expected two different scores or more, found 1"),
+        (None, {"pairs_valid": "train.tsv"}, "--pairs-valid: .* Give --pairs-train too"),
+        (None, {"running_text": True, "pairs_train": "train.tsv"}, "--pairs-train: --running-text scores running text"),
+        (None, {"first": "1"}, "expected names, or numbers for all"),
+        (None, {"pairs_train": "none.tsv"}, "none.tsv: there is no such file"),
+        (None, {"random_encoders": -1}, "--random-encoders: expected a whole number of at least 0"),
+    ],
+)
+def test_what_evaluate_refuses(model, folder, tmp_path, monkeypatch, content, options, message):
+    monkeypatch.chdir(folder)
+    if content is not None:
+        (tmp_path / "bad.tsv").write_text(content)
+    with pytest.raises((DataError, OptionError), match=message):
+        model.evaluate("test.tsv" if content is None else tmp_path / "bad.tsv", **options)
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "message"),
+    [
+        ("lines.txt", {"sentence": "x"}, "--sentence: the sentences come from"),
+        (None, {"sentence": " "}, "--sentence: expected a sentence, found no word"),
+        (None, {}, "standard input: there is no sentence"),
+        (None, {"pairs": True}, "--pairs: which pairs"),
+        (None, {"pairs": True, "sentence": "x"}, "--sentence: --pairs reads a table"),
+        ("test.tsv", {"pairs": True, "corpus": "story.txt"}, "--corpus: --pairs compares"),
+        ("test.tsv", {"nearest": 2}, "--nearest: .* Give their file with --corpus"),
+        ("lines.txt", {"corpus": "none.txt"}, "none.txt: there is no such file"),
+        ("lines.txt", {"pairs": True}, "--first: the first row"),
+    ],
+)
+def test_what_predict_refuses(model, folder, monkeypatch, data, options, message):
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("sys.stdin", io.StringIO(" \n"))
+    with pytest.raises((DataError, OptionError), match=message):
+        model.predict(data, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"pooling": "sum"}, "--pooling: expected one of last, mean, max, all, found 'sum'"),
+        ({"vocabulary_size": 3}, "--vocabulary-size: expected a whole number of at least 4"),
+        ({"min_count": 10_000}, "--min-count: no token stands 10000 times"),
+        ({"word_dropout": 1}, "--word-dropout: expected a number"),
+    ],
+)
+def test_options_that_do_not_fit_leave_nothing(folder, tmp_path, options, message):
+    with pytest.raises(OptionError, match=message):
+        trained(folder, tmp_path / "m", **options)
+    assert not (tmp_path / "m").exists()
