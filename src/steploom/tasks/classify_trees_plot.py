@@ -19,7 +19,6 @@ __all__ = ["draw_trees", "drawable"]
 
 # What can be read on a page: three trees beside each other, a word a line.
 _TREES, _LEAVES, _NODES = 3, 45, 140
-_MARKER = 62
 
 
 def drawable(trees: Sequence[Tree]) -> list[int]:
@@ -56,7 +55,7 @@ def draw_trees(
 
     ordered = len(classes) == 2 or all(name.removeprefix("-").isdecimal() for name in classes)
     lines = max(len(tree.sentence) for tree in trees)
-    figure = Figure(figsize=(1.2 + 4.8 * len(trees), min(40.0, 1.7 + 0.21 * lines)), layout="constrained")
+    figure = Figure(figsize=(1.2 + 4.3 * len(trees), min(40.0, 1.7 + 0.21 * lines)), layout="constrained")
     FigureCanvasAgg(figure)
     columns = figure.subplots(1, len(trees), squeeze=False)[0]
     colour = _scale(len(classes)) if ordered else _palette(len(classes))
@@ -84,11 +83,12 @@ def _draw(axes: Axes, tree: Tree, fills: Sequence[Any], rings: Sequence[Any], li
     for node, parent in enumerate(tree.parents):
         if parent >= 0:
             axes.plot([x[parent], x[parent], x[node]], [y[parent], y[node], y[node]], color="0.75", lw=0.9, zorder=1)
-    edges = ["0.4" if ring is None else ring for ring in rings]
-    widths = [0.5 if ring is None else 2.2 for ring in rings]
-    axes.scatter(x, y, s=_MARKER + 26, c=edges, linewidths=0, zorder=2)
-    axes.scatter(x, y, s=[_MARKER if w > 1 else _MARKER + 18 for w in widths], c="white", linewidths=0, zorder=3)
-    axes.scatter(x, y, s=[_MARKER - 24 if w > 1 else _MARKER + 14 for w in widths], c=fills, linewidths=0, zorder=4)
+    # Around a node the label in the file, and a thin line around that, as pale colours are lost on white.
+    outer = [fill if ring is None else ring for fill, ring in zip(fills, rings, strict=True)]
+    axes.scatter(x, y, s=92, c=outer, edgecolors="0.45", linewidths=0.5, zorder=2)
+    ringed = [node for node, ring in enumerate(rings) if ring is not None]
+    for size, colours in ((58, "white"), (40, [fills[node] for node in ringed])):
+        axes.scatter([x[n] for n in ringed], [y[n] for n in ringed], s=size, c=colours, linewidths=0, zorder=3)
     for (begin, _), node_x, word in zip(spans, x, tree.words, strict=True):
         if word is not None:
             axes.text(node_x + 0.045, begin, _short(word, 22), va="center", fontsize=9, family=fonts, parse_math=False)
@@ -113,8 +113,8 @@ def _scale(classes: int) -> Any:
     """Colours from the first class to the last, by the expected number of the class."""
     from matplotlib import colormaps
 
-    colours = colormaps["RdYlBu"]
-    steps = torch.linspace(0.08, 0.92, classes)
+    colours = colormaps["coolwarm_r"]
+    steps = torch.linspace(0, 1, classes)
     return lambda shares: colours(float((shares * steps).sum()))
 
 
