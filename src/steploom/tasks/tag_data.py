@@ -206,15 +206,15 @@ def read_part(paths: Sequence[Path], options: TagOptions, facts: TagFacts, how: 
 
 
 def constraints(facts: TagFacts) -> Constraints | None:
-    """Which tags may follow each other in the model's scheme; None where all may."""
+    """Which tags may follow each other in the model's scheme, on the CPU; None where all may."""
     if facts.scheme == _LABELS:
         return None
     tags, scheme = facts.tags, facts.scheme
-    return Constraints(
-        torch.tensor([allowed_start(tag, scheme) for tag in tags]),
-        torch.tensor([[allowed_pair(before, after, scheme) for after in tags] for before in tags]),
-        torch.tensor([allowed_end(tag, scheme) for tag in tags]),
-    )
+    pairs = [[allowed_pair(before, after, scheme) for after in tags] for before in tags]
+    ends = ([may(tag, scheme) for tag in tags] for may in (allowed_start, allowed_end))
+    # These are values, even where the weights are shapes alone.
+    start, transitions, end = (torch.tensor(may, device="cpu") for may in (next(ends), pairs, next(ends)))
+    return Constraints(start, transitions, end)
 
 
 def check_majority(saved: Any) -> None:

@@ -107,7 +107,7 @@ def _draw_sentences(
         if len(rows) >= _ROWS:
             break
     rows = rows[:_ROWS]
-    figure = Figure(figsize=(12, 0.9 + 0.31 * len(rows)), layout="constrained")
+    figure = Figure(figsize=(11, 0.7 + 0.3 * len(rows)), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for row, line in enumerate(rows):
@@ -137,10 +137,10 @@ def _draw_row(
                 edges = [column - 0.3, end + 0.3]
                 axes.plot(edges, [row + 0.93] * 2, color="#d62728", linewidth=2, solid_capstyle="butt")
             if label:
-                name = axes.text(column + width + 0.7, row + 0.52, kind, fontsize=6.5, weight="bold", family=fonts)
+                name = axes.text(column + width + 0.7, row + 0.52, kind, fontsize=7, weight="bold", family=fonts)
                 name.set(va="center", color="#d62728" if wrong else "#333333", parse_math=False)
         for place, character in _places(word):
-            text = axes.text(column + place, row + 0.5, character, family=fonts, fontsize=9, parse_math=False)
+            text = axes.text(column + place, row + 0.5, character, family=fonts, fontsize=10.5, parse_math=False)
             text.set(va="center", ha="left")
 
 
