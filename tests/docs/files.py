@@ -36,10 +36,25 @@ def write_labelled(folder: Path) -> None:
     np.savez_compressed(folder / "strokes.npz", images=images, labels=labels)
 
 
+def write_pairs(folder: Path) -> None:
+    """Writes pairs-train.tsv and pairs.tsv: two sentences a row and how many of their three nouns are the same."""
+    draw = random.Random(2)
+    for name, count in (("pairs-train.tsv", 80), ("pairs.tsv", 40)):
+        rows = ["sentence_A\tsentence_B\trelatedness_score"]
+        for _ in range(count):
+            first = draw.choices(WORDS, k=3)
+            second = [word if draw.random() < 0.6 else draw.choice(WORDS) for word in first]
+            same = sum(a == b for a, b in zip(first, second, strict=True))
+            sides = ["The {} and the {} went by the {}.".format(*words) for words in (first, second)]
+            rows.append(f"{sides[0]}\t{sides[1]}\t{same}")
+        (folder / name).write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+
 def write_files(folder: Path) -> None:
     """Writes power.csv (an hourly series), book.txt (prose), poems.txt (a poem a line), reviews.csv (labelled texts)
-    and strokes.npz (labelled images)."""
+    strokes.npz (labelled images), pairs.tsv and pairs-train.tsv (scored pairs of sentences)."""
     write_labelled(folder)
+    write_pairs(folder)
     draw = random.Random(0)
     start = datetime(2024, 1, 1)
     rows = ["time,load"]

@@ -19,7 +19,11 @@ TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "
 PLANS = {
     "forecast": "--horizon 6 --context 24 --hidden-size 8 --batch-size 16 --batches-per-epoch 25",
     "generate": "--unit words --hidden-size 12 --batch-size 5 --bptt 16",
+    "embed": "--hidden-size 8 --embedding-size 6 --decoder-size 8 --word-dropout 0.2 --batch-size 5",
 }
+
+
+DATA = {"forecast": "series.csv", "generate": "text.txt", "embed": "text.txt"}
 
 
 def environment() -> dict[str, str]:
@@ -27,8 +31,7 @@ def environment() -> dict[str, str]:
 
 
 def command(task: str, folder: Path, out: str, *more: str) -> list[str]:
-    data = {"forecast": "series.csv", "generate": "text.txt"}[task]
-    return ["train", task, str(folder / data), "-o", str(folder / out), *PLANS[task].split(), *more]
+    return ["train", task, str(folder / DATA[task]), "-o", str(folder / out), *PLANS[task].split(), *more]
 
 
 def run(words: list[str], start: list[str] = STEPLOOM) -> None:
@@ -101,4 +104,5 @@ def test_two_processes_train_to_the_losses_of_one(files, task, start):
         for name in ("train_loss", "valid_loss"):
             assert ours[name] == pytest.approx(theirs[name], rel=1e-4)
     assert {p.name for p in files.iterdir()} == {"series.csv", "text.txt", "one", "two"}
-    run(["evaluate", str(files / "two"), str(files / {"forecast": "series.csv", "generate": "text.txt"}[task])])
+    scored = ["--running-text"] if task == "embed" else []
+    run(["evaluate", str(files / "two"), str(files / DATA[task]), *scored])
