@@ -50,10 +50,22 @@ def write_pairs(folder: Path) -> None:
         (folder / name).write_text("\n".join(rows) + "\n", encoding="utf-8")
 
 
+def write_trees(folder: Path) -> None:
+    """Writes trees.txt: sentences in brackets, each node with the label good, bad or so-so."""
+    draw = random.Random(3)
+    lines = []
+    for _ in range(200):
+        mood = draw.choice(["good", "bad"])
+        judged = f"({mood} (so-so was) ({mood} {draw.choice(GOOD if mood == 'good' else BAD)}))"
+        lines.append(f"({mood} (so-so (so-so The) (so-so {draw.choice(WORDS)})) ({mood} {judged} (so-so .)))")
+    (folder / "trees.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
 def write_files(folder: Path) -> None:
     """Writes power.csv (an hourly series), book.txt (prose), poems.txt (a poem a line), reviews.csv (labelled texts)
-    strokes.npz (labelled images), pairs.tsv and pairs-train.tsv (scored pairs of sentences)."""
+    strokes.npz (labelled images), trees.txt (trees in brackets), pairs.tsv and pairs-train.tsv (scored pairs of sentences)."""
     write_labelled(folder)
+    write_trees(folder)
     write_pairs(folder)
     draw = random.Random(0)
     start = datetime(2024, 1, 1)
