@@ -33,6 +33,41 @@ class TinyModel:
         return state[rows]
 
 
+class LookingModel:
+    """A random network that looks at a random source at each step, in float64. A row's state holds its source's number.
+
+    Args:
+        lengths: of the sources; a source is drawn from the seed and its own number, so that it is the same in a batch.
+    """
+
+    def __init__(self, vocabulary: int, seed: int, lengths: tuple[int, ...]) -> None:
+        self.inner = TinyModel(vocabulary, seed)
+        self.lengths = torch.tensor(lengths)
+        self.keys = torch.zeros(len(lengths), max(lengths), 6, dtype=torch.float64)
+        for number, length in enumerate(lengths):
+            generator = torch.Generator().manual_seed(1000 * seed + number)
+            self.keys[number, :length] = 2 * torch.randn(length, 6, generator=generator, dtype=torch.float64)
+
+    def initial(self, sources: list[int]) -> tuple[Tensor, Tensor, Tensor]:
+        rows = torch.tensor(sources)
+        return self.inner.initial(len(rows)), rows, torch.zeros(len(rows), self.keys.shape[1], dtype=torch.float64)
+
+    def step(self, tokens: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+        hidden, sources, _ = state
+        logits, hidden = self.inner.step(tokens, hidden)
+        scores = (self.keys[sources] @ hidden[:, :, None])[:, :, 0]
+        padded = torch.arange(scores.shape[1]) >= self.lengths[sources][:, None]
+        weights = scores.masked_fill(padded, -torch.inf).softmax(-1)
+        context = (weights[:, None] @ self.keys[sources])[:, 0]
+        return logits + context @ self.inner.output, (hidden, sources, weights)
+
+    def select(self, state: tuple[Tensor, ...], rows: Tensor) -> tuple[Tensor, ...]:
+        return tuple(part[rows] for part in state)
+
+    def attention(self, state: tuple[Tensor, ...]) -> Tensor:
+        return state[2]
+
+
 Sequences = dict[tuple[tuple[int, ...], bool], float]
 
 
@@ -59,6 +94,11 @@ def every_sequence(model: TinyModel, start: int, limit: int, end: int | None) ->
 @pytest.fixture
 def tiny_model() -> type[TinyModel]:
     return TinyModel
+
+
+@pytest.fixture
+def looking_model() -> type[LookingModel]:
+    return LookingModel
 
 
 @pytest.fixture(name="every_sequence")

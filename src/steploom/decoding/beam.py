@@ -93,7 +93,7 @@ def beam_search(
     running = torch.arange(starts, device=device)
     results: dict[int, list[Hypothesis]] = {}
 
-    for generated in range(int(most.max()) if starts else 0):
+    for generated in range(int(most.max())):
         logits, state = model.step(tokens, state)
         allowed = allowed_log_probs(logits, history, generated, settings)
         log_prob = log_prob.to(allowed.dtype)

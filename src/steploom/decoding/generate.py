@@ -45,6 +45,8 @@ def generate(
         for each start, `num_return_sequences` hypotheses: in the order drawn, or best first for a beam (fewer where
         fewer exist).
     """
+    if not len(start):
+        return []
     history = start[:, None] if history is None else history
     most = torch.full_like(start, settings.max_new_tokens)
     if most_tokens is not None:

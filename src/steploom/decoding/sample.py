@@ -51,7 +51,7 @@ def sample(
             seen = None if looks.steps is None else looks.steps[row, :, :length].clone()
             done[index] = Hypothesis(tuple(made), total, total, ended, seen)
 
-    for generated in range(int(most.max()) if rows else 0):
+    for generated in range(int(most.max())):
         logits, state = model.step(tokens, state)
         log_probs = allowed_log_probs(logits, history, generated, settings)
         # A row in which everything is banned ends here.
