@@ -62,8 +62,8 @@ def write_trees(folder: Path) -> None:
 
 
 def write_files(folder: Path) -> None:
-    """Writes power.csv (an hourly series), book.txt (prose), poems.txt (a poem a line), reviews.csv (labelled texts)
-    strokes.npz (labelled images), trees.txt (trees in brackets), pairs.tsv and pairs-train.tsv (scored pairs of sentences)."""
+    """Writes power.csv (an hourly series), book.txt (prose), poems.txt (a poem a line), reviews.csv (labelled texts),
+    strokes.npz (labelled images), trees.txt (trees in brackets), pairs.tsv and pairs-train.tsv (scored pairs)."""
     write_labelled(folder)
     write_trees(folder)
     write_pairs(folder)
