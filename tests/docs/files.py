@@ -61,12 +61,55 @@ def write_trees(folder: Path) -> None:
     (folder / "trees.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+def write_tagged(folder: Path) -> None:
+    """Writes names.txt (a word a line, its part of speech, and who and where in IOB2)."""
+    draw = random.Random(0)
+    people, places = ["Ada Lovelace", "Alan", "Grace Hopper", "Rosa"], ["Oslo", "New York", "Paris", "Lima"]
+    blocks = []
+    for _ in range(200):
+        rows = []
+        for piece in draw.choice(["P went to L .", "P and P met in L .", "the N of L", "P likes the N ."]).split():
+            found = {"P": people, "L": places, "N": WORDS}.get(piece, [piece])
+            kind = {"P": "PER", "L": "LOC"}.get(piece)
+            for number, word in enumerate(draw.choice(found).split()):
+                tag = "O" if kind is None else f"{'I' if number else 'B'}-{kind}"
+                rows.append(f"{word} {'NNP' if kind else 'NN' if piece == 'N' else 'X'} {tag}\n")
+        blocks.append("".join(rows))
+    (folder / "names.txt").write_text("\n".join(blocks), encoding="utf-8")
+
+
+def write_parallel(folder: Path) -> None:
+    """Writes train.fr and train.en, test.fr and test.en (line by line the same), and dialogue.tsv (question, answer)."""
+    draw = random.Random(4)
+    nouns = {"chien": "dog", "chat": "cat", "livre": "book", "vin": "wine", "oiseau": "bird"}
+    colours = {"rouge": "red", "noir": "black", "blanc": "white", "vert": "green"}
+    verbs = {"voit": "sees", "cherche": "looks for", "trouve": "finds"}
+    for name, count in (("train", 400), ("test", 40)):
+        sides: tuple[list[str], list[str]] = ([], [])
+        for _ in range(count):
+            (one, other), verb = draw.sample(list(nouns), 2), draw.choice(list(verbs))
+            hues = draw.choices(list(colours), k=2)
+            sides[0].append(f"Le {one} {hues[0]} {verb} un {other} {hues[1]} .")
+            sides[1].append(f"The {colours[hues[0]]} {nouns[one]} {verbs[verb]} a {colours[hues[1]]} {nouns[other]} .")
+        for side, lines in zip(("fr", "en"), sides, strict=True):
+            (folder / f"{name}.{side}").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    rows = ["question\tanswer"]
+    for _ in range(300):
+        hue, noun = draw.choice(list(colours.values())), draw.choice(list(nouns.values()))
+        rows.append(
+            f"Is the {noun} {hue} ?\t" + draw.choice([f"Yes , the {noun} is {hue} .", f"No , it is not {hue} ."])
+        )
+    (folder / "dialogue.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+
 def write_files(folder: Path) -> None:
     """Writes power.csv (an hourly series), book.txt (prose), poems.txt (a poem a line), reviews.csv (labelled texts),
     strokes.npz (labelled images), trees.txt (trees in brackets), pairs.tsv and pairs-train.tsv (scored pairs)."""
     write_labelled(folder)
+    write_tagged(folder)
     write_trees(folder)
     write_pairs(folder)
+    write_parallel(folder)
     draw = random.Random(0)
     start = datetime(2024, 1, 1)
     rows = ["time,load"]
