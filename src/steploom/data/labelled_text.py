@@ -254,6 +254,8 @@ def _values(path: Path, row: int, found: dict[str, Any], columns: TextColumns) -
 
 
 def _checked(path: Path, row: int, text: str, label: str | None) -> LabelledText:
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise DataError("the text holds half a surrogate pair, which is no character", file=path, row=row)
     if not text.strip():
         raise DataError("the text is empty", file=path, row=row, hint="Leave the row out")
     if label is not None and not label.strip():

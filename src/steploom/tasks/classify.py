@@ -55,11 +55,12 @@ class ClassifyOptions(TrainOptions):
     node_labels: bool = option(True, "trees: labels below the root are trained on too")
     max_children: int | None = option(None, "trees: most children of a node [as in the training part]", ge=1, le=64)
 
-    pooling: Literal["last", "mean", "max", "attention"] = option("last", "steps become one vector by", common=True)
+    pooling: Literal["last", "mean", "max", "attention"] = option("attention", "steps become one vector by", common=True)
     input_dropout: float | None = option(None, "dropout before the layers; else --dropout", ge=0, lt=1)
     output_dropout: float | None = option(None, "dropout behind the pooling; else --dropout", ge=0, lt=1)
 
     dropout: float = option(0.2, "share of the values dropped around the layers", common=True, ge=0, lt=1)
+    lr: float = option(2e-3, "learning rate", common=True, gt=0)
     schedule: Literal["constant", "cosine", "linear", "exponential", "step", "plateau"] = option(
         "cosine", "how the learning rate changes", common=True
     )

@@ -1,0 +1,151 @@
+"""Texts with labels from files of several forms."""
+
+import gzip
+import json
+
+import pytest
+
+from steploom.data.labelled_text import TextColumns, find_text_columns, read_labelled_texts, read_plain_texts
+from steploom.errors import DataError, OptionError
+
+ROWS = [("a fine, fine film", "good"), ('he said "no"', "bad"), ("so so", "good"), ("bad one", "bad")]
+
+
+def write(folder, name, content):
+    (folder / name).write_text(content, encoding="utf-8")
+    return folder / name
+
+
+def csv_text(header="text,label\n"):
+    rows = ("{},{}\n".format('"' + text.replace('"', '""') + '"', label) for text, label in ROWS)
+    return header + "".join(rows)
+
+
+def tsv_text(header=""):
+    return header + "".join(f"{label}\t{text}\n" for text, label in ROWS)
+
+
+def json_text():
+    return "".join(
+        json.dumps({"id": row, "text": text, "label": label}) + "\n" for row, (text, label) in enumerate(ROWS)
+    )
+
+
+FILES = {
+    "csv": ("a.csv", csv_text(), None, None),
+    "csv by name": ("a.csv", csv_text("words,sort\n"), "words", "sort"),
+    "csv with one name": ("a.csv", csv_text("words,sort\n"), "words", None),
+    "csv with other names": ("a.csv", csv_text("words,sort\n"), None, None),
+    "csv by number, no header": ("a.csv", csv_text(""), "1", "2"),
+    "csv without a header": ("a.csv", csv_text(""), None, None),
+    "semicolons": (
+        "a.csv",
+        csv_text().replace(",good", ";good").replace(",bad", ";bad").replace("t,l", "t;l"),
+        None,
+        None,
+    ),
+    "tsv": ("a.tsv", tsv_text("label\ttext\n"), None, None),
+    "tsv by number": ("a.tsv", tsv_text(), "2", "1"),
+    "tsv by one number": ("a.tsv", tsv_text(), "2", None),
+    "tsv without a header": ("a.txt", tsv_text(), None, None),
+    "windows": ("a.tsv", tsv_text("label\ttext\n").replace("\n", "\r\n"), None, None),
+    "jsonl": ("a.jsonl", json_text(), None, None),
+}
+
+
+@pytest.mark.parametrize("case", FILES)
+def test_texts_and_labels_are_found(tmp_path, case):
+    name, content, text, label = FILES[case]
+    file = write(tmp_path, name, content)
+    columns = find_text_columns(file, text, label)
+    assert TextColumns.from_json(columns.to_json()) == columns
+    found = read_labelled_texts(file, columns, labelled=True)
+    assert [(one.text, one.label) for one in found] == ROWS
+    first = 2 if columns.header and not name.endswith("jsonl") else 1
+    assert [one.row for one in found] == list(range(first, first + 4))
+    packed = tmp_path / f"{name}.gz"
+    packed.write_bytes(gzip.compress(content.encode()))
+    assert read_labelled_texts(packed, find_text_columns(packed, text, label), labelled=True) == found
+
+
+def test_labels_may_be_lacking_where_none_is_wanted(tmp_path):
+    columns = TextColumns("text", "label", header=True)
+    assert [one.text for one in read_labelled_texts(write(tmp_path, "a.csv", "n,text\n1,hello\n"), columns, False)] == [
+        "hello"
+    ]
+    assert [one.text for one in read_labelled_texts(write(tmp_path, "a.tsv", "hello\nyou\n"), columns, False)] == [
+        "hello",
+        "you",
+    ]
+    assert [one.text for one in read_labelled_texts(write(tmp_path, "a.tsv", "text\nyou\n"), columns, False)] == ["you"]
+    numbered = TextColumns("2", "1", header=False)
+    assert [one.text for one in read_labelled_texts(write(tmp_path, "a.tsv", "x\thello\n"), numbered, False)] == [
+        "hello"
+    ]
+
+
+def test_labels_of_json_may_be_numbers(tmp_path):
+    file = write(tmp_path, "a.jsonl", '{"text": "a", "y": 1}\n{"text": "b", "y": true}\n\n{"text": "c", "y": 2.5}\n')
+    found = read_labelled_texts(file, find_text_columns(file, None, None), True)
+    assert [(one.row, one.label) for one in found] == [(1, "1"), (2, "true"), (4, "2.5")]
+
+
+def test_a_line_is_a_text(tmp_path):
+    found = read_plain_texts(write(tmp_path, "a.txt", "one\n\n two\tthree \n"), "x")
+    assert [(one.row, one.text, one.label) for one in found] == [(1, "one", "x"), (3, "two\tthree", "x")]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "options", "error", "message"),
+    [
+        (
+            "a.csv",
+            csv_text(),
+            ("txt", None),
+            OptionError,
+            "the first row of .* has no 'txt'; it has text, label. Did you",
+        ),
+        ("a.csv", csv_text(), ("3", "1"), OptionError, "--text: .* has the columns 1 to 2, found 3"),
+        ("a.csv", csv_text(), ("text", "text"), OptionError, "both name the column 'text'"),
+        ("a.csv", "a,b,c\n1,2,3\n", (None, None), DataError, "which column is the text is not clear; .* a, b, c"),
+        ("a.csv", "a,b,c\n1,2,3\n", ("1", None), DataError, "3 columns, and only one of text and label"),
+        (
+            "a.csv",
+            "text,label\nfine,good,x\n",
+            (None, None),
+            DataError,
+            "row 2: expected 2 cells as in the first row, found 3",
+        ),
+        ("a.csv", "text,label\nfine,good\n ,bad\n", (None, None), DataError, "row 3: the text is empty"),
+        ("a.csv", "text,label\nfine,good\nno,\n", (None, None), DataError, "row 3: the label is empty"),
+        ("a.csv", "text,label\n", (None, None), DataError, "a header and no row"),
+        ("a.jsonl", '{"text": "a"}\n', (None, "label"), OptionError, "has no key 'label'; it has text"),
+        ("a.jsonl", '{"text": "a", "label": 1}\n[1]\n', (None, None), DataError, "row 2: expected a JSON object"),
+        (
+            "a.jsonl",
+            '{"text": "a", "label": 1}\n{"text": 3, "label": 1}\n',
+            (None, None),
+            DataError,
+            "row 2: expected a text under",
+        ),
+        (
+            "a.jsonl",
+            '{"text": "a", "label": 1}\n{"text": "b"}\n',
+            (None, None),
+            DataError,
+            "row 2: expected a label under",
+        ),
+        ("a.jsonl", '{"text": "a", "label": 1\n', (None, None), DataError, "row 1: this is no JSON"),
+    ],
+)
+def test_what_is_refused(tmp_path, name, content, options, error, message):
+    file = write(tmp_path, name, content)
+    with pytest.raises(error, match=message):
+        read_labelled_texts(file, find_text_columns(file, *options), labelled=True)
+
+
+def test_a_column_that_another_file_lacks(tmp_path):
+    with pytest.raises(
+        DataError, match=r"b\.csv, row 1: there is no column 'label', which the training had; .* Did you mean"
+    ):
+        read_labelled_texts(write(tmp_path, "b.csv", "text,labels\na,b\n"), TextColumns("text", "label", True), True)
