@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from steploom.models import output_loss
-from steploom.models.output_loss import linear_cross_entropy, linear_log_probs
+from steploom.models.output_loss import linear_cross_entropy, linear_log_probs, linear_losses
 
 
 def case(places, vocabulary, size, dtype=torch.float64):
@@ -70,3 +70,27 @@ def test_log_probs_are_those_of_the_targets(monkeypatch, block):
     *inputs, target = case(17, 9, 4)
     expected = F.log_softmax(F.linear(*inputs), -1)[torch.arange(17), target]
     torch.testing.assert_close(linear_log_probs(*inputs, target), expected.detach())
+
+
+@pytest.mark.parametrize("block", [1, 50, 1 << 21])
+@pytest.mark.parametrize("smoothing", [0.1, 0.9])
+def test_smoothed_labels_and_the_loss_of_each_place(monkeypatch, block, smoothing):
+    monkeypatch.setattr(output_loss, "_BLOCK", block)
+    *inputs, target = case(7, 5, 3)
+    expected = F.cross_entropy(F.linear(*inputs), target, reduction="none", label_smoothing=smoothing)
+    found, each = linear_losses(*inputs, target, smoothing)
+    torch.testing.assert_close(each, expected.detach(), rtol=1e-12, atol=1e-12)
+    assert not each.requires_grad
+    torch.testing.assert_close(found, expected.sum(), rtol=1e-12, atol=1e-12)
+    for got, wanted in zip(
+        torch.autograd.grad(found, inputs), torch.autograd.grad(expected.sum(), inputs), strict=True
+    ):
+        torch.testing.assert_close(got, wanted, rtol=1e-10, atol=1e-12)
+
+
+def test_no_place_at_all():
+    hidden, weight, bias, target = case(7, 5, 3)
+    total, each = linear_losses(hidden[:0], weight, bias, target[:0])
+    assert total == 0 and each.shape == (0,)
+    total.backward()
+    assert not weight.grad.any()
