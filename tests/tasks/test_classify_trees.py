@@ -153,6 +153,15 @@ def test_labels_that_are_no_class_are_said(folder, tmp_path, caplog):
     assert "left out of the loss: 20 nodes labelled NP, V, VP" in caplog.text
 
 
+def test_labels_that_no_root_has_can_be_renamed(tmp_path):
+    (tmp_path / "a.txt").write_text("(1 (0 a) (7 b))\n(0 (8 a) (1 c))\n" * 5)
+    model = trained(tmp_path, tmp_path / "m", "a.txt", valid_share=0, relabel={"7": "", "8": "1"})
+    batch, number = model.task.kind.encode(model.task.read([tmp_path / "a.txt"], True), True).numbered(torch.arange(2))
+    assert batch["node_label"][number].tolist() == [0, -100, 1, 1, 1, 0]
+    with pytest.raises(OptionError, match="--relabel: there is no label '9'; there are 0, 1, 7, 8"):
+        trained(tmp_path, tmp_path / "n", "a.txt", relabel={"9": ""})
+
+
 def test_more_children_than_two(folder, tmp_path):
     model = trained(folder, tmp_path / "m", "wide.txt", valid_share=0)
     assert model.task.artefacts["inputs"]["arity"] == 3

@@ -47,7 +47,7 @@ def prepare_examples(
     kind = kind_of_files(train) if options.kind == "auto" else kind_class(options.kind)
     names = options.new_labels
     whole = kind.read(options, train, None, labelled=True)
-    _check_names(options, whole)
+    _check_names(options, whole, kind.further_labels(whole))
     kept, parts, how = _split(whole, options, bool(valid), bool(test))
     chosen = kind.training(options, kept).relabelled(names)
     check_labels_kept(chosen, train)
@@ -114,9 +114,9 @@ def class_weights(options: ClassifyOptions, labels: dict[str, Any]) -> Tensor | 
     return weights
 
 
-def _check_names(options: ClassifyOptions, examples: Examples) -> None:
+def _check_names(options: ClassifyOptions, examples: Examples, further: set[str]) -> None:
     """Refuses to rename what does not occur."""
-    found = sorted(set(examples.labels or ()))
+    found = sorted(set(examples.labels or ()) | further)
     for old in options.new_labels:
         if old not in found:
             raise OptionError(

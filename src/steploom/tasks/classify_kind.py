@@ -75,6 +75,11 @@ class Kind(ABC):
         return examples
 
     @classmethod
+    def further_labels(cls, examples: Examples) -> set[str]:
+        """Labels that the examples have within them, which may be renamed too."""
+        return set()
+
+    @classmethod
     @abstractmethod
     def learn(
         cls, options: ClassifyOptions, files: Sequence[Path], train: Examples, classes: Sequence[str]

@@ -97,6 +97,11 @@ class TreesKind(Kind):
         return Examples(trees, None, (Path("-"),), tuple((0, tree.row) for tree in trees))
 
     @classmethod
+    def further_labels(cls, examples: Examples) -> set[str]:
+        """The labels of all nodes."""
+        return {label for tree in examples.inputs for label in tree.labels if label is not None}
+
+    @classmethod
     def learn(
         cls, options: ClassifyOptions, files: Sequence[Path], train: Examples, classes: Sequence[str]
     ) -> dict[str, Any]:
