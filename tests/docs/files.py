@@ -104,7 +104,8 @@ def write_parallel(folder: Path) -> None:
 
 def write_files(folder: Path) -> None:
     """Writes power.csv (an hourly series), book.txt (prose), poems.txt (a poem a line), reviews.csv (labelled texts),
-    strokes.npz (labelled images), trees.txt (trees in brackets), pairs.tsv and pairs-train.tsv (scored pairs)."""
+    strokes.npz (labelled images), names.txt (tagged words), trees.txt (trees in brackets), pairs.tsv and
+    pairs-train.tsv (scored pairs)."""
     write_labelled(folder)
     write_tagged(folder)
     write_trees(folder)

@@ -20,10 +20,11 @@ PLANS = {
     "forecast": "--horizon 6 --context 24 --hidden-size 8 --batch-size 16 --batches-per-epoch 25",
     "generate": "--unit words --hidden-size 12 --batch-size 5 --bptt 16",
     "embed": "--hidden-size 8 --embedding-size 6 --decoder-size 8 --word-dropout 0.2 --batch-size 5",
+    "tag": "--hidden-size 8 --embedding-size 6 --character-hidden-size 4 --batch-size 5",
 }
 
 
-DATA = {"forecast": "series.csv", "generate": "text.txt", "embed": "text.txt"}
+DATA = {"tag": "tagged.txt", "forecast": "series.csv", "generate": "text.txt", "embed": "text.txt"}
 
 
 def environment() -> dict[str, str]:
@@ -55,6 +56,9 @@ def files(tmp_path) -> Path:
     words = [f"word{number}" for number in range(12)]
     sentences = (" ".join(chosen.choices(words, k=20)) for _ in range(150))
     (tmp_path / "text.txt").write_text("\n".join(sentences) + "\n")
+    lengths = (length for length in range(1, 16) for _ in range(10))
+    blocks = ("".join(f"{word} {word[4:]}\n" for word in chosen.choices(words, k=length)) for length in lengths)
+    (tmp_path / "tagged.txt").write_text("\n".join(blocks))
     return tmp_path
 
 
@@ -103,6 +107,6 @@ def test_two_processes_train_to_the_losses_of_one(files, task, start):
     for ours, theirs in zip(one, two, strict=True):
         for name in ("train_loss", "valid_loss"):
             assert ours[name] == pytest.approx(theirs[name], rel=1e-4)
-    assert {p.name for p in files.iterdir()} == {"series.csv", "text.txt", "one", "two"}
+    assert {p.name for p in files.iterdir()} == {*DATA.values(), "one", "two"}
     scored = ["--running-text"] if task == "embed" else []
     run(["evaluate", str(files / "two"), str(files / DATA[task]), *scored])

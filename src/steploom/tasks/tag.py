@@ -78,8 +78,8 @@ class TagOptions(TrainOptions):
 class PredictOptions(Options):
     """The options of `steploom predict` for a tagger."""
 
-    text: str | None = option(None, "a sentence to tag, its words between spaces", common=True)
-    lines: bool = option(False, "the data are plain sentences, one a line, and no columns", common=True)
+    text: str | None = option(None, "a sentence to tag", common=True)
+    lines: bool = option(False, "DATA has plain sentences", common=True)
 
 
 class EvaluateOptions(Options):
