@@ -37,11 +37,11 @@ def _plain(matrix: Tensor) -> Tensor:
 
 
 class SharedProducts(TorchFunctionMode):
-    """Within it, the gradients of weights that `torch.nn.functional.linear` multiplies with are computed once at the
-    end of the backward pass, over all calls together, instead of call by call.
+    """Within it, `torch.nn.functional.linear` is the fastest one at hand, and the gradients of the weights it multiplies
+    with are computed once at the end of the backward pass, over all calls together, instead of call by call.
 
-    It is for loops over time outside the engines: adding up a gradient as large as the weight at every step costs more
-    than the product. Under autocast the products run in its type. Only weights that are parameters are treated so, and
+    It is for loops over time outside the engines: adding up a gradient as large as the weight at every step costs about
+    as much as the product. Under autocast the products run in its type. Only weights that are parameters are treated so, and
     what they give can be differentiated once.
     """
 
@@ -53,12 +53,16 @@ class SharedProducts(TorchFunctionMode):
         self, func: Callable[..., Any], types: Iterable[type], args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         """Calls `func`, or takes its place."""
-        if func is F.linear and not kwargs and torch.is_grad_enabled():
+        if func is F.linear and not kwargs:
             return self._linear(*args)
         return func(*args, **(kwargs or {}))
 
     def _linear(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-        if not isinstance(weight, nn.Parameter) or not weight.requires_grad or x.dim() != 2:
+        if x.dim() > 2:
+            return self._linear(x.flatten(0, -2), weight, bias).view(*x.shape[:-1], len(weight))
+        if not torch.is_grad_enabled() and not torch.is_autocast_enabled(x.device.type):
+            return linear(x, weight, bias)
+        if not isinstance(weight, nn.Parameter) or not weight.requires_grad or not torch.is_grad_enabled():
             return F.linear(x, weight, bias)
         key = id(weight), id(bias)
         if key not in self._weights:

@@ -144,7 +144,8 @@ class Decoder(nn.Module):
             outputs: the encoder's (source_time, batch, memory_size).
             lengths: tokens of each source (batch,); None where all are full.
         """
-        memory = None if self.attention is None else self.attention.prepare(outputs, lengths)
+        with SharedProducts():
+            memory = None if self.attention is None else self.attention.prepare(outputs, lengths)
         fed = outputs.new_zeros(outputs.shape[1], self.vector_size) if self.feeds else None
         return DecoderState(layers, memory, fed)
 
@@ -158,10 +159,11 @@ class Decoder(nn.Module):
         if self.is_recurrent_in_attention:
             return self._step_by_step(embedded, state)
         outputs, _ = self.recurrent(embedded, stack_state(state.layers))
-        found = None
-        if self.attention is not None and state.memory is not None:
-            found = self.attention(outputs, state.memory)
-        vectors = self.vector_dropout(self._vector(outputs, found, embedded))
+        with SharedProducts():
+            found = None
+            if self.attention is not None and state.memory is not None:
+                found = self.attention(outputs, state.memory)
+            vectors = self.vector_dropout(self._vector(outputs, found, embedded))
         return Run(vectors, outputs, None if found is None else found.choices)
 
     def _step_by_step(self, embedded: Tensor, state: DecoderState) -> Run:
@@ -186,7 +188,8 @@ class Decoder(nn.Module):
     def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """What enters the output layer (rows, vector_size) after one more token in each row, and the new state."""
         embedded = self.dropout(self.embedding(tokens)[None])[0]
-        vector, _, state, _ = self._advance(embedded, state, Stepwise(self.recurrent))
+        with SharedProducts():
+            vector, _, state, _ = self._advance(embedded, state, Stepwise(self.recurrent))
         return vector, state
 
     def _advance(

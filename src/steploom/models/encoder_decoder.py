@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from steploom.errors import OptionError, nearest
 from steploom.layers.hard_attention import MovingBaseline
+from steploom.layers.products import SharedProducts
 from steploom.models.decoder import Decoder, DecoderState, Run
 from steploom.models.encoder import Bridge, Encoder
 from steploom.models.network import Carry, Loss, Network
@@ -212,7 +213,8 @@ class EncoderDecoder(Network):
     def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """The logits (rows, target vocabulary) of the token after `tokens` (rows,), and the new state."""
         vector, state = self.decoder.step(tokens, state)
-        return nn.functional.linear(vector, self.weight, self.output_bias), state
+        with SharedProducts():
+            return nn.functional.linear(vector, self.weight, self.output_bias), state
 
     def select(self, state: DecoderState, rows: Tensor) -> DecoderState:
         """The state of some rows. The memory is copied only where a source is left out or has more rows than others."""
