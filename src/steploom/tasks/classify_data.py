@@ -108,10 +108,10 @@ def class_weights(options: ClassifyOptions, labels: dict[str, Any]) -> Tensor | 
                 f"--class-weights: there is no label '{name}'; there are {names_shown(classes)}."
                 f"{nearest(name, classes)}"
             )
-    weights = torch.tensor([given.get(name, 1.0) for name in classes])
-    if not bool((weights > 0).any()):
+    weights = [given.get(name, 1.0) for name in classes]
+    if not any(weights):
         raise OptionError("--class-weights: one class at least must have a weight above 0")
-    return weights
+    return torch.tensor(weights)
 
 
 def _check_names(options: ClassifyOptions, examples: Examples, further: set[str]) -> None:
