@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from steploom.layers.pooling import Pooling
+from steploom.layers.shift import RandomShift
 from steploom.models.network import Carry, Loss, Network
 from steploom.models.recurrent_shape import RecurrentShape
 
@@ -69,6 +70,7 @@ class SequenceClassifier(Classifier):
         word_dropout: share of the tokens that become `unknown` in training, so that its vector is learnt too
             (Iyyer et al. 2015, "Deep unordered composition rivals syntactic methods for text classification").
         unknown: the number of the unknown token; None: word dropout sets the vector of a token to 0 instead.
+        shift: moves the vectors, which are images, in training; None: nothing does.
         class_weights, label_smoothing: as for `Classifier`.
     """
 
@@ -84,10 +86,12 @@ class SequenceClassifier(Classifier):
         output_dropout: float | None = None,
         word_dropout: float = 0.0,
         unknown: int | None = None,
+        shift: RandomShift | None = None,
         class_weights: Tensor | None = None,
         label_smoothing: float = 0.0,
     ) -> None:
         super().__init__(classes, class_weights, label_smoothing)
+        self.shift = nn.Identity() if shift is None else shift
         self.embedding = None if vocabulary_size is None else nn.Embedding(vocabulary_size, input_size)
         if self.embedding is not None:
             nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
@@ -120,7 +124,7 @@ class SequenceClassifier(Classifier):
 
     def _outputs(self, batch: dict[str, Tensor], lengths: Tensor | None) -> Tensor:
         """What leaves the recurrent layers (time, batch, size)."""
-        x = self._embedded(batch["tokens"]) if self.embedding is not None else batch["vectors"]
+        x = self._embedded(batch["tokens"]) if self.embedding is not None else self.shift(batch["vectors"])
         return self.recurrent(self.input_dropout(x), None, lengths)[0]
 
     def _embedded(self, tokens: Tensor) -> Tensor:

@@ -49,13 +49,16 @@ class ClassifyOptions(TrainOptions):
     array: str | None = option(None, "array of the inputs in an .npz file [x, X, data, ...]")
     lengths: str | None = option(None, "array of the sequences' lengths in an .npz file [lengths]")
     steps: Literal["rows", "pixels"] = option("rows", "an image is read by", common=True)
+    shift: int = option(0, "training moves each image by up to so many pixels", ge=0)
     scale: Literal["auto", "features", "all", "none"] = option("auto", "numbers are scaled by feature, or all alike")
 
     tree_network: Literal["nary", "child-sum", "recursive"] = option("nary", "trees: what a node computes", common=True)
     node_labels: bool = option(True, "trees: labels below the root are trained on too")
     max_children: int | None = option(None, "trees: most children of a node [as in the training part]", ge=1, le=64)
 
-    pooling: Literal["last", "mean", "max", "attention"] = option("attention", "steps become one vector by", common=True)
+    pooling: Literal["last", "mean", "max", "attention"] = option(
+        "attention", "steps become one vector by", common=True
+    )
     input_dropout: float | None = option(None, "dropout before the layers; else --dropout", ge=0, lt=1)
     output_dropout: float | None = option(None, "dropout behind the pooling; else --dropout", ge=0, lt=1)
 

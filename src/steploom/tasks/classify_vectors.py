@@ -18,6 +18,7 @@ from steploom.data.file_bytes import first_bytes
 from steploom.data.labelled import Encoded, Examples
 from steploom.data.name_list import names_shown
 from steploom.errors import DataError, OptionError, nearest
+from steploom.layers.shift import RandomShift
 from steploom.models.classifier import Classifier, SequenceClassifier
 from steploom.models.recurrent_shape import RecurrentShape
 from steploom.tasks.classify_kind import Kind
@@ -84,6 +85,10 @@ class VectorsKind(Kind):
         """The names of the arrays, the form of an example, and the scaling."""
         inputs: VectorSequences = train.inputs
         arrays = {"inputs": options.array, "label": options.label, "lengths": options.lengths}
+        if options.shift and inputs.shape is None:
+            raise OptionError("--shift: the data are no images. Leave it out")
+        if options.shift and inputs.shape is not None:
+            RandomShift(inputs.shape, options.shift)
         together = options.scale == "all" or (options.scale == "auto" and inputs.shape is not None)
         scaler = Scaler.none() if options.scale == "none" else Scaler.fitted(inputs, together)
         shape = None if inputs.shape is None else list(inputs.shape)
@@ -126,9 +131,16 @@ class VectorsKind(Kind):
             pooling=options.pooling,
             input_dropout=options.input_dropout or 0.0,
             output_dropout=options.output_dropout,
+            shift=self._shift() if options.shift else None,
             class_weights=class_weights,
             label_smoothing=options.label_smoothing,
         )
+
+    def _shift(self) -> RandomShift:
+        """What moves the images; black comes in."""
+        scaler, shape = Scaler.from_json(self.artefacts["scaler"]), self.artefacts["inputs"]["shape"]
+        background = [-mean / deviation for mean, deviation in zip(scaler.mean, scaler.deviation, strict=True)]
+        return RandomShift(shape, self.options.shift, background)
 
     def facts(self) -> dict[str, Any]:
         """The form of an example."""
