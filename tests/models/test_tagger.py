@@ -28,8 +28,9 @@ def batch(sentences=SENTENCES, targets=TARGETS):
 @pytest.mark.parametrize("crf", [True, False])
 @pytest.mark.parametrize("characters", [True, False])
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_a_batch_is_its_sentences_one_by_one(crf, characters, cell):
-    model = network(cell, characters, crf=crf)
+@pytest.mark.parametrize("training", [True, False])
+def test_a_batch_is_its_sentences_one_by_one(crf, characters, cell, training):
+    model = network(cell, characters, crf=crf).train(training)
     whole = model.loss(batch(), None)
     alone = [model.loss(batch([s], [t]), None) for s, t in zip(SENTENCES, TARGETS, strict=True)]
     assert float(whole.weight) == sum(float(part.weight) for part in alone) == 11
@@ -59,10 +60,10 @@ def test_case_reaches_the_tags_by_the_characters_alone():
     assert torch.equal(one["words"], other["words"]) and not torch.equal(spelt(one), spelt(other))
 
 
-@pytest.mark.parametrize(("crf", "weight"), [(True, 6), (False, 10)])
-def test_a_tag_that_the_model_lacks_counts_nowhere(crf, weight):
-    """Of a CRF its whole sentence, since there is no likelihood of a part of it."""
-    model = network(crf=crf)
+@pytest.mark.parametrize(("crf", "training", "weight"), [(True, True, 6), (True, False, 10), (False, True, 10)])
+def test_a_tag_that_the_model_lacks_counts_nowhere(crf, training, weight):
+    """Of a CRF in training its whole sentence: there is no likelihood of a part of it."""
+    model = network(crf=crf).train(training)
     targets = [list(tags) for tags in TARGETS]
     targets[2][1] = IGNORED
     loss = model.loss(batch(targets=targets), None)
@@ -70,6 +71,19 @@ def test_a_tag_that_the_model_lacks_counts_nowhere(crf, weight):
     rest = [[IGNORED] * len(tags) for tags in TARGETS]
     nothing = model.loss(batch(targets=rest), None)
     assert float(nothing.weight) == 0 and float(nothing.total.detach()) == 0
+
+
+@pytest.mark.parametrize("crf", [True, False])
+def test_in_evaluation_the_loss_is_the_expected_number_of_wrong_tags(crf):
+    model = network(crf=crf).eval()
+    for mode in (torch.no_grad, torch.inference_mode):
+        with mode():
+            loss = model.loss(batch(), None)
+        assert 0 < float(loss.total) < float(loss.weight) == 11
+    if not crf:
+        whole = batch()
+        wanted = sum((1 - model(whole).softmax(-1)[whole["target"] == tag][:, tag]).sum() for tag in range(3))
+        assert torch.allclose(loss.total, wanted, rtol=0, atol=1e-12)
 
 
 def test_rare_words_become_unknown_in_training_alone():
@@ -89,3 +103,12 @@ def test_a_share_of_no_sentences():
     loss = model.loss(empty, None)
     loss.total.backward()
     assert float(loss.weight) == 0 and float(loss.total.detach()) == 0
+
+
+def test_mixed_precision_leaves_the_sums_alone():
+    model = network().float()
+    exact = model.loss(batch(), None)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = model.loss(batch(), None)
+    assert mixed.total.dtype == torch.float32
+    assert torch.allclose(mixed.total, exact.total, rtol=0.05)

@@ -152,7 +152,7 @@ class SentenceBatches:
         if self._spelt:
             spellings = [torch.tensor(coder.spelling(word)) for word in different]
             self._spelling_lengths = torch.tensor([len(spelling) for spelling in spellings])
-            self._spellings = torch.nn.utils.rnn.pad_sequence(spellings, batch_first=True)
+            self._spellings = torch.nn.utils.rnn.pad_sequence(spellings, batch_first=True).int()
         self.lengths = torch.tensor([len(sentence) for sentence in sentences])
         self._buckets = LengthBuckets(self.lengths, batch_size, seed)
 
@@ -182,7 +182,7 @@ class SentenceBatches:
             made["spelling"] = torch.zeros_like(places).masked_scatter_(here, spelling)
             made["character_lengths"] = self._spelling_lengths[different]
             longest = int(self._spelling_lengths[different].max()) if len(different) else 1
-            made["characters"] = self._spellings[different, :longest].t().contiguous()
+            made["characters"] = self._spellings[different, :longest].t().long()
         if self._targets is not None:
             made["target"] = torch.full((time, len(mine)), IGNORED)
             for column, number in enumerate(mine.tolist()):

@@ -168,8 +168,9 @@ class CRF(nn.Module):
 
         It is the gradient of the log of the sum over all sequences with respect to the emissions.
         """
-        with torch.enable_grad():
-            leaf = emissions.detach().requires_grad_()
+        # In inference mode as well, whose tensors have no gradients.
+        with torch.inference_mode(False), torch.enable_grad():
+            leaf = emissions.detach().clone().requires_grad_()
             (found,) = torch.autograd.grad(self.log_partition(leaf, lengths).sum(), leaf)
         return found
 

@@ -84,26 +84,41 @@ class Tagger(Network):
         )
 
     def loss(self, batch: dict[str, Tensor], carry: Carry | None) -> Loss:
-        """The summed negative log-likelihood of the tags in nats; the words are counted.
+        """What is to be made small: in training the summed negative log-likelihood of the tags in nats, over the words.
+
+        In evaluation mode it is the number of tags that one would expect to be wrong, the sum of 1 - p(right tag): a
+        network that has learnt for long is so sure of itself that its few mistakes rule the likelihood, which grows
+        worse while the tags grow better.
 
         Args:
             batch: what `forward` takes, and "target", int64 (time, batch). A tag of `IGNORED` in a sentence is one that
-                the model does not have; with a CRF the whole sentence then counts nowhere.
+                the model does not have; it counts nowhere, and in training with a CRF neither does its sentence.
             carry: not used.
         """
         scores, target, lengths = self(batch), batch["target"], batch["lengths"]
+        counted = target != IGNORED
+        if not self.training:
+            right = self.probabilities(scores, lengths).gather(2, target.masked_fill(~counted, 0)[:, :, None])
+            return Loss((1 - right[:, :, 0])[counted].sum(), counted.sum())
         if self.crf is None:
             total = nn.functional.cross_entropy(
                 scores.flatten(0, 1), target.flatten(), ignore_index=IGNORED, reduction="sum"
             )
-            return Loss(total, (target != IGNORED).sum())
-        here = torch.arange(len(target), device=target.device)[:, None] < lengths
-        whole = ~((target == IGNORED) & here).any(0)
+            return Loss(total, counted.sum())
+        whole = counted.sum(0) == lengths
         if not bool(whole.all()):
             scores, target, lengths = scores[:, whole], target[:, whole], lengths[whole]
         if not len(lengths):
             return Loss(scores.sum() * 0, lengths.sum())
-        return Loss(-self.crf.log_likelihood(scores, target, lengths).sum(), lengths.sum())
+        with torch.autocast(scores.device.type, enabled=False):
+            return Loss(-self.crf.log_likelihood(scores, target, lengths).sum(), lengths.sum())
+
+    def probabilities(self, scores: Tensor, lengths: Tensor) -> Tensor:
+        """The probability (time, batch, tags) of each tag at each word, by the scores that `forward` gives."""
+        if self.crf is None:
+            return scores.softmax(-1)
+        with torch.autocast(scores.device.type, enabled=False):
+            return self.crf.marginals(scores, lengths)
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         """The scores (time, batch, tags) of each tag at each word, before any tag looks at its neighbours.
@@ -123,7 +138,8 @@ class Tagger(Network):
             x = torch.cat([x, nn.functional.embedding(batch["spelling"], vectors)], -1)
         y, _ = self.recurrent(self.input_dropout(x), lengths=batch["lengths"])
         scores: Tensor = self.output(self.output_dropout(y))
-        return scores
+        # The sums over a sentence are too long for half precision.
+        return scores.to(self.output.weight.dtype)
 
     def spell(self, characters: Tensor, lengths: Tensor) -> Tensor:
         """A vector (words, size) of each word from its characters (characters, words): the two final states."""

@@ -118,6 +118,7 @@ class Tag(Task):
         super().__init__(options, artefacts)
         self._vectors = vectors
         self._coder: WordCoder | None = None
+        self._tags: TagFacts | None = None
 
     def readers(self) -> dict[str, Callable[[Any], object]]:
         """The vocabulary, the tags, the usual tag of each word."""
@@ -151,7 +152,9 @@ class Tag(Task):
         """What is known of the tags."""
         from steploom.tasks.tag_data import TagFacts
 
-        return TagFacts.from_json(self.artefacts["tags"])
+        if self._tags is None:
+            self._tags = TagFacts.from_json(self.artefacts["tags"])
+        return self._tags
 
     def build(self) -> Tagger:
         """The network, with fresh weights from torch's global generator; pretrained vectors in their places."""
@@ -183,6 +186,10 @@ class Tag(Task):
                     torch.where(self._vectors.isnan(), network.embedding.weight, self._vectors)
                 )
         return network
+
+    def describe(self, loss: float) -> dict[str, float]:
+        """The validation loss is the share of tags that one would expect to be wrong."""
+        return {"accuracy": 1 - loss}
 
     def evaluate(self, network: Tagger, data: object, options: Any) -> Evaluation:
         """F1 of the spans as conlleval counts it and the share of right tags, beside each word's usual tag."""
