@@ -95,7 +95,9 @@ class SkipThought(Network):
         for side in self.decoders:
             target = batch[f"{side}_target"]
             counts = target != IGNORED
-            hidden.append(self._decode(side, batch[f"{side}_input"], counts.sum(0), vector)[counts])
+            step = torch.arange(1, len(target) + 1, device=target.device)[:, None]
+            lengths = (counts * step).amax(0)
+            hidden.append(self._decode(side, batch[f"{side}_input"], lengths, vector)[counts])
             targets.append(target[counts])
         return self.bridge(torch.cat(hidden)), torch.cat(targets)
 
