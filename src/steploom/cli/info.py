@@ -40,7 +40,9 @@ def command(directory: Path, as_json: bool) -> None:
         return
     changed = {name: value for name, value in facts.pop("options").items() if name in options.model_fields_set}
     defaults = {name: field.default for name, field in type(options).model_fields.items()}
-    facts["options"] = {name: value for name, value in changed.items() if value != defaults[name]}
+    # A list in JSON may be a tuple as a default.
+    same = {name: list(value) if isinstance(value, tuple) else value for name, value in defaults.items()}
+    facts["options"] = {name: value for name, value in changed.items() if value != same[name]}
     facts["files"] = {name: _bytes(size) for name, size in facts["files"].items()}
     show(facts_table(facts))
 
