@@ -38,22 +38,36 @@ if TYPE_CHECKING:
     from steploom.errors import OptionError as OptionError
     from steploom.errors import SteploomError as SteploomError
     from steploom.errors import UnsupportedOperation as UnsupportedOperation
+    from steploom.layers.attention import AdditiveAttention as AdditiveAttention
+    from steploom.layers.attention import MultiplicativeAttention as MultiplicativeAttention
+    from steploom.layers.crf import CRF as CRF
     from steploom.layers.drop_in import GRU as GRU
     from steploom.layers.drop_in import LSTM as LSTM
     from steploom.layers.drop_in import RNN as RNN
+    from steploom.layers.forest import Forest as Forest
+    from steploom.layers.hard_attention import HardAttention as HardAttention
     from steploom.layers.recurrent import Recurrent as Recurrent
+    from steploom.layers.tree import TreeNetwork as TreeNetwork
+    from steploom.layers.tree_cells import ChildSumTreeLSTMCell as ChildSumTreeLSTMCell
+    from steploom.layers.tree_cells import NaryTreeLSTMCell as NaryTreeLSTMCell
+    from steploom.layers.tree_cells import RecursiveCell as RecursiveCell
     from steploom.tasks.train import resume as resume
     from steploom.tasks.train import train as train
     from steploom.tasks.trained import TrainedModel as TrainedModel
     from steploom.tasks.trained import load as load
 
 _HOMES = {
+    "AdditiveAttention": "steploom.layers.attention",
+    "CRF": "steploom.layers.crf",
     "Cell": "steploom.cells.cell",
     "CellError": "steploom.errors",
+    "ChildSumTreeLSTMCell": "steploom.layers.tree_cells",
     "CoupledLSTMCell": "steploom.cells.lstm",
     "DataError": "steploom.errors",
+    "Forest": "steploom.layers.forest",
     "GRU": "steploom.layers.drop_in",
     "GRUCell": "steploom.cells.gru",
+    "HardAttention": "steploom.layers.hard_attention",
     "IndRNNCell": "steploom.cells.indrnn",
     "JANETCell": "steploom.cells.janet",
     "LSTM": "steploom.layers.drop_in",
@@ -66,17 +80,21 @@ _HOMES = {
     "MinLSTMCell": "steploom.cells.minimal",
     "ModelDirectoryError": "steploom.errors",
     "MogrifierLSTMCell": "steploom.cells.mogrifier",
+    "MultiplicativeAttention": "steploom.layers.attention",
+    "NaryTreeLSTMCell": "steploom.layers.tree_cells",
     "OptionError": "steploom.errors",
     "PeepholeLSTMCell": "steploom.cells.lstm",
     "ProjectedLSTMCell": "steploom.cells.lstm",
     "RNN": "steploom.layers.drop_in",
     "RNNCell": "steploom.cells.simple",
     "Recurrent": "steploom.layers.recurrent",
+    "RecursiveCell": "steploom.layers.tree_cells",
     "ResetBeforeGRUCell": "steploom.cells.gru",
     "SLSTMCell": "steploom.cells.slstm",
     "SRUCell": "steploom.cells.sru",
     "SteploomError": "steploom.errors",
     "TrainedModel": "steploom.tasks.trained",
+    "TreeNetwork": "steploom.layers.tree",
     "UnsupportedOperation": "steploom.errors",
     "cell_names": "steploom.cells.registry",
     "load": "steploom.tasks.trained",
