@@ -20,11 +20,17 @@ PLANS = {
     "forecast": "--horizon 6 --context 24 --hidden-size 8 --batch-size 16 --batches-per-epoch 25",
     "generate": "--unit words --hidden-size 12 --batch-size 5 --bptt 16",
     "embed": "--hidden-size 8 --embedding-size 6 --decoder-size 8 --word-dropout 0.2 --batch-size 5",
+    "classify": "--hidden-size 12 --batch-size 4 --word-dropout 0 --bidirectional",
     "tag": "--hidden-size 8 --embedding-size 6 --character-hidden-size 4 --batch-size 5",
 }
 
-
-DATA = {"tag": "tagged.txt", "forecast": "series.csv", "generate": "text.txt", "embed": "text.txt"}
+DATA = {
+    "classify": "labelled.tsv",
+    "embed": "text.txt",
+    "forecast": "series.csv",
+    "generate": "text.txt",
+    "tag": "tagged.txt",
+}
 
 
 def environment() -> dict[str, str]:
@@ -56,6 +62,9 @@ def files(tmp_path) -> Path:
     words = [f"word{number}" for number in range(12)]
     sentences = (" ".join(chosen.choices(words, k=20)) for _ in range(150))
     (tmp_path / "text.txt").write_text("\n".join(sentences) + "\n")
+    texts = (" ".join(chosen.choices(words[number % 3 :], k=4 + number % 9)) for number in range(150))
+    labelled = (f"{number % 3}\t{text}\n" for number, text in enumerate(texts))
+    (tmp_path / "labelled.tsv").write_text("".join(labelled))
     lengths = (length for length in range(1, 16) for _ in range(10))
     blocks = ("".join(f"{word} {word[4:]}\n" for word in chosen.choices(words, k=length)) for length in lengths)
     (tmp_path / "tagged.txt").write_text("\n".join(blocks))
