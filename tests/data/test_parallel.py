@@ -1,0 +1,132 @@
+"""Pairs of lines from two files or a table, and batches of them."""
+
+import pytest
+import torch
+
+from steploom.data.parallel import read_pairs, read_sources
+from steploom.data.parallel_batches import ParallelBatches
+from steploom.errors import DataError, OptionError
+from steploom.models.output_loss import IGNORED
+
+
+def write(folder, name, text):
+    (folder / name).write_bytes(text.encode())
+    return folder / name
+
+
+def two(folder, source, target):
+    return [write(folder, "a.de", source), write(folder, "a.en", target)]
+
+
+def test_line_i_belongs_to_line_i(tmp_path):
+    pairs = read_pairs(two(tmp_path, "eins\nzwei\n", "one\r\ntwo"))
+    assert pairs.source == ("eins", "zwei") and pairs.target == ("one", "two")
+    assert len(pairs) == 2 and pairs.chosen([1]).target == ("two",)
+
+
+def test_rows_that_are_blank_on_both_sides_are_left_out(tmp_path):
+    pairs = read_pairs(two(tmp_path, "eins\n\nzwei\n\n", "one\n \ntwo\n\n"))
+    assert pairs.source == ("eins", "zwei") and pairs.target == ("one", "two")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "columns"),
+    [
+        ("t.tsv", "eins\tone\nzwei\ttwo\n", (None, None)),
+        ("t.tsv", "x\tone\teins\nx\ttwo\tzwei\n", ("3", "2")),
+        ("t.tsv", "en\tde\none\teins\n\ntwo\tzwei\n", ("de", "en")),
+        ("t.tsv", "en\tde\none\teins\ntwo\tzwei\n", ("de", "1")),
+        ("t.csv", 'de,en\n"eins","one"\nzwei,two\n', ("de", "en")),
+    ],
+)
+def test_two_columns_of_a_table(tmp_path, name, text, columns):
+    pairs = read_pairs([write(tmp_path, name, text)], *columns)
+    assert pairs.source == ("eins", "zwei") and pairs.target == ("one", "two")
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "message"),
+    [
+        ("eins\nzwei\n", "one\n", "a.en, row 2: this file ends after 1 lines, and .*a.de has 2. Line i"),
+        ("eins\n", "one\ntwo\n", "a.de, row 2: this file ends after 1 lines, and .*a.en has 2"),
+        ("eins\n\nzwei\n", "one\ntwo\nthree\n", "a.de, row 2: the source is empty, and its other side is not"),
+        ("eins\nzwei\n", "one\n  \n", "a.en, row 2: the target is empty"),
+    ],
+)
+def test_files_that_do_not_belong_together(tmp_path, source, target, message):
+    with pytest.raises(DataError, match=message):
+        read_pairs(two(tmp_path, source, target))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "columns", "message"),
+    [
+        ("t.tsv", "eins one\n", (None, None), "t.tsv, row 1: expected a table with two columns or more, found one"),
+        ("t.tsv", "eins\tone\nzwei\n", (None, None), "t.tsv, row 2: expected 2 cells as in the first row, found 1"),
+        ("t.tsv", "eins\tone\n\n\ttwo\n", (None, None), "t.tsv, row 3: the source is empty"),
+        ("t.tsv", "de\ten\neins\t\n", ("de", "en"), "t.tsv, row 2, column 'en': the target is empty"),
+        ("t.tsv", "de\ten\n", ("de", "en"), "t.tsv: there is a header and no row below it"),
+        ("t.csv", ",\n,\n", (None, None), "t.csv: there is no pair of lines"),
+    ],
+)
+def test_tables_that_cannot_be_used(tmp_path, name, text, columns, message):
+    with pytest.raises(DataError, match=message):
+        read_pairs([write(tmp_path, name, text)], *columns)
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (("fr", "en"), "--source-column: the first row of .*t.tsv has no 'fr'; it has 'de', 'en'"),
+        (("de", "eng"), "--target-column: .* Did you mean 'en'?"),
+        (("1", "3"), "--target-column: .* has the columns 1 to 2, found 3"),
+        (("0", "1"), "--source-column: .* has the columns 1 to 2, found 0"),
+        (("2", None), "--target-column: '2' is the source column too"),
+    ],
+)
+def test_columns_that_are_not_there(tmp_path, columns, message):
+    with pytest.raises(OptionError, match=message):
+        read_pairs([write(tmp_path, "t.tsv", "de\ten\neins\tone\n")], *columns)
+
+
+def test_three_files_and_columns_of_two_files_are_refused(tmp_path):
+    files = two(tmp_path, "eins\n", "one\n")
+    with pytest.raises(OptionError, match=r"--valid: expected two parallel files .* found 3 files"):
+        read_pairs([*files, files[0]], what="--valid")
+    with pytest.raises(OptionError, match="--target-column is for one table; the data is two files"):
+        read_pairs(files, None, "en")
+
+
+def test_lines_to_translate_keep_blank_ones(tmp_path):
+    assert read_sources(write(tmp_path, "a.txt", "eins\n\nzwei\n")) == ["eins", "", "zwei"]
+    table = write(tmp_path, "a.tsv", "en\tde\none\teins\ntwo\t\n")
+    assert read_sources(table, "de") == ["eins", ""]
+    assert read_sources(table) == ["en\tde", "one\teins", "two\t"]
+    assert read_sources(write(tmp_path, "b.txt", "eins\tx\n"), "de") == ["eins\tx"]
+    with pytest.raises(DataError, match=r"a.tsv, row 2: expected 2 cells"):
+        read_sources(write(tmp_path, "a.tsv", "en\tde\none\n"), "de")
+
+
+SOURCES = [[5, 6, 7, 1], [8, 1], [9, 9, 1]]
+TARGETS = [[4], [4, 5, 6], [7, 7]]
+
+
+def test_a_batch_is_padded_and_the_input_is_the_target_a_step_later():
+    batches = ParallelBatches(SOURCES, TARGETS, begin=2, end=1, batch_size=3)
+    batch = batches.batch(0, 0)
+    order = batches.chosen(0, 0).tolist()
+    assert batches.tokens == 9
+    for column, number in enumerate(order):
+        length, target = len(SOURCES[number]), [*TARGETS[number], 1]
+        assert batch["source_lengths"][column] == length
+        assert batch["source"][:, column].tolist() == SOURCES[number] + [0] * (4 - length)
+        assert batch["target"][:, column].tolist() == target + [IGNORED] * (4 - len(target))
+        assert batch["target_input"][:, column].tolist() == [2, *TARGETS[number], *[2] * (4 - len(target))]
+
+
+def test_ranks_share_a_batch_and_pad_alike():
+    whole = ParallelBatches(SOURCES, TARGETS, 2, 1, 3, seed=1).batch(4, 0)
+    for rank in range(2):
+        part = ParallelBatches(SOURCES, TARGETS, 2, 1, 3, seed=1).batch(4, 0, rank, 2)
+        for name in whole:
+            assert torch.equal(part[name], whole[name][..., rank::2])
