@@ -187,10 +187,6 @@ class Tag(Task):
                 )
         return network
 
-    def describe(self, loss: float) -> dict[str, float]:
-        """The validation loss is the share of tags that one would expect to be wrong."""
-        return {"accuracy": 1 - loss}
-
     def evaluate(self, network: Tagger, data: object, options: Any) -> Evaluation:
         """F1 of the spans as conlleval counts it and the share of right tags, beside each word's usual tag."""
         from steploom.tasks.tag_data import read_part
