@@ -79,7 +79,7 @@ def write_tagged(folder: Path) -> None:
 
 
 def write_parallel(folder: Path) -> None:
-    """Writes train.fr and train.en, test.fr and test.en (line by line the same), and dialogue.tsv (question, answer)."""
+    """Writes train.fr and train.en, test.fr and test.en, parallel lines, and dialogue.tsv (question, answer)."""
     draw = random.Random(4)
     nouns = {"chien": "dog", "chat": "cat", "livre": "book", "vin": "wine", "oiseau": "bird"}
     colours = {"rouge": "red", "noir": "black", "blanc": "white", "vert": "green"}

@@ -8,7 +8,7 @@ import torch
 
 from steploom.errors import DataError, OptionError
 from steploom.tasks import translate_scores
-from steploom.tasks.train import train
+from steploom.tasks.train import resume, train
 from steploom.tasks.trained import load
 from steploom.tasks.translate_scores import bleu_and_chrf, looks_tokenised
 from tests.docs.files import write_files
@@ -150,6 +150,25 @@ def test_the_options_reach_the_network(folder, tmp_path, options):
         assert network.schedule.updates == 6 and network.schedule.kind == "linear"
     if options.get("lower_case"):
         assert model.predict(text="LE VIN").value == model.predict(text="le vin").value
+
+
+@pytest.mark.parametrize(
+    "options", [{"forcing": "scheduled", "sampling_epochs": 3}, {"forcing": "professor"}, {"hard": True}]
+)
+def test_a_training_that_goes_on_is_one_that_never_stopped(folder, tmp_path, options):
+    """Bit by bit, with what these modes count and draw."""
+    plan = {"unit": "words", "schedule": "constant", "dropout": 0.2, "hidden_size": 6, **options}
+    whole = trained(folder, tmp_path / "whole", **{**plan, "epochs": 3})
+    trained(folder, tmp_path / "parts", **{**plan, "epochs": 1})
+    parts = resume(tmp_path / "parts", epochs=3, progress=False)
+    rows = [
+        [json.loads(row) for row in (path / "metrics.jsonl").read_text().splitlines()]
+        for path in (tmp_path / "whole", tmp_path / "parts")
+    ]
+    for one, other in zip(*rows, strict=True):
+        assert {**one, "seconds": 0} == {**other, "seconds": 0}
+    mine = parts.network.state_dict()
+    assert all(torch.equal(value, mine[name]) for name, value in whole.network.state_dict().items())
 
 
 def test_a_table_and_a_dialogue(folder, tmp_path):

@@ -22,6 +22,7 @@ PLANS = {
     "embed": "--hidden-size 8 --embedding-size 6 --decoder-size 8 --word-dropout 0.2 --batch-size 5",
     "classify": "--hidden-size 12 --batch-size 4 --word-dropout 0 --bidirectional",
     "tag": "--hidden-size 8 --embedding-size 6 --character-hidden-size 4 --batch-size 5",
+    "translate": "--unit words --hidden-size 8 --batch-size 5",
 }
 
 DATA = {
@@ -30,6 +31,7 @@ DATA = {
     "forecast": "series.csv",
     "generate": "text.txt",
     "tag": "tagged.txt",
+    "translate": "pairs.tsv",
 }
 
 
@@ -68,6 +70,9 @@ def files(tmp_path) -> Path:
     lengths = (length for length in range(1, 16) for _ in range(10))
     blocks = ("".join(f"{word} {word[4:]}\n" for word in chosen.choices(words, k=length)) for length in lengths)
     (tmp_path / "tagged.txt").write_text("\n".join(blocks))
+    drawn = [chosen.choices(words, k=1 + number % 12) for number in range(150)]
+    pairs = (f"{' '.join(line)}\t{' '.join(reversed(line))}\n" for line in drawn)
+    (tmp_path / "pairs.tsv").write_text("".join(pairs))
     return tmp_path
 
 

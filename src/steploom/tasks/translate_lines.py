@@ -68,12 +68,12 @@ class _Lines:
                 }
                 if hypothesis.attention is not None:
                     tokens = [*hypothesis.tokens, *([languages.end] if hypothesis.ended else [])]
-                    one["tokens"] = languages.pieces(tokens, target=True)
+                    one["tokens"] = languages.target_pieces(tokens)
                     one["attention"] = [[round(weight, 4) for weight in step] for step in hypothesis.attention.tolist()]
                 made.append(one)
             row: dict[str, Any] = {"source": line}
             if any("attention" in one for one in made):
-                row["tokens"] = languages.pieces(found.source, target=False)
+                row["tokens"] = languages.source_pieces(line, found.source)
             yield {**row, "translations": made}
 
 

@@ -48,8 +48,8 @@ def plot_lines(task: Translate, network: EncoderDecoder, data: Path | None, path
     looks = task.options.attention != "none"
     options = task.PredictOptions.checked({"attention": looks, "max_new_tokens": _MOST})
     found = translate_lines(task, network, short, settings_of(task, options))
-    sources = [languages.pieces(line.source, target=False) for line in found]
-    written = [languages.pieces(_tokens(task, line), target=True) for line in found]
+    sources = [languages.source_pieces(text, line.source) for text, line in zip(short, found, strict=True)]
+    written = [languages.target_pieces(_tokens(task, line)) for line in found]
     if looks:
         weights = [line.hypotheses[0].attention for line in found]
         _draw_attention(sources, written, [w for w in weights if w is not None], path)

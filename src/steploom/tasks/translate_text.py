@@ -73,11 +73,26 @@ class Languages:
         """The line of target tokens."""
         return " ".join(self.target.decode(tokens).splitlines()).strip()
 
-    def pieces(self, tokens: Sequence[int], target: bool) -> list[str]:
-        """Each token as a person reads it."""
-        vocabulary = self.target if target else self.source
-        shown = (vocabulary.decode([token]).strip() or vocabulary.tokens[token] for token in tokens)
-        return [" ".join(piece.split()) or "␣" for piece in shown]
+    def source_pieces(self, line: str, tokens: Sequence[int]) -> list[str]:
+        """Each source token of a line as a person reads it; a word that is unknown stays what it is."""
+        found = self._pieces(self.source, tokens)
+        unit = self.source.unit
+        if unit != "bpe":
+            own = self.read(line).split() if unit == "words" else list(self.read(line))
+            found[:-1] = [_visible(piece) for piece in own[: len(tokens) - 1]]
+        return found
+
+    def target_pieces(self, tokens: Sequence[int]) -> list[str]:
+        """Each target token as a person reads it."""
+        return self._pieces(self.target, tokens)
+
+    def _pieces(self, vocabulary: Vocabulary, tokens: Sequence[int]) -> list[str]:
+        return [
+            vocabulary.tokens[token]
+            if token in (vocabulary.begin, vocabulary.end)
+            else _visible(vocabulary.decode([token]))
+            for token in tokens
+        ]
 
 
 def load_side(saved: dict[str, Any]) -> Vocabulary:
@@ -205,6 +220,10 @@ def _learn(part: Pairs, options: TranslateOptions) -> dict[str, Any]:
 
 def _encoded(part: Pairs, languages: Languages) -> tuple[list[list[int]], list[list[int]]]:
     return [languages.source_tokens(s) for s in part.source], [languages.target_tokens(t) for t in part.target]
+
+
+def _visible(piece: str) -> str:
+    return " ".join(piece.split()) or "␣"
 
 
 def _spaced(vocabulary: Vocabulary, line: str) -> str:
