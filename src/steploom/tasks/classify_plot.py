@@ -74,9 +74,12 @@ def plot_confusion(task: Classify, network: Classifier, data: Path | None, path:
 
 
 def _draw_matrix(figure: Any, axes: Axes, matrix: Tensor, classes: list[str]) -> None:
+    from matplotlib.colors import PowerNorm
+
     fonts = fonts_for("DejaVu Sans")
     shares = matrix.double() / matrix.sum(1, keepdim=True).clamp(min=1)
-    drawn = axes.imshow(shares.numpy(), cmap="Blues", vmin=0, vmax=1)
+    # By the square root, so that a share of a percent can be seen beside one of 99.
+    drawn = axes.imshow(shares.numpy(), cmap="Blues", norm=PowerNorm(0.5, 0, 1))
     places, names = range(len(classes)), classes_shown(classes)
     if len(classes) <= 60:
         turned = any(len(name) > 4 for name in names) and len(classes) > 4
@@ -89,7 +92,7 @@ def _draw_matrix(figure: Any, axes: Axes, matrix: Tensor, classes: list[str]) ->
         for row in places:
             for column in places:
                 count = int(matrix[row, column])
-                ink = "white" if shares[row, column] > 0.5 else "black" if count else "0.75"
+                ink = "white" if shares[row, column] > 0.3 else "black" if count else "0.75"
                 axes.text(column, row, f"{count:,}", ha="center", va="center", color=ink, fontsize=8)
     figure.colorbar(drawn, ax=axes, label="share of the true label", shrink=0.8)
 
@@ -116,19 +119,22 @@ def _attended(
 
 
 def _draw_attention(axes: Axes, attended: list[tuple[list[str], Tensor, str]]) -> None:
-    """A line an example: each word on a colour that says its weight, as a share of the line's largest."""
+    """A line an example: each word on a colour that says its weight, from the line's smallest to its largest."""
     from matplotlib import colormaps
     from matplotlib.patches import Rectangle
 
     fonts, colours = fonts_for("DejaVu Sans Mono"), colormaps["Oranges"]
     for row, (pieces, weights, caption) in enumerate(attended):
         column = 0
-        for piece, weight in zip(pieces, (weights / weights.max()).tolist(), strict=False):
+        spread = (weights - weights.min()) / (weights.max() - weights.min()).clamp(min=1e-6)
+        for piece, weight in zip(pieces, spread.tolist(), strict=True):
             piece = piece.replace("\n", " ")
             if column + len(piece) > _WIDTH:
                 axes.text(column, row + 0.5, "…", va="center", family=fonts, fontsize=9)
                 break
-            axes.add_patch(Rectangle((column, row + 0.08), len(piece), 0.84, color=colours(0.9 * weight), linewidth=0))
+            axes.add_patch(
+                Rectangle((column, row + 0.08), len(piece), 0.84, color=colours(0.05 + 0.6 * weight), linewidth=0)
+            )
             axes.text(
                 column + len(piece) / 2,
                 row + 0.5,
