@@ -302,6 +302,8 @@ def test_a_changed_model_is_one_message(model, tmp_path, name, content, message)
         ({"text": "txt"}, "--text: the first row of .* has no 'txt'.*Did you mean 'text'"),
         ({"pooling": "first"}, "--pooling: expected one of last, mean, max, attention, found 'first'"),
         ({"unit": "bpe", "vocabulary_size": 9}, "--vocabulary-size: expected 257 or more"),
+        ({"steps": "pixels"}, "--steps: it is for arrays, and these are texts. Leave it out"),
+        ({"tree_network": "recursive"}, "--tree-network: texts are read by no tree network"),
         ({"kind": "vectors"}, "the file cannot be read"),
     ],
 )

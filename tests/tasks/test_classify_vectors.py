@@ -120,6 +120,13 @@ def test_ragged_sequences(tmp_path):
             "--array: .* has no array 'z'; it has x, y",
         ),
         ({"x": np.zeros((4, 3)), "y": [0, 1, 0, 1]}, {"label": "x"}, OptionError, "one array cannot be two of them"),
+        (
+            {"x": np.zeros((4, 3)), "y": [0, 1, 0, 1]},
+            {"lower_case": True},
+            OptionError,
+            "--lower-case: it is for texts",
+        ),
+        ({"x": np.zeros((4, 3)), "y": [0, 1, 0, 1]}, {"shift": 1}, OptionError, "--shift: the data are no images"),
         ({"x": np.full((4, 3, 2), np.inf), "y": [0, 1, 0, 1]}, {}, DataError, "row 1: step 1, number 1 .* is inf"),
     ],
 )

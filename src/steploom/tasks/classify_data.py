@@ -65,7 +65,7 @@ def prepare_examples(
             parts[part] = kind.read(options, files, artefacts["inputs"], labelled=True)
     read = {part: found.relabelled(names) for part, found in parts.items()}
     for part, found in read.items():
-        check_labels_kept(found, valid if part == "valid" else test)
+        check_labels_kept(found, (valid if part == "valid" else test) or train)
         class_numbers(found, classes)
     validation = f"the file {' and '.join(path.name for path in valid)}" if valid else how
     artefacts["labels"] = {

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from steploom.errors import OptionError
+from steploom.training.options import flag
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from steploom.models.classifier import Classifier
     from steploom.tasks.classify import ClassifyOptions, PredictOptions
 
-__all__ = ["KINDS", "Kind", "kind_class", "kind_of_files"]
+__all__ = ["KINDS", "Kind", "kind_class", "kind_of_files", "refuse_ignored"]
 
 KINDS = {
     "text": "steploom.tasks.classify_text:TextKind",
@@ -137,6 +138,23 @@ class Kind(ABC):
     def pieces(self, examples: Examples, row: int) -> list[str] | None:
         """The steps of an example as pieces of text, to be drawn; None where they are none."""
         return None
+
+
+def refuse_ignored(options: ClassifyOptions, names: Sequence[str], why: str) -> None:
+    """Refuses options that were changed but have no effect.
+
+    Args:
+        options: of the training.
+        names: of the options without effect.
+        why: "it is for images".
+
+    Raises:
+        OptionError: one was changed.
+    """
+    fields = type(options).model_fields
+    for name in names:
+        if getattr(options, name) != fields[name].default:
+            raise OptionError(f"{flag(name)}: {why}. Leave it out")
 
 
 def kind_class(name: str) -> type[Kind]:

@@ -27,7 +27,7 @@ from steploom.data.words import split_words
 from steploom.errors import DataError, OptionError
 from steploom.models.classifier import Classifier, SequenceClassifier
 from steploom.models.recurrent_shape import RecurrentShape
-from steploom.tasks.classify_kind import Kind
+from steploom.tasks.classify_kind import Kind, refuse_ignored
 
 if TYPE_CHECKING:
     from steploom.tasks.classify import ClassifyOptions
@@ -57,6 +57,13 @@ class TextKind(Kind):
         cls, options: ClassifyOptions, files: Sequence[Path], learnt: dict[str, Any] | None, labelled: bool
     ) -> Examples:
         """Reads tables, JSON lines, a file for each of `--file-labels`, or trees in brackets."""
+        if learnt is None:
+            refuse_ignored(
+                options, ("array", "lengths", "steps", "shift", "scale"), "it is for arrays, and these are texts"
+            )
+            refuse_ignored(
+                options, ("tree_network", "node_labels", "max_children"), "texts are read by no tree network"
+            )
         given = options.file_labels
         plain = bool(given) and suffix_of(files[0]) not in _TABLES
         if plain and labelled and len(files) != len(given):

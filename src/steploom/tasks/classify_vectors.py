@@ -21,7 +21,7 @@ from steploom.errors import DataError, OptionError, nearest
 from steploom.layers.shift import RandomShift
 from steploom.models.classifier import Classifier, SequenceClassifier
 from steploom.models.recurrent_shape import RecurrentShape
-from steploom.tasks.classify_kind import Kind
+from steploom.tasks.classify_kind import Kind, refuse_ignored
 
 if TYPE_CHECKING:
     from steploom.tasks.classify import ClassifyOptions
@@ -32,6 +32,23 @@ words = logging.getLogger("steploom")
 
 _INPUTS = ("x", "data", "inputs", "input", "images", "sequences", "features")
 _LABELS = ("y", "label", "labels", "target", "targets", "classes")
+# What arrays have no use for.
+_OF_TEXTS = (
+    "text",
+    "file_labels",
+    "unit",
+    "split_punctuation",
+    "lower_case",
+    "vocabulary_size",
+    "min_count",
+    "max_length",
+    "word_dropout",
+    "embedding_size",
+    "phrases",
+    "tree_network",
+    "node_labels",
+    "max_children",
+)
 _LENGTHS = ("lengths", "length")
 
 
@@ -50,6 +67,8 @@ class VectorsKind(Kind):
         cls, options: ClassifyOptions, files: Sequence[Path], learnt: dict[str, Any] | None, labelled: bool
     ) -> Examples:
         """Reads .npz files, and idx files of inputs with those of their labels."""
+        if learnt is None:
+            refuse_ignored(options, _OF_TEXTS, "it is for texts or trees, and these are arrays")
         names = {"inputs": options.array, "label": options.label, "lengths": options.lengths}
         names |= {} if learnt is None else learnt["arrays"]
         pixels = options.steps == "pixels"
