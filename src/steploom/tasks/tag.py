@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from steploom.data.conll_batches import WordCoder
     from steploom.models.tagger import Tagger
-    from steploom.tasks.tag_data import TagFacts
+    from steploom.tasks.tag_facts import TagFacts
 
 __all__ = ["EvaluateOptions", "PredictOptions", "Tag", "TagOptions"]
 
@@ -123,7 +123,7 @@ class Tag(Task):
     def readers(self) -> dict[str, Callable[[Any], object]]:
         """The vocabulary, the tags, the usual tag of each word."""
         from steploom.data.conll_batches import WordCoder
-        from steploom.tasks.tag_data import TagFacts, check_majority
+        from steploom.tasks.tag_facts import TagFacts, check_majority
 
         return {"vocabulary": WordCoder.from_json, "tags": TagFacts.from_json, "majority": check_majority}
 
@@ -150,7 +150,7 @@ class Tag(Task):
     @property
     def tags(self) -> TagFacts:
         """What is known of the tags."""
-        from steploom.tasks.tag_data import TagFacts
+        from steploom.tasks.tag_facts import TagFacts
 
         if self._tags is None:
             self._tags = TagFacts.from_json(self.artefacts["tags"])
@@ -162,7 +162,7 @@ class Tag(Task):
 
         from steploom.models.recurrent_shape import RecurrentShape
         from steploom.models.tagger import Tagger
-        from steploom.tasks.tag_data import constraints
+        from steploom.tasks.tag_facts import constraints
 
         options, facts, coder = self.options, self.tags, self.coder
         network = Tagger(
@@ -189,7 +189,7 @@ class Tag(Task):
 
     def evaluate(self, network: Tagger, data: object, options: Any) -> Evaluation:
         """F1 of the spans as conlleval counts it and the share of right tags, beside each word's usual tag."""
-        from steploom.tasks.tag_data import read_part
+        from steploom.tasks.tag_files import read_part
         from steploom.tasks.tag_scores import score
 
         part = read_part(data, self.options, self.tags, options) if isinstance(data, Files) else data
