@@ -76,7 +76,7 @@ def test_under_autocast_products_run_in_its_type_and_results_stay_in_that_of_the
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("rows", [0, 1, 7])
+@pytest.mark.parametrize("rows", [0, 1, 7, 16, 41])
 def test_linear_in_any_layout(dtype, rows):
     bias = torch.randn(5, dtype=dtype)
     for x in (

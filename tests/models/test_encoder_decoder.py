@@ -212,6 +212,18 @@ def test_dropout_is_of_training_alone_and_in_every_path():
             assert model.loss(data).total == model.loss(data).total
 
 
+@pytest.mark.parametrize("variational", [False, True])
+@pytest.mark.parametrize("kind", [{}, {"input_feeding": False}, {"attend": "before"}])
+def test_dropout_of_what_enters_the_output_layer(kind, variational):
+    model, data = network(decoder={"dropout": 0.5, "variational": variational, "num_layers": 1}, **kind), batch()
+    model.decoder.dropout = nn.Identity()
+    state = model.encode(data["source"], data["source_lengths"])
+    dropped = model.decoder(data["target_input"], state).vectors == 0
+    assert 0.3 < dropped.double().mean() < 0.7
+    assert bool((dropped == dropped[0]).all()) == variational
+    assert model.eval().decoder(data["target_input"], state).vectors.all()
+
+
 def test_shared_embeddings():
     torch.manual_seed(0)
     shape = RecurrentShape("gru", 4)

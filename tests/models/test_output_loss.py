@@ -17,7 +17,7 @@ def case(places, vocabulary, size, dtype=torch.float64):
 
 
 @pytest.mark.parametrize("block", [1, 50, 1 << 21])
-@pytest.mark.parametrize(("places", "vocabulary", "size"), [(1, 2, 1), (7, 5, 3), (63, 100, 15)])
+@pytest.mark.parametrize(("places", "vocabulary", "size"), [(1, 2, 1), (7, 5, 3), (63, 100, 15), (150, 7, 4)])
 def test_loss_and_gradients_equal_the_plain_ones(monkeypatch, block, places, vocabulary, size):
     monkeypatch.setattr(output_loss, "_BLOCK", block)
     *inputs, target = case(places, vocabulary, size)
@@ -76,7 +76,7 @@ def test_log_probs_are_those_of_the_targets(monkeypatch, block):
 @pytest.mark.parametrize("smoothing", [0.1, 0.9])
 def test_smoothed_labels_and_the_loss_of_each_place(monkeypatch, block, smoothing):
     monkeypatch.setattr(output_loss, "_BLOCK", block)
-    *inputs, target = case(7, 5, 3)
+    *inputs, target = case(150, 5, 3)
     expected = F.cross_entropy(F.linear(*inputs), target, reduction="none", label_smoothing=smoothing)
     found, each = linear_losses(*inputs, target, smoothing)
     torch.testing.assert_close(each, expected.detach(), rtol=1e-12, atol=1e-12)

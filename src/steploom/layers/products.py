@@ -11,11 +11,21 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.overrides import TorchFunctionMode
 
-__all__ = ["SharedProducts", "linear"]
+__all__ = ["SharedProducts", "linear", "padded_rows"]
 
 # PyTorch multiplies float32 matrices with MKL, which on processors of other makers uses half their vector width.
 # oneDNN, which is in the same builds, uses all of it: measured 2 to 4 times as fast on an AMD EPYC (Zen 5).
-_HAS_ONEDNN = torch.backends.mkldnn.is_available() and torch.backends.cpu.get_cpu_capability().startswith("AVX")  # type: ignore[no-untyped-call]
+_HAS_ONEDNN = (
+    torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    and torch.backends.cpu.get_cpu_capability().startswith("AVX")
+    # It is no public operator: where a version of PyTorch lacks it, MKL it is.
+    and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+)
+
+# oneDNN keeps memory for every shape it has met, up to 20 MB each: rows are filled up to a multiple of this, and the
+# longer sums of the gradients to a multiple of that.
+_ROWS = 16
+_TOGETHER = 64
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -26,9 +36,17 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         weight: (features, size).
         bias: (features,) or None.
     """
-    if _HAS_ONEDNN and x.dtype == weight.dtype == torch.float32 and x.device.type == "cpu" and x.numel():
-        return torch.ops.mkldnn._linear_pointwise.default(_plain(x), _plain(weight), bias, "none", [], "")  # type: ignore[no-any-return]
-    return F.linear(x, weight, bias)
+    rows = len(x)
+    fits = _HAS_ONEDNN and x.dtype == weight.dtype == torch.float32 and x.device.type == "cpu" and x.shape[1] > 0
+    if not fits or rows < _ROWS // 2:
+        return F.linear(x, weight, bias)
+    x = F.pad(x, (0, 0, 0, -rows % _ROWS)) if rows % _ROWS else _plain(x)
+    return torch.ops.mkldnn._linear_pointwise.default(x, _plain(weight), bias, "none", [], "")[:rows]  # type: ignore[no-any-return]
+
+
+def padded_rows(rows: int) -> int:
+    """How many rows a product over so many should have: rows of 0 that are added keep the number of shapes small."""
+    return -(-rows // _TOGETHER) * _TOGETHER
 
 
 def _plain(matrix: Tensor) -> Tensor:
@@ -37,12 +55,12 @@ def _plain(matrix: Tensor) -> Tensor:
 
 
 class SharedProducts(TorchFunctionMode):
-    """Within it, `torch.nn.functional.linear` is the fastest one at hand, and the gradients of the weights it multiplies
-    with are computed once at the end of the backward pass, over all calls together, instead of call by call.
+    """Within it, `torch.nn.functional.linear` is the fastest one at hand, and the gradients of the weights it
+    multiplies with are computed once at the end of the backward pass, over all calls together, not call by call.
 
     It is for loops over time outside the engines: adding up a gradient as large as the weight at every step costs about
-    as much as the product. Under autocast the products run in its type. Only weights that are parameters are treated so, and
-    what they give can be differentiated once.
+    as much as the product. Under autocast the products run in its type. Only weights that are parameters are treated
+    so, and what they give can be differentiated once.
     """
 
     def __init__(self) -> None:
@@ -97,10 +115,16 @@ class _Weight:
         """Those of weight and bias."""
         if not self._left or self._task != torch._C._current_graph_task_id():
             return None, None
-        x, grad = (torch.cat(parts) for parts in zip(*self._left, strict=True))
+        rows = sum(len(x) for x, _ in self._left)
+        x, grad = (_together(parts, padded_rows(rows) - rows) for parts in zip(*self._left, strict=True))
         self._left = []
         bias = None if self.bias is None else grad.sum(0, dtype=self.result)
         return linear(grad.t(), x.t()).to(self.result), bias
+
+
+def _together(parts: tuple[Tensor, ...], more: int) -> Tensor:
+    """All rows, and `more` of 0."""
+    return torch.cat((*parts, parts[0].new_zeros(more, parts[0].shape[1])))
 
 
 class _Gather(torch.autograd.Function):

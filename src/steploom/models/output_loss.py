@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from steploom.layers.products import linear
+from steploom.layers.products import linear, padded_rows
 
 __all__ = ["IGNORED", "linear_cross_entropy", "linear_log_probs", "linear_losses"]
 
@@ -65,7 +65,7 @@ def linear_log_probs(hidden: Tensor, weight: Tensor, bias: Tensor, target: Tenso
 def _blocks(hidden: Tensor, target: Tensor, vocabulary: int) -> list[tuple[Tensor, Tensor]]:
     # Blocks of equal size: a small rest would waste a product.
     blocks = max(1, -(-len(hidden) * vocabulary // _BLOCK))
-    size = max(1, -(-len(hidden) // blocks))
+    size = padded_rows(max(1, -(-len(hidden) // blocks)))
     return list(zip(torch.split(hidden, size), torch.split(target, size), strict=True))
 
 
@@ -86,8 +86,13 @@ class _LinearCrossEntropy(torch.autograd.Function):
         weight_in_kind, bias_in_kind = weight.to(kind), bias.to(kind)
         start = 0
         for part, wanted in _blocks(hidden.to(kind), target, len(weight)):
+            places = len(part)
+            part = nn.functional.pad(part, (0, 0, 0, padded_rows(places) - places))
             logits = linear(part, weight_in_kind, bias_in_kind).to(weight.dtype)
-            slope = torch.softmax(logits, -1)
+            whole = torch.softmax(logits, -1)
+            # The rows that were added say nothing.
+            whole[places:] = 0
+            logits, slope = logits[:places], whole[:places]
             # The normaliser by way of the largest probability, which never underflows: one pass over the logits less
             # than by log_softmax and exp.
             normaliser = logits.amax(-1) - slope.amax(-1).log()
@@ -99,12 +104,12 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 continue
             if smoothing:
                 slope -= smoothing / len(weight)
-            slope.scatter_add_(1, wanted[:, None], slope.new_full((len(part), 1), smoothing - 1.0))
+            slope.scatter_add_(1, wanted[:, None], slope.new_full((places, 1), smoothing - 1.0))
             grads[2] += slope.sum(0)
-            slope = slope.to(kind)
-            grads[0][start : start + len(part)] = linear(slope, weight_in_kind.t())
-            grads[1] += linear(slope.t(), part.t())
-            start += len(part)
+            whole = whole.to(kind)
+            grads[0][start : start + places] = linear(whole, weight_in_kind.t())[:places]
+            grads[1] += linear(whole.t(), part.t())
+            start += places
         each = torch.cat(losses)
         ctx.save_for_backward(*grads)
         ctx.mark_non_differentiable(each)
