@@ -54,11 +54,11 @@ class Bridge(nn.Module):
     """From an encoder's last states to a decoder's first ones, whatever the two cells are.
 
     The top layers of both are matched, and below them layer by layer; a decoder with more layers reads the lowest one
-    of the encoder several times. Where a layer of both has the same states of the same sizes, they are handed over as
-    they are (Sutskever, Vinyals & Le 2014). Otherwise each state of the decoder is a linear map of the encoder's state
-    of that name, or else of its output, both directions side by side; tanh bounds what becomes the first state
-    (Bahdanau et al. 2015). States that mean something only together with the others (`Cell.dependent_states`) then keep the
-    value that the cell starts from.
+    of the encoder several times. Where the encoder has one direction and both cells the same states of the same sizes,
+    they are handed over as they are (Sutskever, Vinyals & Le 2014). Otherwise each state of the decoder is a linear map
+    of the encoder's state of that name, or else of its output, both directions side by side; tanh bounds what becomes
+    the first state (Bahdanau et al. 2015). States that mean something only together with the others
+    (`Cell.dependent_states`) then keep the value that the cell starts from.
 
     Args:
         encoder: the layers that were run.

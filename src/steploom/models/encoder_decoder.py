@@ -175,7 +175,7 @@ class EncoderDecoder(Network):
         """The tokens (time, batch) that the decoder reads if, where `kept` is false, it is fed its own.
 
         They are found first and read as known tokens afterwards: no gradient passes through the choice of a token, so
-        nothing is lost, and everything but the choice runs for all steps at once.
+        nothing is lost, and everything but the choice runs for all steps at once. Dropout draws anew for the choice.
 
         Args:
             true: the true tokens (time, batch); the first ones are always read.
