@@ -244,7 +244,10 @@ def test_a_label_that_the_training_part_lacks(folder, tmp_path):
     [
         ({"cell": "gru"}, "--cell: a tree network has no use for it"),
         ({"bidirectional": True}, "--bidirectional: a tree network has no use for it"),
-        ({"pooling": "max"}, "--pooling: a tree network has no use for it. Leave it out, or .* --kind text"),
+        (
+            {"pooling": "max"},
+            r"--pooling: a tree network has no use for it \(--kind text reads plain sentences\)\. Leave it out",
+        ),
         ({"tree_network": "narry"}, "--tree-network: expected one of nary, child-sum, recursive"),
         ({"max_children": 0}, "--max-children: expected a whole number of at least 1 and at most 64"),
     ],

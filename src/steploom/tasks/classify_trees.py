@@ -16,10 +16,9 @@ from steploom.data.name_list import names_shown
 from steploom.data.tree_batches import EncodedTrees
 from steploom.data.trees import Tree, begins_like_trees, parse_tree, read_trees, written_tree
 from steploom.data.vocabulary import Vocabulary, learn_vocabulary, load_vocabulary
-from steploom.errors import DataError, OptionError
+from steploom.errors import DataError
 from steploom.models.tree_classifier import TreeClassifier
-from steploom.tasks.classify_kind import Kind
-from steploom.training.options import flag
+from steploom.tasks.classify_kind import Kind, refuse_ignored
 
 if TYPE_CHECKING:
     from steploom.models.classifier import Classifier
@@ -53,6 +52,7 @@ _IGNORED = (
     "array",
     "lengths",
     "steps",
+    "shift",
     "scale",
     "pooling",
 )
@@ -75,7 +75,7 @@ class TreesKind(Kind):
     ) -> Examples:
         """Reads a tree a line; the label of its root is the example's."""
         if learnt is None:
-            _refuse_ignored(options)
+            refuse_ignored(options, _IGNORED, "a tree network has no use for it (--kind text reads plain sentences)")
         found = [(number, tree) for number, file in enumerate(files) for tree in read_trees(file)]
         labels = None
         if labelled:
@@ -239,17 +239,6 @@ class TreesKind(Kind):
 def _sentence(tree: Tree, options: ClassifyOptions) -> str:
     text = " ".join(tree.sentence)
     return text.lower() if options.lower_case else text
-
-
-def _refuse_ignored(options: ClassifyOptions) -> None:
-    """Refuses an option that was changed but has no effect on trees."""
-    fields = type(options).model_fields
-    for name in _IGNORED:
-        if name in fields and getattr(options, name) != fields[name].default:
-            raise OptionError(
-                f"{flag(name)}: a tree network has no use for it. Leave it out, or read the trees as plain sentences "
-                "with --kind text"
-            )
 
 
 def _count_labels(train: Examples, renamed: dict[str, str], classes: Sequence[str]) -> None:
