@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -21,7 +20,7 @@ from steploom.data.labelled_text import (
     suffix_of,
 )
 from steploom.data.text import read_text
-from steploom.data.trees import labelled_phrases, read_trees
+from steploom.data.trees import begins_like_trees, labelled_phrases, read_trees
 from steploom.data.vocabulary import Vocabulary, learn_vocabulary, load_vocabulary
 from steploom.data.words import split_words
 from steploom.errors import DataError, OptionError
@@ -35,9 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["TextKind"]
 
 words = logging.getLogger("steploom")
-
-# A sentence may stand in brackets too; a tree has a bracket within, or a number and a word.
-_TREE = re.compile(r"\s*\((\S* *\(.*\)|\d+ [^()\s]+)\)")
 
 _TABLES = (".csv", ".tsv", ".jsonl", ".ndjson")
 
@@ -223,8 +219,8 @@ def _holds_trees(file: Path) -> bool:
     """Whether the first line of a file that is no table is a tree in brackets."""
     if suffix_of(file) in _TABLES:
         return False
-    first = next(line for line in read_text(file).split("\n") if line.strip())
-    return "\t" not in first and _TREE.fullmatch(first.rstrip()) is not None
+    text = read_text(file)
+    return begins_like_trees(text) and "\t" not in text.lstrip().partition("\n")[0]
 
 
 def _sentences(file: Path, labelled: bool) -> list[LabelledText]:
