@@ -112,3 +112,13 @@ def test_mixed_precision_leaves_the_sums_alone():
         mixed = model.loss(batch(), None)
     assert mixed.total.dtype == torch.float32
     assert torch.allclose(mixed.total, exact.total, rtol=0.05)
+
+
+def test_both_directions_of_a_spelling_count():
+    model, whole = network(), batch()
+    with torch.no_grad():
+        for weight in model.spelling.cells[1].parameters():
+            weight.zero_()
+        vectors = model.spell(whole["characters"], whole["character_lengths"])
+    assert vectors.shape == (whole["characters"].shape[1], 8)
+    assert vectors[:, 4:].eq(0).all() and vectors[:, :4].ne(0).all()
