@@ -113,7 +113,7 @@ def test_figures_are_those_of_the_confusion_matrix(model, folder, tmp_path):
     matrix = torch.zeros(5, 5, dtype=torch.long)
     for a, b in zip(named.tolist(), given.tolist(), strict=True):
         matrix[a, b] += 1
-    found = figures(matrix)
+    found = figures(matrix.diagonal(), matrix.sum(1), matrix.sum(0))
     assert found["accuracy"] == pytest.approx(float(multiclass_accuracy(given, named, 4, average="micro")))
     assert found["f1"] == pytest.approx(float(multiclass_f1_score(given, named, 4, average="macro")))
 
@@ -132,6 +132,17 @@ def test_the_picture(model, folder, tmp_path):
     assert (tmp_path / "b.png").stat().st_size > (tmp_path / "a.png").stat().st_size + 5000, (
         "the weights of words are lacking"
     )
+
+
+def test_many_classes_are_learnt_and_not_drawn(tmp_path):
+    rows = "".join(f"text {number % 250}\tclass {number % 250}\n" for number in range(750))
+    (tmp_path / "many.tsv").write_text("text\tlabel\n" + rows)
+    model = train("classify", tmp_path / "many.tsv", tmp_path / "m", **SMALL | {"epochs": 1})
+    assert model.evaluate(tmp_path / "many.tsv").metrics["examples"] == 750
+    assert "confusion" not in model.task.artefacts["labels"]
+    for data in (None, tmp_path / "many.tsv"):
+        with pytest.raises(DataError, match="250 classes are too many for a confusion matrix"):
+            model.plot(tmp_path / "a.png", data)
 
 
 def test_a_file_a_label(folder, tmp_path):

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from steploom.models.classifier import Classifier
     from steploom.tasks.classify_kind import Kind
 
-__all__ = ["Classify", "ClassifyOptions", "EvaluateOptions", "PredictOptions"]
+__all__ = ["MOST_DRAWN", "Classify", "ClassifyOptions", "EvaluateOptions", "PredictOptions"]
+
+
+MOST_DRAWN = 200
+"""Classes whose confusion matrix is kept and drawn: of more, nothing could be seen."""
 
 
 class ClassifyOptions(TrainOptions):
@@ -227,7 +231,7 @@ class Classify(Task):
         from steploom.data.labelled import Examples
         from steploom.tasks.classify_scores import confusion, probabilities_of
 
-        if isinstance(prepared.valid_source, Examples):
+        if isinstance(prepared.valid_source, Examples) and len(self.classes) <= MOST_DRAWN:
             found = probabilities_of(self, network, prepared.valid_source)
             self.artefacts["labels"]["confusion"] = confusion(self, prepared.valid_source, found).tolist()
 

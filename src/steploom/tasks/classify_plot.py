@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from torch import Tensor
 from steploom.data.labelled import Examples, LabelledBatches
 from steploom.errors import DataError
 from steploom.models.classifier import Classifier, SequenceClassifier
+from steploom.tasks.classify import MOST_DRAWN
 from steploom.tasks.classify_scores import classes_shown, confusion, figures, probabilities_of
 from steploom.tasks.picture import fonts_for, write_picture
 
@@ -45,6 +47,7 @@ def plot_confusion(task: Classify, network: Classifier, data: Path | None, path:
 
     attended: list[tuple[list[str], Tensor, str]] = []
     if data is None:
+        _refuse_too_many(task.classes)
         if "confusion" not in task.artefacts["labels"]:
             raise DataError(
                 "the model had no validation part to be drawn. Name a labelled file: steploom plot DIR DATA"
@@ -54,6 +57,7 @@ def plot_confusion(task: Classify, network: Classifier, data: Path | None, path:
         examples = task.read([data], labelled=True)
         if task.kind.draw(network, examples, path):
             return
+        _refuse_too_many(task.classes)
         found = probabilities_of(task, network, examples)
         matrix, title = confusion(task, examples, found), data.name
         attended = _attended(task, network, examples, found)
@@ -67,10 +71,18 @@ def plot_confusion(task: Classify, network: Classifier, data: Path | None, path:
         _draw_attention(lower, attended)
     else:
         upper = figure.add_subplot()
-    scores = figures(matrix)
+    scores = figures(matrix.diagonal(), matrix.sum(1), matrix.sum(0))
     _draw_matrix(figure, upper, matrix, list(task.classes))
     upper.set_title(f"{title}: accuracy {scores['accuracy']:.1%}, macro F1 {scores['f1']:.1%}")
     write_picture(figure, path, 130)
+
+
+def _refuse_too_many(classes: Sequence[str]) -> None:
+    if len(classes) > MOST_DRAWN:
+        raise DataError(
+            f"{len(classes):,} classes are too many for a confusion matrix, of which at most {MOST_DRAWN} can be drawn",
+            hint="See each prediction with: steploom evaluate DIR DATA -o FILE",
+        )
 
 
 def _draw_matrix(figure: Any, axes: Axes, matrix: Tensor, classes: list[str]) -> None:

@@ -53,9 +53,9 @@ def score(task: Classify, network: Classifier, examples: object) -> Evaluation:
     counts = torch.tensor(task.artefacts["labels"]["counts"], dtype=torch.float64)
     always = torch.full_like(numbers, int(counts.argmax()))
     shares = (counts.clamp(min=1e-9) / counts.sum()).expand(len(numbers), -1)
-    metrics = figures(_matrix(numbers, found.argmax(1), len(counts))) | {"nll": _log_loss(found.double(), numbers)}
+    metrics = _compared(numbers, found.argmax(1), len(counts)) | {"nll": _log_loss(found.double(), numbers)}
     metrics["examples"] = float(len(numbers))
-    majority = figures(_matrix(numbers, always, len(counts))) | {"nll": _log_loss(shares, numbers)}
+    majority = _compared(numbers, always, len(counts)) | {"nll": _log_loss(shares, numbers)}
 
     def write(path: Path) -> None:
         write_table(path, table_of(task, examples, found))
@@ -65,17 +65,21 @@ def score(task: Classify, network: Classifier, examples: object) -> Evaluation:
 
 def confusion(task: Classify, examples: Examples, probabilities: Tensor) -> Tensor:
     """How often each class (row) was given each label (column), int64 (classes, classes)."""
-    return _matrix(class_numbers(examples, task.classes), probabilities.argmax(1), len(task.classes))
+    numbers, classes = class_numbers(examples, task.classes), len(task.classes)
+    return torch.bincount(numbers * classes + probabilities.argmax(1), minlength=classes**2).view(classes, classes)
 
 
-def figures(matrix: Tensor) -> dict[str, float]:
-    """Accuracy, and F1 as the mean over the classes that occur or were named, from a confusion matrix.
+def figures(right: Tensor, true: Tensor, named: Tensor) -> dict[str, float]:
+    """Accuracy, and F1 as the mean over the classes that occur or were named.
 
-    Two sums of a matrix that is there anyway: a library for it would cost more time to import than all of this.
+    By hand: it is two sums, and a library for them would take longer to import.
+
+    Args:
+        right: how often each class was named rightly (classes,).
+        true, named: how often each class occurs, and was named.
     """
-    right, true, named = matrix.diagonal().double(), matrix.sum(1), matrix.sum(0)
-    f1 = (2 * right / (true + named))[true + named > 0]
-    return {"accuracy": float(right.sum() / matrix.sum()), "f1": float(f1.mean())}
+    f1 = (2 * right.double() / (true + named))[true + named > 0]
+    return {"accuracy": float(right.sum() / true.sum()), "f1": float(f1.mean())}
 
 
 def table_of(task: Classify, examples: Examples, probabilities: Tensor) -> Iterator[dict[str, Any]]:
@@ -120,8 +124,8 @@ def _shares(probabilities: dict[str, float]) -> dict[str, str]:
     return {f"p({name})": f"{share:.6f}" for name, share in probabilities.items()}
 
 
-def _matrix(true: Tensor, named: Tensor, classes: int) -> Tensor:
-    return torch.bincount(true * classes + named, minlength=classes * classes).view(classes, classes)
+def _compared(true: Tensor, named: Tensor, classes: int) -> dict[str, float]:
+    return figures(*(torch.bincount(part, minlength=classes) for part in (true[true == named], true, named)))
 
 
 def _log_loss(probabilities: Tensor, numbers: Tensor) -> float:
