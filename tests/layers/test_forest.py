@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from steploom.errors import OptionError
 from steploom.layers.forest import Forest
 from tests.layers.by_hand_trees import random_parents
 
@@ -51,5 +52,5 @@ def test_heights_that_are_known_need_not_be_found():
 
 @pytest.mark.parametrize("parents", [[1, 0], [5, -1], [0, -1]])
 def test_a_parent_must_stand_behind_its_child(parents):
-    with pytest.raises(ValueError, match="should stand behind it"):
+    with pytest.raises(OptionError, match="should stand behind it"):
         Forest.grow(torch.tensor(parents))

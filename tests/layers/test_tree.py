@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from steploom.errors import OptionError
 from steploom.layers.forest import Forest
 from steploom.layers.tree import TreeNetwork
 from steploom.layers.tree_cells import ChildSumTreeLSTMCell, NaryTreeLSTMCell, RecursiveCell
@@ -154,17 +155,17 @@ def test_no_tree_at_all():
 
 def test_more_children_than_the_cell_takes():
     forest, _ = Forest.grow(torch.tensor([3, 3, 3, -1]))
-    with pytest.raises(ValueError, match="a node has 3 children; this cell takes 2 at most"):
+    with pytest.raises(OptionError, match="a node has 3 children; this cell takes 2 at most"):
         made(NaryTreeLSTMCell, 2, 3, 2)(torch.zeros(3, 2, dtype=torch.float64), forest)
 
 
 @pytest.mark.parametrize("shape", [(2, 2), (3, 3), (3,)])
 def test_inputs_that_do_not_fit(shape):
     forest, _ = Forest.grow(torch.tensor([3, 3, 3, -1]))
-    with pytest.raises(ValueError, match=r"x: expected \(3 leaves or 4 nodes, 2\), found"):
+    with pytest.raises(OptionError, match=r"x: expected \(3 leaves or 4 nodes, 2\), found"):
         made(RecursiveCell, 2, 3)(torch.zeros(*shape, dtype=torch.float64), forest)
 
 
 def test_a_cell_of_no_children():
-    with pytest.raises(ValueError, match="arity: expected 1 or more children, found 0"):
+    with pytest.raises(OptionError, match="arity: expected 1 or more children, found 0"):
         NaryTreeLSTMCell(2, 3, 0)

@@ -5,6 +5,7 @@ import torch
 
 from steploom.data.tree_batches import EncodedTrees
 from steploom.data.trees import parse_tree
+from steploom.errors import OptionError
 from steploom.models.output_loss import IGNORED
 from steploom.models.tree_classifier import TREE_NETWORKS, TreeClassifier
 
@@ -86,5 +87,5 @@ def test_every_weight_has_a_gradient_without_inner_nodes_too(kind, chosen):
 
 
 def test_an_unknown_kind():
-    with pytest.raises(ValueError, match="kind: expected one of nary, child-sum, recursive, found 'sum'"):
+    with pytest.raises(OptionError, match="kind: expected one of nary, child-sum, recursive, found 'sum'"):
         network("sum")

@@ -9,6 +9,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from steploom.errors import OptionError
+
 __all__ = ["Forest"]
 
 
@@ -55,7 +57,7 @@ class Forest:
             heights: int64 (nodes,), where they are known.
 
         Raises:
-            ValueError: a parent does not stand behind its child.
+            OptionError: a parent does not stand behind its child.
         """
         if heights is None:
             heights = _heights(parents)
@@ -110,6 +112,6 @@ def _heights(parents: Tensor) -> Tensor:
     for node, parent in enumerate(parents.tolist()):
         if parent >= 0:
             if not node < parent < len(heights):
-                raise ValueError(f"the parent of node {node} should stand behind it; found node {parent}")
+                raise OptionError(f"the parent of node {node} should stand behind it; found node {parent}")
             heights[parent] = max(heights[parent], heights[node] + 1)
     return torch.tensor(heights, dtype=torch.int64)

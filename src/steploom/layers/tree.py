@@ -7,6 +7,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from steploom.errors import OptionError
 from steploom.layers.forest import Forest
 from steploom.layers.tree_cells import TreeCell
 
@@ -41,7 +42,7 @@ class TreeNetwork(nn.Module):
             forest: the trees.
 
         Raises:
-            ValueError: `x` has neither as many rows as there are leaves nor as there are nodes, or a node has more
+            OptionError: `x` has neither as many rows as there are leaves nor as there are nodes, or a node has more
                 children than the cell takes.
         """
         self._check(x, forest)
@@ -66,13 +67,13 @@ class TreeNetwork(nn.Module):
 
     def _check(self, x: Tensor, forest: Forest) -> None:
         if x.dim() != 2 or x.shape[1] != self.cell.input_size or len(x) not in (forest.leaves, len(forest)):
-            raise ValueError(
+            raise OptionError(
                 f"x: expected ({forest.leaves} leaves or {len(forest)} nodes, {self.cell.input_size}), "
                 f"found {tuple(x.shape)}"
             )
         widest = forest.children.shape[1]
         if self.cell.arity is not None and widest > self.cell.arity:
-            raise ValueError(f"a node has {widest} children; this cell takes {self.cell.arity} at most")
+            raise OptionError(f"a node has {widest} children; this cell takes {self.cell.arity} at most")
 
 
 def _gathered(inbox: list[tuple[Tensor, ...]], places: Tensor) -> list[Tensor]:

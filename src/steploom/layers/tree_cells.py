@@ -8,6 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from steploom.errors import OptionError
+
 __all__ = ["ChildSumTreeLSTMCell", "NaryTreeLSTMCell", "RecursiveCell", "TreeCell"]
 
 
@@ -31,7 +33,7 @@ class TreeCell(nn.Module, ABC):
     def __init__(self, input_size: int, hidden_size: int, arity: int | None) -> None:
         super().__init__()
         if arity is not None and arity < 1:
-            raise ValueError(f"arity: expected 1 or more children, found {arity}")
+            raise OptionError(f"arity: expected 1 or more children, found {arity}")
         self.input_size, self.hidden_size, self.arity = input_size, hidden_size, arity
 
     @abstractmethod

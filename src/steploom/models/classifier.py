@@ -96,9 +96,7 @@ class SequenceClassifier(Classifier):
         if self.embedding is not None:
             nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
         self.word_dropout, self.unknown = word_dropout, unknown
-        # The layers' own variational dropout masks what enters the first layer as well.
-        masked = shape.variational and input_dropout is None
-        self.input_dropout = nn.Identity() if masked else shape.dropout_layer(input_dropout)
+        self.input_dropout = shape.input_dropout(input_dropout)
         self.recurrent = shape.layers(input_size)
         self.pooling = Pooling(pooling, self.recurrent.output_size, shape.bidirectional)
         self.output_dropout = nn.Dropout(shape.dropout if output_dropout is None else output_dropout)

@@ -112,7 +112,7 @@ class Decoder(nn.Module):
         super().__init__()
         _check(shape, attention, attend, hard)
         self.embedding = embedding
-        self.dropout, self.vector_dropout = shape.dropout_layer(), shape.dropout_layer()
+        self.dropout, self.vector_dropout = shape.input_dropout(), shape.dropout_layer()
         size = embedding.embedding_dim
         hidden_size = shape.layers(1).output_size
         self.vector_size = vector_size or hidden_size

@@ -28,7 +28,7 @@ class Encoder(nn.Module):
     def __init__(self, embedding: nn.Embedding, shape: RecurrentShape) -> None:
         super().__init__()
         self.embedding = embedding
-        self.dropout = shape.dropout_layer()
+        self.dropout = shape.input_dropout()
         self.recurrent = shape.layers(embedding.embedding_dim)
 
     @property

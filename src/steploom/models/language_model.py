@@ -5,11 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from steploom.cells.registry import make_cell
-from steploom.layers.dropout import SequenceDropout
-from steploom.layers.recurrent import Recurrent
 from steploom.models.network import Carry, Loss, Network
 from steploom.models.output_loss import IGNORED, linear_cross_entropy, linear_log_probs
+from steploom.models.recurrent_shape import RecurrentShape
 
 __all__ = ["LanguageModel"]
 
@@ -60,20 +58,22 @@ class LanguageModel(Network):
     ) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocabulary_size, embedding_size)
-        self.recurrent = Recurrent(
-            make_cell(cell, embedding_size, hidden_size),
+        shape = RecurrentShape(
+            cell,
+            hidden_size,
             num_layers,
-            dropout=0.0 if variational else dropout,
+            dropout=dropout,
+            variational=variational,
+            recurrent_dropout=recurrent_dropout,
             residual=residual,
             zoneout=zoneout,
-            variational_dropout=(dropout if variational else 0.0, recurrent_dropout),
             engine=engine,
         )
-        kind = SequenceDropout if variational else nn.Dropout
-        # The layers' own variational dropout masks what enters the first layer as well.
-        first = dropout if input_dropout is None else input_dropout
-        self.input_dropout = kind(first) if not variational or input_dropout is not None else nn.Identity()
-        self.output_dropout = kind(dropout if output_dropout is None else output_dropout)
+        self.recurrent = shape.layers(embedding_size)
+        self.input_dropout, self.output_dropout = (
+            shape.input_dropout(input_dropout),
+            shape.dropout_layer(output_dropout),
+        )
         output_size = self.recurrent.output_size
         self.tied = tie_embeddings
         self.bridge = (

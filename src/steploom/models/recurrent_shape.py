@@ -61,7 +61,11 @@ class RecurrentShape:
             engine=self.engine,
         )
 
+    def input_dropout(self, rate: float | None = None) -> nn.Module:
+        """Dropout of what enters the layers; none where their own variational dropout masks it and no rate is given."""
+        return nn.Identity() if self.variational and rate is None else self.dropout_layer(rate)
+
     def dropout_layer(self, rate: float | None = None) -> nn.Module:
-        """Dropout of what enters or leaves the layers (time, batch, size); `rate` None: that between them."""
+        """Dropout of what leaves the layers (time, batch, size); `rate` None: that between them."""
         kind = SequenceDropout if self.variational else nn.Dropout
         return kind(self.dropout if rate is None else rate)

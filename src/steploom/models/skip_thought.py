@@ -60,7 +60,7 @@ class SkipThought(Network):
         super().__init__()
         self.pooling, self.word_dropout, self.unknown = pooling, word_dropout, unknown
         self.embedding = nn.Embedding(vocabulary_size, embedding_size)
-        self.dropout = encoder.dropout_layer()
+        self.dropout = encoder.input_dropout()
         self.encoder = encoder.layers(embedding_size)
         self.vector_size = self.encoder.output_size * len(POOLINGS[pooling])
         sides = ("before", "after")

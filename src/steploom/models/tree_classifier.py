@@ -7,6 +7,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from steploom.errors import OptionError
 from steploom.layers.forest import Forest
 from steploom.layers.tree import TreeNetwork
 from steploom.layers.tree_cells import ChildSumTreeLSTMCell, NaryTreeLSTMCell, RecursiveCell, TreeCell
@@ -111,4 +112,4 @@ def _cell(kind: str, input_size: int, hidden_size: int, arity: int) -> TreeCell:
         return NaryTreeLSTMCell(input_size, hidden_size, arity)
     if kind == "recursive":
         return RecursiveCell(input_size, hidden_size, arity)
-    raise ValueError(f"kind: expected one of {', '.join(TREE_NETWORKS)}, found {kind!r}")
+    raise OptionError(f"kind: expected one of {', '.join(TREE_NETWORKS)}, found {kind!r}")

@@ -1,0 +1,52 @@
+"""Recurrent layers from one value: what is dropped, and where."""
+
+import pytest
+import torch
+from torch import nn
+
+from steploom import use_engine
+from steploom.cells.cell import Cell
+from steploom.models.encoder import Encoder
+from steploom.models.recurrent_shape import RecurrentShape
+from steploom.models.skip_thought import SkipThought
+from steploom.models.tagger import Tagger
+
+RATE = 0.5
+
+
+def encoder(shape):
+    network = Encoder(nn.Embedding(5, 64), shape)
+    return network, lambda: network(torch.ones(6, 8, dtype=torch.long), None)
+
+
+def tagger(shape):
+    network = Tagger(5, 3, shape=shape, embedding_size=64, dropout=RATE)
+    batch = {"words": torch.ones(6, 8, dtype=torch.long), "lengths": torch.full((8,), 6)}
+    return network, lambda: network(batch)
+
+
+def skip_thought(shape):
+    network = SkipThought(5, embedding_size=64, encoder=shape, decoder=shape)
+    return network, lambda: network.vectors(torch.ones(6, 8, dtype=torch.long), torch.full((8,), 6))
+
+
+@pytest.mark.parametrize("variational", [False, True])
+@pytest.mark.parametrize("make", [encoder, tagger, skip_thought])
+def test_what_enters_the_first_layer_is_dropped_once(make, variational, monkeypatch):
+    torch.manual_seed(0)
+    shape = RecurrentShape(hidden_size=8, dropout=RATE, variational=variational, engine="reference")
+    network, run = make(shape)
+    entering = []
+    step = type(next(m for m in network.modules() if isinstance(m, Cell) and m.input_size == 64)).forward
+
+    def spy(cell, x, *states):
+        if x.shape[-1] == 64:
+            entering.append(x.detach())
+        return step(cell, x, *states)
+
+    monkeypatch.setattr("steploom.cells.lstm.LSTMCell.forward", spy)
+    with use_engine("reference"):
+        network.train()
+        run()
+    zeros = (torch.stack(entering) == 0).float().mean()
+    assert 0.42 < zeros < 0.58
