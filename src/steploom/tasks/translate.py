@@ -89,9 +89,9 @@ class TranslateOptions(TrainOptions):
 class _Beams(Options):
     """How translations are searched, for `predict` and `evaluate`."""
 
-    num_beams: int = option(5, "beam search with so many hypotheses; 1: greedy", common=True, ge=1)
+    num_beams: int = option(5, "hypotheses of the beam search; 1: greedy", common=True, ge=1)
     length_penalty: float = option(1.0, "above 0 favours longer translations", common=True)
-    coverage_penalty: float = option(0.0, "above 0 favours those that look at the whole source", common=True, ge=0)
+    coverage_penalty: float = option(0.0, "above 0 favours those that look at the whole source", ge=0)
     max_new_tokens: int | None = option(None, "most tokens [by the source's length]", common=True, ge=1)
     min_new_tokens: int = option(0, "least tokens", ge=0)
     no_repeat_ngram_size: int = option(0, "no n-gram of this size twice; 0: no limit", ge=0)
@@ -105,7 +105,7 @@ class PredictOptions(_Beams):
 
     text: str | None = option(None, "a line to translate, instead of a file", common=True)
     num_return_sequences: int = option(1, "translations of each line, best first", common=True, ge=1)
-    attention: bool = option(False, "keep the attention weights (for a .jsonl file)", common=True)
+    attention: bool = option(False, "a .jsonl file also says where it looked", common=True)
 
 
 class EvaluateOptions(_Beams):
