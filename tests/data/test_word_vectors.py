@@ -29,6 +29,22 @@ def test_vectors_of_the_words_that_are_wanted(tmp_path, head, packed):
     assert find_vector(vectors, "none") is None
 
 
+def test_the_first_words_of_the_file_are_kept_unasked(tmp_path):
+    (tmp_path / "v.txt").write_text("3 1\na 1\nb 2\nc 3\n")
+    assert list(read_vectors(tmp_path / "v.txt", ["c"], first=1)[0]) == ["a", "c"]
+
+
+def test_a_damaged_or_foreign_file(tmp_path):
+    (tmp_path / "v.gz").write_bytes(gzip.compress(b"a 1 2\n" * 1000)[:-20])
+    with pytest.raises(DataError, match=r"v\.gz: the gzip file is damaged or cut off"):
+        read_vectors(tmp_path / "v.gz", [])
+    (tmp_path / "v.txt").write_bytes("a 1\ncaf\u00e9 2\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"v\.txt, row 2: byte 0xe9 is not UTF-8"):
+        read_vectors(tmp_path / "v.txt", [])
+    with pytest.raises(DataError, match="there is no such file"):
+        read_vectors(tmp_path / "none.txt", [])
+
+
 def test_the_first_of_two_vectors_counts_and_a_word_may_hold_spaces(tmp_path):
     (tmp_path / "v.txt").write_text("a 1 2\na 3 4\n. . 5 6\n")
     vectors, size = read_vectors(tmp_path / "v.txt", ["a", ". ."])

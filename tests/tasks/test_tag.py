@@ -62,7 +62,10 @@ def folder(tmp_path_factory):
 
 
 def trained(folder, name, out, **options):
-    return train("tag", folder / name, out, **{**SMALL, **options})
+    plan = {**SMALL, **options}
+    if not plan.get("characters", True):
+        plan = {name: value for name, value in plan.items() if not name.startswith("character_")}
+    return train("tag", folder / name, out, **plan)
 
 
 @pytest.fixture(scope="module")
@@ -229,6 +232,7 @@ def test_pretrained_vectors_begin_the_embedding(folder, tmp_path):
     (tmp_path / "v.txt").write_text("ada 1 2 3\nunseen 4 5 6\nwent 7 8 9\nelsewhere 0 0 0\n")
     (tmp_path / "valid.txt").write_text("Unseen x O\nAda x I-PER\n")
     options = {"vectors": str(tmp_path / "v.txt"), "embedding_size": None, "lr": 1e-12, "schedule": "constant"}
+    options["vector_words"] = 2
     model = trained(folder, "iob1.txt", tmp_path / "m", valid=tmp_path / "valid.txt", **options)
     weight, coder = model.network.embedding.weight, model.task.coder
     assert weight.shape[1] == 3 and "elsewhere" not in coder.words
@@ -243,6 +247,49 @@ def test_pretrained_vectors_begin_the_embedding(folder, tmp_path):
     ]:
         with pytest.raises(error, match=message):
             trained(folder, "iob1.txt", tmp_path / "n", vectors=str(tmp_path / "w.txt"), **change)
+
+
+def test_vectors_are_the_same_file_when_a_training_goes_on(folder, tmp_path, monkeypatch):
+    (tmp_path / "v.txt").write_text("ada 1 2 3\nwent 7 8 9\n")
+    monkeypatch.chdir(tmp_path)
+    trained(folder, "iob1.txt", tmp_path / "m", vectors="v.txt", embedding_size=None)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert resume(tmp_path / "m", epochs=2, progress=False).manifest["training"]["epochs"] == 2
+    (tmp_path / "v.txt").write_text("ada 1 2 4\nwent 7 8 9\n")
+    with pytest.raises(DataError, match="this file has changed since the training began"):
+        resume(tmp_path / "m", epochs=3, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"vector_words": 5}, "--vector-words is for --vectors FILE"),
+        ({"characters": False, "character_hidden_size": 7}, "--character-hidden-size is for --characters"),
+    ],
+)
+def test_options_that_would_do_nothing(folder, tmp_path, options, message):
+    with pytest.raises(OptionError, match=message):
+        train("tag", folder / "iob1.txt", tmp_path / "m", **options)
+
+
+def test_right_and_found_tags_are_the_last_columns_wherever_the_right_ones_stand(tmp_path):
+    blocks = columns(40, "iob1").split("\n\n")
+    rows = [[line.split() for line in block.splitlines()] for block in blocks]
+    text = "\n\n".join("\n".join(f"{word} {tag} {other}" for word, other, tag in block) for block in rows) + "\n"
+    (tmp_path / "middle.txt").write_text(text)
+    model = train("tag", tmp_path / "middle.txt", tmp_path / "m", target_column=2, **SMALL)
+    model.evaluate(tmp_path / "middle.txt").write(tmp_path / "out.txt")
+    for line, written in zip(text.splitlines(), (tmp_path / "out.txt").read_text().splitlines(), strict=True):
+        cells = written.split(" ")
+        assert " ".join(cells[:3]) == line
+        assert not line or (len(cells) == 5 and cells[3] == cells[1])
+
+
+def test_types_that_differ_in_case_alone_keep_their_letters(tmp_path):
+    (tmp_path / "two.txt").write_text("Ada B-PER\nBob B-Per\n\n" * 30)
+    found = train("tag", tmp_path / "two.txt", tmp_path / "m", **SMALL).evaluate(tmp_path / "two.txt").metrics
+    assert {"f1_PER", "f1_Per"} <= set(found)
 
 
 def test_a_cell_of_the_users_own(folder, tmp_path, monkeypatch):

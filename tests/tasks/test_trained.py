@@ -353,7 +353,7 @@ def test_an_interruption_while_the_test_part_is_scored_leaves_a_complete_model(t
     evaluate = ToyTask.evaluate
 
     def stop(self, network, source, options):
-        if isinstance(source, Path):
+        if isinstance(source, Files):
             raise KeyboardInterrupt
         return evaluate(self, network, source, options)
 

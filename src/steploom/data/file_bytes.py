@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from steploom.errors import DataError, nearest
 
-__all__ = ["first_bytes", "read_bytes", "utf8_of"]
+__all__ = ["first_bytes", "lines_of", "read_bytes", "utf8_of"]
 
 _KINDS = {
     b"PK\x03\x04": "a zip archive or an Excel workbook",
@@ -28,15 +31,8 @@ def read_bytes(path: Path, expected: str) -> bytes:
     Raises:
         DataError: it is missing, a folder, unreadable, a damaged gzip file, or empty.
     """
-    if path.is_dir():
-        raise DataError("this is a folder; expected a file", file=path, hint=f"Name a file in it. {expected}")
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        near = nearest(path.name, [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else [])
-        raise DataError("there is no such file", file=path, hint=near.strip() or None) from None
-    except OSError as error:
-        raise DataError(f"the file cannot be read ({error.strerror})", file=path) from None
+    with _opened(path, expected) as file:
+        raw = file.read()
     if raw[:2] == b"\x1f\x8b":
         try:
             raw = gzip.decompress(raw)
@@ -53,19 +49,54 @@ def first_bytes(path: Path, count: int) -> bytes:
     Raises:
         DataError: it is missing, a folder, unreadable or a damaged gzip file.
     """
-    if path.is_dir():
-        raise DataError("this is a folder; expected a file", file=path)
-    try:
-        with path.open("rb") as plain:
-            head = plain.read(count)
+    with _opened(path, "") as file:
+        head = file.read(count)
         if head[:2] != b"\x1f\x8b":
             return head
-        with gzip.open(path) as packed:
-            return packed.read(count)
+        file.seek(0)
+        try:
+            return gzip.GzipFile(fileobj=file).read(count)
+        except (gzip.BadGzipFile, EOFError, zlib.error):
+            raise DataError("the gzip file is damaged or cut off", file=path) from None
+
+
+def lines_of(path: Path, expected: str) -> Iterator[str]:
+    """The lines of a text in UTF-8, gzipped or not, without their ends: one at a time, however large the file is.
+
+    Args:
+        path: the file.
+        expected: a sentence for the message that says which files can be read.
+
+    Raises:
+        DataError: it is missing, a folder, unreadable, a damaged gzip file, empty, or not UTF-8.
+    """
+    with _opened(path, expected) as file:
+        packed = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+        row = 0
+        try:
+            for row, raw in enumerate(gzip.GzipFile(fileobj=file) if packed else file, 1):
+                line = raw.removeprefix(b"\xef\xbb\xbf") if row == 1 else raw
+                yield line.decode("utf-8").rstrip("\r\n")
+        except (gzip.BadGzipFile, EOFError, zlib.error):
+            raise DataError("the gzip file is damaged or cut off", file=path) from None
+        except UnicodeDecodeError as error:
+            raise DataError(f"byte 0x{raw[error.start]:02x} is not UTF-8", file=path, row=row, hint=expected) from None
+        if not row:
+            raise DataError("the file is empty", file=path, hint=expected)
+
+
+@contextmanager
+def _opened(path: Path, expected: str) -> Iterator[BinaryIO]:
+    """The file, open to be read."""
+    if path.is_dir():
+        raise DataError("this is a folder; expected a file", file=path, hint=f"Name a file in it. {expected}".strip())
+    try:
+        with path.open("rb") as file:
+            yield file
     except FileNotFoundError:
-        raise DataError("there is no such file", file=path) from None
-    except (gzip.BadGzipFile, EOFError, zlib.error):
-        raise DataError("the gzip file is damaged or cut off", file=path) from None
+        near = nearest(path.name, [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else [])
+        raise DataError("there is no such file", file=path, hint=near.strip() or None) from None
     except OSError as error:
         raise DataError(f"the file cannot be read ({error.strerror})", file=path) from None
 

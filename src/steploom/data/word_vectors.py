@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from steploom.data.text import read_text
+from steploom.data.file_bytes import lines_of
 from steploom.errors import DataError
 
 __all__ = ["find_vector", "read_vectors"]
@@ -17,7 +17,7 @@ __all__ = ["find_vector", "read_vectors"]
 _EXPECTED = "Expected a word and its numbers a line, as in the text files of word2vec, GloVe and fastText"
 
 
-def read_vectors(path: Path, wanted: Iterable[str]) -> tuple[dict[str, Tensor], int]:
+def read_vectors(path: Path, wanted: Iterable[str], first: int = 0) -> tuple[dict[str, Tensor], int]:
     """The vectors of the words that are wanted, and how many numbers each has.
 
     A line is a word and its numbers, separated by spaces or tabs. The first line may hold the number of words and of
@@ -26,18 +26,22 @@ def read_vectors(path: Path, wanted: Iterable[str]) -> tuple[dict[str, Tensor], 
     Args:
         path: a text file in UTF-8, gzipped or not.
         wanted: words; a vector written in lower case alone is kept for them too.
+        first: so many words at the beginning of the file are kept whether wanted or not: the frequent ones stand there.
 
     Raises:
         DataError: the file cannot be read, a line has another size than the first, or something is no finite number.
     """
     kept = {form for word in wanted for form in (word, word.lower())}
-    lines = read_text(path).removesuffix("\n").split("\n")
-    header = _header(lines[0])
+    header: tuple[int, int] | None = None
     vectors: dict[str, Tensor] = {}
-    size = header[1] if header else 0
-    for row, line in enumerate(lines[1:] if header else lines, 2 if header else 1):
+    size = words = 0
+    for row, line in enumerate(lines_of(path, _EXPECTED), 1):
+        if row == 1 and (header := _header(line)):
+            size = header[1]
+            continue
         if not line.strip():
             continue
+        words += 1
         cells = line.rstrip().replace("\t", " ").split(" ")
         size = size or len(cells) - 1
         # A word of GloVe may hold spaces: the numbers are the last ones.
@@ -51,11 +55,13 @@ def read_vectors(path: Path, wanted: Iterable[str]) -> tuple[dict[str, Tensor], 
                 row=row,
                 hint=_EXPECTED,
             )
-        if word in kept and word not in vectors:
+        if (words <= first or word in kept) and word not in vectors:
             vectors[word] = _numbers(cells[-size:], path, row)
-    if header and row - 1 != header[0]:
+    if not words:
+        raise DataError("the file is empty", file=path, hint=_EXPECTED)
+    if header and words != header[0]:
         raise DataError(
-            f"the first line announces {header[0]} words, found {row - 1}", file=path, hint="Is the file cut off?"
+            f"the first line announces {header[0]} words, found {words}", file=path, hint="Is the file cut off?"
         )
     return vectors, size
 

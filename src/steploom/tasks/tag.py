@@ -10,7 +10,7 @@ from pydantic import model_validator
 
 from steploom.errors import OptionError
 from steploom.tasks.task import Evaluation, Files, MetricLabel, Prediction, Prepared, Task
-from steploom.training.options import Options, TrainOptions, option
+from steploom.training.options import Options, TrainOptions, flag, option
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,6 +35,7 @@ class TagOptions(TrainOptions):
     crf: bool = option(True, "score the tags of a sentence together", common=True)
     characters: bool = option(True, "spell each word with a network of its own", common=True)
     vectors: str | None = option(None, "pretrained word vectors: a text file of word2vec or GloVe", common=True)
+    vector_words: int = option(20000, "words at its beginning that are known beside those of the data", ge=0)
     constrain_training: bool = option(False, "forbid broken sequences in training too, not only afterwards")
     repair_tags: bool = option(False, "read broken sequences of tags as conlleval does, rather than refuse them")
     allow_unseen_tags: bool = option(False, "count tags that the training data lack as missed, rather than refuse")
@@ -67,7 +68,18 @@ class TagOptions(TrainOptions):
             )
         if self.constrain_training and not self.crf:
             raise OptionError("--constrain-training is for a CRF: leave it or --no-crf out")
+        for names, holds, where in (
+            (("vector_words",), self.vectors is not None, "--vectors FILE"),
+            (("character_embedding_size", "character_hidden_size"), self.characters, "--characters"),
+        ):
+            for name in names:
+                if not holds and getattr(self, name) != type(self).model_fields[name].default:
+                    raise OptionError(f"{flag(name)} is for {where}. Leave it out, or change that")
         return self
+
+    def further_files(self) -> dict[str, Path]:
+        """The pretrained vectors."""
+        return {} if self.vectors is None else {"vectors": Path(self.vectors)}
 
     @property
     def in_lower_case(self) -> bool:

@@ -87,8 +87,7 @@ def prepare_tags(options: TagOptions, train: Sequence[Path], valid: Sequence[Pat
     if valid:
         held_out = read_part(valid, options, known, options)
     test_part = read_part(test, options, known, options) if test else None
-    further = [part for group in (held_out, test_part) for part in group or ()]
-    coder, rare, vectors = _vocabulary(options, sentences, further)
+    coder, rare, vectors = _vocabulary(options, sentences)
     size = vectors.shape[1] if vectors is not None else options.embedding_size or 100
     facts = TagFacts(names, scheme, source, size, tuple(rare), known.sentences, known.words, how)
     words.info(
@@ -101,30 +100,28 @@ def prepare_tags(options: TagOptions, train: Sequence[Path], valid: Sequence[Pat
     return TagParts(artefacts, batches, valid_batches, held_out, test_part, vectors)
 
 
-def _vocabulary(
-    options: TagOptions, sentences: list[tuple[str, ...]], further: list[Part]
-) -> tuple[WordCoder, list[int], Tensor | None]:
+def _vocabulary(options: TagOptions, sentences: list[tuple[str, ...]]) -> tuple[WordCoder, list[int], Tensor | None]:
     plan: dict[str, Any] = {"lowercase": options.in_lower_case, "zero_digits": options.zero_digits}
     plan |= {"characters": options.characters, "min_count": options.min_count}
     coder, rare = learn_words(sentences, **plan)
     if options.vectors is None:
         return coder, rare, None
-    elsewhere = {coder.normal(word) for part in further for sentence in part.sentences for word in sentence}
     path = Path(options.vectors)
-    vectors, size = read_vectors(path, {*coder.words, *elsewhere})
+    vectors, size = read_vectors(path, coder.words, options.vector_words)
     if options.embedding_size not in (None, size):
         raise OptionError(
             f"--embedding-size: the vectors in {path} have {size} numbers, found {options.embedding_size}"
         )
-    coder, rare = learn_words(sentences, [word for word in elsewhere if find_vector(vectors, word) is not None], **plan)
+    if not any(find_vector(vectors, word) is not None for word in coder.words):
+        raise DataError("there is no vector of any word of the data", file=path)
+    # Of words that are written in several ways, the normal form alone is looked up later.
+    coder, rare = learn_words(sentences, [word for word in vectors if coder.normal(word) == word], **plan)
     first = torch.full((len(coder.words), size), torch.nan)
     for number, word in enumerate(coder.words):
         found = find_vector(vectors, word)
         if found is not None:
             first[number] = found
     count = int((~first[:, 0].isnan()).sum())
-    if not count:
-        raise DataError("there is no vector of any word of the data", file=path)
     words.info(f"{count:,} of {len(coder.words):,} words have a vector in {path.name}")
     return coder, rare, first
 

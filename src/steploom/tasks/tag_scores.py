@@ -85,8 +85,7 @@ def score(task: Tag, network: Tagger, parts: object) -> Evaluation:
         usual.append([task.tags.converted(tags, part.scheme) for tags in guessed])
 
     def write(path: Path) -> None:
-        between = _between(task)
-        texts = [part.file.with_column(tags, between) for part, tags in zip(parts, ours, strict=True)]
+        texts = [_with_both(part, tags, task) for part, tags in zip(parts, ours, strict=True)]
         path.write_text("\n".join(texts), encoding="utf-8")
 
     whole = all(part.whole for part in parts)
@@ -112,11 +111,27 @@ def _figures(task: Tag, parts: list[Part], tags: list[list[list[str]]], full: bo
     if new:
         figures["accuracy_unknown"] = new_right / new
     if task.tags.source != "labels":
-        figures |= {f"f1_{kind.lower()}": spans.figures(kind)[2] for kind in sorted(spans.there | spans.found)}
+        kinds = sorted(spans.there | spans.found)
+        lowered = Counter(kind.lower() for kind in kinds)
+        # Two types that differ in case alone keep their own letters.
+        names = {kind: kind.lower() if lowered[kind.lower()] == 1 else kind for kind in kinds}
+        figures |= {f"f1_{names[kind]}": spans.figures(kind)[2] for kind in kinds}
     if full:
         figures |= {"words": float(count), "unknown": float(new)}
         figures |= {"spans": float(spans.there.total())} if task.tags.source != "labels" else {}
     return figures
+
+
+def _with_both(part: Part, tags: list[list[str]], task: Tag) -> str:
+    """The text of a file with the right and the found tag as its last columns, as the script conlleval reads them."""
+    file, between = part.file, _between(task)
+    if task.options.target_column in (None, file.columns):
+        return file.with_column(tags, between)
+    both = [
+        [f"{right}{file.separator}{found}" for right, found in zip(*rows, strict=True)]
+        for rows in zip(part.tags, tags, strict=True)
+    ]
+    return file.with_column(both, f"{between}{file.separator}{between}")
 
 
 def _between(task: Tag) -> str:

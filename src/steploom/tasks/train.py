@@ -83,6 +83,7 @@ def train(
                 "options": checked.model_dump(mode="json"),
             }
             run["files"] = {part: [fingerprint(file) for file in chosen] for part, chosen in parts.items()}
+            run["further"] = {name: fingerprint(file) for name, file in checked.further_files().items()}
             used = run["files"]["train"]
             create(out, run, checked.model_dump(mode="json"))
         try:
@@ -135,6 +136,9 @@ def resume(
             options = kind.TrainOptions.checked({**options.model_dump(), **given})
         trust_cell(path, options.cell, cell)
         parts = {part: [unchanged(entry) for entry in run["files"][part]] for part in ("train", "valid", "test")}
+        moved = {name: str(unchanged(entry)) for name, entry in run["further"].items()}
+        if moved:
+            options = kind.TrainOptions.checked({**options.model_dump(), **moved})
         longer = epochs is not None
         _refuse_complete(path, options, longer)
         prepared = _prepare(kind, options, parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -97,6 +98,10 @@ class TrainOptions(Options):
     precision: Literal["float32", "bfloat16", "float16"] = option("float32", "float32, or mixed precision")
     checkpoint_minutes: float = option(0.5, "time between two states written for `resume`", gt=0)
     checkpoint_steps: int = option(0, "steps between two states, instead of a time; 0: by time", ge=0)
+
+    def further_files(self) -> dict[str, Path]:
+        """The options that name files which the training reads besides its data, and those files."""
+        return {}
 
     @field_validator("cell")
     @classmethod
