@@ -12,6 +12,7 @@ import torch
 
 from steploom.errors import DataError, ModelDirectoryError, OptionError, SteploomError
 from steploom.tasks.registry import TASKS
+from steploom.tasks.task import Files
 from steploom.tasks.train import resume, train
 from steploom.tasks.trained import load
 
