@@ -105,6 +105,7 @@ def test_figures_are_those_of_the_confusion_matrix(model, folder, tmp_path):
     nll = -sum(math.log(row["probabilities"][label]) for row, label in zip(rows, true, strict=True)) / 3
     assert scores.metrics["nll"] == pytest.approx(nll, rel=1e-5) and scores.metrics["examples"] == 3
     majority = scores.baselines["majority"]
+    assert majority["accuracy"] == 1 / 3, "a share of whole numbers is exact"
     assert majority["accuracy"] == pytest.approx(1 / 3) and majority["f1"] == pytest.approx(0.25)
     assert majority["nll"] == pytest.approx(-(2 * math.log(1 / 3) + math.log(2 / 3)) / 3)
     scores.write(tmp_path / "p.csv")

@@ -79,7 +79,7 @@ def figures(right: Tensor, true: Tensor, named: Tensor) -> dict[str, float]:
         true, named: how often each class occurs, and was named.
     """
     f1 = (2 * right.double() / (true + named))[true + named > 0]
-    return {"accuracy": float(right.sum() / true.sum()), "f1": float(f1.mean())}
+    return {"accuracy": int(right.sum()) / int(true.sum()), "f1": float(f1.mean())}
 
 
 def table_of(task: Classify, examples: Examples, probabilities: Tensor) -> Iterator[dict[str, Any]]:
