@@ -4,7 +4,7 @@ import pytest
 
 from steploom.tasks.train import train
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 
 
 @pytest.mark.parametrize(("network", "least"), [("nary", 0.80), ("child-sum", 0.80), ("recursive", 0.74)])
