@@ -92,7 +92,7 @@ def test_a_text_on_the_command_line(model: Path, run: Run) -> None:
 def test_evaluate_takes_two_files_and_writes_the_translations(model: Path, run: Run) -> None:
     result = run("evaluate", model, "test.fr", "test.en", "--json", "-o", "made.txt")
     printed = json.loads(result.stdout)
-    assert printed["data"] == "test.fr test.en"
+    assert printed["data"] == ["test.fr", "test.en"]
     assert printed["metrics"]["bleu"] == json.loads(Path("stdout.json").read_text())["test"]["metrics"]["bleu"]
     assert Path("made.txt").read_text() == run("predict", model, "test.fr").stdout
     assert "copying" in run("evaluate", model, "test.fr", "test.en").stdout

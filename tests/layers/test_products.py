@@ -91,3 +91,14 @@ def test_linear_in_any_layout(dtype, rows):
         ):
             torch.testing.assert_close(linear(x, weight, bias), F.linear(x, weight, bias))
             torch.testing.assert_close(linear(x, weight), F.linear(x, weight))
+
+
+def test_what_else_pytorch_allows_is_left_to_it():
+    weight = nn.Parameter(torch.randn(3, 4))
+    with SharedProducts():
+        torch.testing.assert_close(F.linear(torch.ones(4), weight), weight.sum(1))
+        torch.testing.assert_close(F.linear(torch.ones(2, 4), weight[0]), weight[0].sum().expand(2))
+        with pytest.raises(RuntimeError, match="dtype"):
+            F.linear(torch.ones(2, 4, dtype=torch.float64), weight)
+        with torch.no_grad():
+            torch.testing.assert_close(F.linear(torch.ones(4), weight), weight.sum(1))

@@ -7,10 +7,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from steploom import LSTMCell, Recurrent
 from steploom.cells.cell import Cell
 from steploom.decoding.generate import generate
 from steploom.decoding.settings import DecodingSettings
 from steploom.errors import OptionError
+from steploom.models.encoder import Bridge
 from steploom.models.encoder_decoder import EncoderDecoder
 from steploom.models.output_loss import IGNORED
 from steploom.models.recurrent_shape import RecurrentShape
@@ -324,3 +326,18 @@ def test_hard_attention_learns_by_reward(feeding):
 def test_options_that_do_not_fit_are_named(options, message):
     with pytest.raises(OptionError, match=message):
         network(**options)
+
+
+def test_states_are_handed_over_by_name_and_not_by_place():
+    class Swapped(LSTMCell):
+        """An LSTM that declares its memory first."""
+
+        def __init__(self, input_size, hidden_size):
+            super().__init__(input_size, hidden_size)
+            self.states = {"c": hidden_size, "h": hidden_size}
+
+        def forward(self, x, c, h):
+            return super().forward(x, h, c)[::-1]
+
+    assert Bridge(Recurrent(LSTMCell(3, 4)), Recurrent(LSTMCell(3, 4))).copies
+    assert not Bridge(Recurrent(LSTMCell(3, 4)), Recurrent(Swapped(3, 4))).copies

@@ -97,6 +97,12 @@ def test_a_line_out_a_line_in_and_blank_lines_stay(model, folder, tmp_path):
     assert len(best.text.split("\n")) == 11
 
 
+def test_where_fewer_translations_exist_blank_ones_keep_the_count(model, folder):
+    # One token at most, and of these only the best few are among the beams.
+    found = model.predict(text="Le chat\nun", num_beams=5, num_return_sequences=5, max_new_tokens=1).value
+    assert [len(texts) for texts in found] == [5, 5]
+
+
 def test_jsonl_holds_scores_and_attention(model, folder, tmp_path):
     found = model.predict(text="Le vin blanc voit un chat noir .", attention=True, num_return_sequences=2)
     found.write(tmp_path / "x.jsonl")

@@ -5,6 +5,7 @@ from typing import Literal
 import pytest
 
 from steploom.errors import OptionError
+from steploom.tasks.registry import task_class
 from steploom.training.options import Options, TrainOptions, option
 
 
@@ -85,3 +86,11 @@ def test_a_decay_that_the_schedule_does_not_know_is_refused(values, named):
     for schedule in ("step", "exponential"):
         TrainOptions.checked({**values, "schedule": schedule})
     TrainOptions.checked({"decay": 0.3, "decay_every": 2, "schedule": "plateau"})
+
+
+@pytest.mark.parametrize("task", ["generate", "tag", "translate"])
+def test_not_everything_is_for_validation(task):
+    options = task_class(task).TrainOptions
+    assert options.checked({"valid_every": 2}).valid_every == 2
+    with pytest.raises(OptionError, match="--valid-every: expected 2 or more, or 0 for none, found 1"):
+        options.checked({"valid_every": 1})

@@ -42,11 +42,13 @@ def command(
         if out is not None and evaluation.write is not None:
             with written_whole(out) as part:
                 evaluation.write(part)
-    named = " ".join(str(path) for path in data)
+    files = [str(path) for path in data]
+    named = " ".join(files)
     seconds = time.perf_counter() - start
     if as_json:
+        scored = files if len(files) > 1 else named
         scores = {"metrics": evaluation.metrics, "baselines": evaluation.baselines}
-        print_json({"task": model.task.name, "data": named, **scores, "seconds": round(seconds, 3)})
+        print_json({"task": model.task.name, "data": scored, **scores, "seconds": round(seconds, 3)})
     else:
         show(score_table(f"{directory} on {named}", evaluation.metrics, evaluation.baselines, model.task.metrics))
     if out is not None:

@@ -76,9 +76,13 @@ class SharedProducts(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
     def _linear(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        autocast = torch.is_autocast_enabled(x.device.type)
+        if x.dim() < 2 or weight.dim() != 2 or (x.dtype != weight.dtype and not autocast):
+            # All that PyTorch allows, and its errors where it does not.
+            return F.linear(x, weight, bias)
         if x.dim() > 2:
             return self._linear(x.flatten(0, -2), weight, bias).view(*x.shape[:-1], len(weight))
-        if not torch.is_grad_enabled() and not torch.is_autocast_enabled(x.device.type):
+        if not torch.is_grad_enabled() and not autocast:
             return linear(x, weight, bias)
         if not isinstance(weight, nn.Parameter) or not weight.requires_grad or not torch.is_grad_enabled():
             return F.linear(x, weight, bias)

@@ -72,7 +72,7 @@ class Bridge(nn.Module):
         self.layers = decoder.num_layers
         given = encoder.cell.states
         self.names = list(given)
-        self.copies = self.directions == 1 and given == decoder.cell.states
+        self.copies = self.directions == 1 and list(given.items()) == list(decoder.cell.states.items())
         self.maps = nn.ModuleList()
         if not self.copies:
             for _ in range(self.layers):

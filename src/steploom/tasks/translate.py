@@ -41,7 +41,7 @@ class TranslateOptions(TrainOptions):
     tie_embeddings: bool = option(False, "use the target embedding as the output layer's weight", common=True)
     encoder_size: int | None = option(None, "units of the encoder's cell; else the hidden size", ge=1)
     encoder_layers: int | None = option(None, "layers of the encoder; else --num-layers", ge=1)
-    label_smoothing: float = option(0.1, "share of the probability for all other tokens", common=True, ge=0, lt=1)
+    label_smoothing: float = option(0.1, "share of each target spread over the vocabulary", common=True, ge=0, lt=1)
 
     forcing: Literal["teacher", "scheduled", "free", "professor"] = option(
         "teacher", "what the decoder reads in training", common=True

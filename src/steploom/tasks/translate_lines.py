@@ -40,10 +40,9 @@ class _Lines:
     returned: int
 
     def texts(self) -> list[list[str]]:
-        """The translations of each line, best first; of a blank line so many blank ones."""
-        return [
-            [self.task.languages.text(h.tokens) for h in line.hypotheses] or [""] * self.returned for line in self.found
-        ]
+        """The translations of each line, best first; where there are fewer, as of a blank line, blank ones behind."""
+        texts = ([self.task.languages.text(h.tokens) for h in line.hypotheses] for line in self.found)
+        return [(found + [""] * self.returned)[: self.returned] for found in texts]
 
     def whole(self) -> str:
         """A line out a line in, or as many as were asked for."""
@@ -126,7 +125,8 @@ def _from_stdin(made: Callable[[Sequence[str], str], _Lines]) -> Prediction:
     """Each line is translated as it comes, and nothing is read before the result is asked for."""
     parts = (made([line], _STDIN) for line in _stdin_lines())
     shown = iter(parts)
-    return Prediction("", lambda path: _write(shown, path), shown, (part.whole() for part in shown))
+    texts = (text for part in shown for text in part.value())
+    return Prediction("", lambda path: _write(shown, path), texts, (part.whole() for part in shown))
 
 
 def _stdin_lines() -> Iterator[str]:

@@ -117,6 +117,12 @@ class TrainOptions(Options):
         return cell
 
     @model_validator(mode="after")
+    def _something_to_train_on(self) -> Self:
+        if getattr(self, "valid_every", 0) == 1:
+            raise OptionError("--valid-every: expected 2 or more, or 0 for none, found 1: all would be for validation")
+        return self
+
+    @model_validator(mode="after")
     def _momentum(self) -> Self:
         if self.momentum and self.optimizer not in ("sgd", "rmsprop"):
             raise OptionError(f"--momentum is for --optimizer sgd or rmsprop; {self.optimizer} has its own")
