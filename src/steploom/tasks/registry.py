@@ -13,10 +13,10 @@ __all__ = ["TASKS", "task_class"]
 TASKS = {
     "forecast": "steploom.tasks.forecast:Forecast",
     "generate": "steploom.tasks.generate:Generate",
-    "embed": "steploom.tasks.embed:Embed",
     "classify": "steploom.tasks.classify:Classify",
     "tag": "steploom.tasks.tag:Tag",
     "translate": "steploom.tasks.translate:Translate",
+    "embed": "steploom.tasks.embed:Embed",
 }
 
 
