@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from steploom.data import array_header
-from steploom.data.arrays import ScaledSequences, Scaler, joined, sequences_of
+from steploom.data.array_scaling import ScaledSequences, Scaler
+from steploom.data.arrays import joined, sequences_of
 from steploom.data.arrays_idx import is_idx, read_idx
 from steploom.data.arrays_npz import NpzFile
 from steploom.errors import DataError
@@ -180,6 +181,27 @@ def test_what_never_changes_is_only_moved(tmp_path):
             Scaler.from_json(wrong)
 
 
+@pytest.mark.parametrize("together", [False, True])
+def test_a_constant_whose_mean_is_rounded_is_a_constant(tmp_path, together):
+    array = np.full((1000, 7, 3), 0.1)
+    array[..., 2] += 0.0 if together else np.random.default_rng(0).normal(size=(1000, 7))
+    array[0, 0, 1] = np.nextafter(0.1, 1)
+    found = sequences_of(array, tmp_path, "x", None, by_pixel=False)
+    scaler = Scaler.fitted(found, together)
+    vectors = batch_of(found, scaler=scaler)["vectors"]
+    assert vectors[..., 0].abs().max() < 1e-9 and vectors[..., 1].abs().max() < 1e-9
+    assert together or abs(float(vectors[..., 2].std()) - 1) < 1e-3
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.int64, np.uint32])
+def test_large_numbers_lose_nothing_that_their_scale_shows(tmp_path, kind):
+    array = 1_700_000_063 + np.random.default_rng(0).normal(scale=4, size=(500, 4, 1))
+    found = sequences_of(array.astype(kind), tmp_path, "x", None, by_pixel=False)
+    vectors = batch_of(found, scaler=Scaler.fitted(found, together=False))["vectors"]
+    assert vectors.dtype == torch.float32
+    assert abs(float(vectors.mean())) < 1e-5 and abs(float(vectors.std()) - 1) < 1e-2
+
+
 def test_files_of_one_part_are_joined(tmp_path):
     a, b = np.arange(12, dtype=np.uint8).reshape(2, 3, 2), np.arange(12, 24, dtype=np.uint8).reshape(2, 3, 2)
     parts = [sequences_of(array, tmp_path, "x", None, by_pixel=False) for array in (a, b)]
@@ -210,6 +232,13 @@ def nan_at(*place):
         (np.array([["a"]]), None, "expected numbers, found the type <U1"),
         (np.zeros((4, 5, 2)), np.array([5, 6, 4, 5]), "row 2: the length 6 is more than the 5 steps"),
         (np.zeros((4, 5, 2)), np.array([5, 0, 4, 5]), "row 2: a sequence has no step"),
+        (
+            np.zeros((4, 2)),
+            np.array([2**62] * 4 + [4]),
+            "row 1: the length 4611686018427387904 is more than the 4 steps",
+        ),
+        (np.zeros((4, 2)), np.array([4, 2**63 + 4], np.uint64), "row 2: the length 9223372036854775812 is more than"),
+        (np.zeros(()), np.array([1]), "x is one number, and the 1 lengths add up to 1"),
         (np.zeros((9, 2)), np.array([5, 5]), r"x is 9 x 2, and the 2 lengths add up to 10"),
         (
             np.zeros((9, 2)),

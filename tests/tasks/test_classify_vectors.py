@@ -1,13 +1,14 @@
 """The task `classify` on images and sequences of vectors."""
 
 import gzip
+import json
 import struct
 
 import numpy as np
 import pytest
 import torch
 
-from steploom.errors import DataError, OptionError
+from steploom.errors import DataError, ModelDirectoryError, OptionError
 from steploom.tasks.train import train
 from steploom.tasks.trained import load
 from tests.docs.files import write_labelled
@@ -127,6 +128,31 @@ def test_ragged_sequences(tmp_path):
             "--lower-case: it is for texts",
         ),
         ({"x": np.zeros((4, 3)), "y": [0, 1, 0, 1]}, {"shift": 1}, OptionError, "--shift: the data are no images"),
+        (
+            {"x": np.zeros((4, 3, 3)), "y": [0, 1, 0, 1]},
+            {"shift": 1},
+            OptionError,
+            "examples x height x width x channels, with 1 channel where they are grey",
+        ),
+        (
+            {"x": np.zeros((4, 3)), "y": [0, 1, 0, 1]},
+            {"steps": "pixels"},
+            OptionError,
+            "--steps: pixels are of images, and these are sequences. Leave it out",
+        ),
+        (
+            {"x": np.zeros((4, 3, 2)), "y": [0, 1, 0, 1], "lengths": [3, 2, 3, 1]},
+            {"steps": "pixels"},
+            OptionError,
+            "--steps: pixels are of images",
+        ),
+        (
+            {"x": np.zeros((4, 3)), "y": [0, 1e300, 0, 1]},
+            {},
+            DataError,
+            r"row 2: the array 'y': expected a label, found 1e\+300, too large",
+        ),
+        ({"x": np.zeros((4, 3)), "y": [0, 1, -(2.0**53), 1]}, {}, DataError, "row 3: the array 'y': expected a label"),
         ({"x": np.full((4, 3, 2), np.inf), "y": [0, 1, 0, 1]}, {}, DataError, "row 1: step 1, number 1 .* is inf"),
     ],
 )
@@ -135,6 +161,36 @@ def test_arrays_that_cannot_be_used_leave_nothing(tmp_path, arrays, options, err
     with pytest.raises(error, match=message):
         train("classify", tmp_path / "a.npz", tmp_path / "m", **SMALL, **options)
     assert not (tmp_path / "m").exists()
+
+
+def test_idx_files_have_no_names_to_choose_from(folder, tmp_path):
+    for options in ({"array": "x"}, {"label": "y"}, {"lengths": "n"}):
+        with pytest.raises(OptionError, match=f"--{next(iter(options))}: the arrays of idx files have no names"):
+            train("classify", folder / "train-images-idx3-ubyte.gz", tmp_path / "m", **SMALL, **options)
+
+
+def test_a_form_changed_by_hand_is_refused(folder, tmp_path):
+    from tests.cli.conftest import rewrite
+
+    options = SMALL | {"epochs": 1, "shift": 2, "valid_share": 0}
+    model = train("classify", folder / "strokes.npz", tmp_path / "m", **options)
+    stored = json.loads((model.path / "inputs.json").read_text())
+    for change in (
+        {"shape": [-5, 8]},
+        {"shape": [8]},
+        {"shape": [8, 8, 1, 1]},
+        {"shape": [8, 9]},
+        {"shape": [8, 8.0]},
+        {"shape": [2, 8]},
+        {"shape": None},
+        {"size": 7},
+        {"size": True},
+    ):
+        rewrite(model.path, "inputs.json", stored | change)
+        with pytest.raises(ModelDirectoryError, match=r"inputs\.json: .*'s(ize|hape)'.* should be"):
+            load(model.path)
+    rewrite(model.path, "inputs.json", stored)
+    load(model.path)
 
 
 def test_what_the_model_was_not_trained_on(model, folder, tmp_path):

@@ -1,12 +1,11 @@
-"""Sequences of vectors: one tensor of all steps, the sequences that are cut out of it, and their scaling."""
+"""Sequences of vectors: one tensor of all steps, and the sequences that are cut out of it."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +15,7 @@ from torch import Tensor
 from steploom.data.labelled_sequences import padded_places
 from steploom.errors import DataError
 
-__all__ = ["ScaledSequences", "Scaler", "VectorSequences", "joined", "sequences_of"]
-
-# Examples whose numbers are looked at together.
-_CHUNK = 4096
+__all__ = ["VectorSequences", "joined", "sequences_of"]
 
 
 @dataclass(frozen=True)
@@ -74,7 +70,7 @@ def sequences_of(
     Raises:
         DataError: the array has another form, holds nothing, or a number is not finite.
     """
-    shown = " x ".join(str(n) for n in array.shape)
+    shown = " x ".join(str(n) for n in array.shape) or "one number"
     if array.dtype.kind not in "biuf":
         raise DataError(f"{name}: expected numbers, found the type {array.dtype}", file=path)
     if array.size == 0:
@@ -125,107 +121,23 @@ def _form(part: VectorSequences) -> str:
     return "sequences" if part.shape is None else f"images of {' x '.join(str(n) for n in part.shape)}"
 
 
-@dataclass(frozen=True)
-class Scaler:
-    """What makes the inputs have the mean 0 and the deviation 1: of each feature, or of all together.
-
-    Attributes:
-        mean, deviation: one number, or one a feature.
-    """
-
-    mean: tuple[float, ...]
-    deviation: tuple[float, ...]
-
-    @classmethod
-    def fitted(cls, sequences: VectorSequences, together: bool) -> Self:
-        """The scaler of some sequences; what never changes is only moved to 0.
-
-        Args:
-            sequences: what to learn from.
-            together: whether all features share one mean and one deviation.
-        """
-        count = float(sequences.lengths.sum())
-        mean = _sum(sequences, torch.zeros(sequences.size), 1) / count
-        if together:
-            mean = mean.mean().expand(sequences.size)
-        variance = _sum(sequences, mean, 2) / count
-        if together:
-            mean, variance = mean[:1], variance.mean()[None]
-        deviation = torch.where(variance > 0, variance.sqrt(), torch.ones_like(variance))
-        return cls(tuple(mean.tolist()), tuple(deviation.tolist()))
-
-    @classmethod
-    def none(cls) -> Self:
-        """The scaler that changes nothing."""
-        return cls((0.0,), (1.0,))
-
-    def to_json(self) -> dict[str, Any]:
-        """As JSON values."""
-        return {"mean": list(self.mean), "deviation": list(self.deviation)}
-
-    @classmethod
-    def from_json(cls, values: Any) -> Self:
-        """From what `to_json` gave.
-
-        Raises:
-            ValueError: a number is not finite, a deviation not above 0, or one is lacking.
-        """
-        mean, deviation = (tuple(float(number) for number in values[name]) for name in ("mean", "deviation"))
-        if len(mean) != len(deviation) or not mean:
-            raise ValueError("'mean' and 'deviation' should have the same number of values")
-        if not all(math.isfinite(number) for number in (*mean, *deviation)) or min(deviation) <= 0:
-            raise ValueError("'mean' and 'deviation' should be finite, and deviations above 0")
-        return cls(mean, deviation)
-
-
-class ScaledSequences:
-    """Scaled vectors as batches (`steploom.data.labelled.Encoded`): "vectors", float32 (time, batch, size), and
-    "lengths", int64 (batch,), where not all sequences are equally long.
-
-    Args:
-        sequences: the vectors.
-        scaler: what scales them.
-    """
-
-    def __init__(self, sequences: VectorSequences, scaler: Scaler) -> None:
-        self.sequences = sequences
-        self.lengths = sequences.lengths
-        self._ragged = bool((self.lengths != self.lengths[0]).any())
-        self._mean = torch.tensor(scaler.mean)
-        self._factor = 1 / torch.tensor(scaler.deviation)
-
-    def collate(self, rows: Tensor, padded: int) -> dict[str, Tensor]:
-        """The examples `rows`, padded to the length `padded` with zeros."""
-        values, padding = self.sequences.padded(rows, padded)
-        # Large numbers lose nothing that their scale shows: the difference is taken in their own precision.
-        scaled = ((values - self._mean) * self._factor).float()
-        if not self._ragged:
-            return {"vectors": scaled}
-        return {"vectors": scaled.masked_fill_(padding[:, :, None], 0), "lengths": self.lengths[rows]}
-
-
-def _sum(sequences: VectorSequences, mean: Tensor, power: int) -> Tensor:
-    """The sum of the steps' deviations from `mean`, to a power, float64 (size,)."""
-    total = torch.zeros(sequences.size, dtype=torch.float64)
-    for rows in torch.split(torch.arange(len(sequences)), _CHUNK):
-        values, padding = sequences.padded(rows, int(sequences.lengths[rows].max()))
-        deviations = (values.double() - mean) ** power
-        total += deviations.masked_fill_(padding[:, :, None], 0).sum((0, 1))
-    return total
-
-
 def _with_lengths(
     array: npt.NDArray[np.generic], lengths: npt.NDArray[np.generic], path: Path, name: str
 ) -> VectorSequences:
     if lengths.ndim != 1 or lengths.dtype.kind not in "iu":
         shown = f"{' x '.join(str(n) for n in lengths.shape)} of {lengths.dtype}"
         raise DataError(f"the lengths should be one whole number an example, found {shown}", file=path)
+    # Before they become int64 and are added up, for what claims more could wrap around.
+    longest = max(array.shape[:2], default=1)
+    if len(lengths) and int(lengths.max()) > longest:
+        beyond, row = int(lengths.max()), int(lengths.argmax()) + 1
+        raise DataError(f"the length {beyond} is more than the {longest} steps of {name}", file=path, row=row)
     wanted = torch.from_numpy(lengths.astype(np.int64))
     if not len(wanted) or int(wanted.min()) < 1:
-        row = int(wanted.argmin()) + 1 if len(wanted) else None
-        raise DataError("a sequence has no step; each length should be at least 1", file=path, row=row)
+        empty = int(wanted.argmin()) + 1 if len(wanted) else None
+        raise DataError("a sequence has no step; each length should be at least 1", file=path, row=empty)
     total = int(wanted.sum())
-    if array.ndim <= 2 and len(array) == total:
+    if array.ndim in (1, 2) and len(array) == total:
         flat = _tensor(array).reshape(total, -1)
         return VectorSequences(flat, wanted.cumsum(0) - wanted, wanted)
     if array.ndim in (2, 3) and len(array) == len(wanted):
@@ -237,7 +149,7 @@ def _with_lengths(
             )
         flat = _tensor(array).reshape(len(array) * steps, -1)
         return VectorSequences(flat, torch.arange(len(array)) * steps, wanted)
-    shown = " x ".join(str(n) for n in array.shape)
+    shown = " x ".join(str(n) for n in array.shape) or "one number"
     raise DataError(
         f"{name} is {shown}, and the {len(wanted):,} lengths add up to {total:,}",
         file=path,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -11,16 +12,16 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from steploom.data.arrays import ScaledSequences, Scaler, VectorSequences, joined, sequences_of
+from steploom.data.array_scaling import ScaledSequences, Scaler
+from steploom.data.arrays import VectorSequences, joined, sequences_of
 from steploom.data.arrays_idx import is_idx, read_idx
-from steploom.data.arrays_npz import NpzFile
 from steploom.data.file_bytes import first_bytes
 from steploom.data.labelled import Encoded, Examples
-from steploom.data.name_list import names_shown
-from steploom.errors import DataError, OptionError, nearest
+from steploom.errors import DataError, OptionError
 from steploom.layers.shift import RandomShift
 from steploom.models.classifier import Classifier, SequenceClassifier
 from steploom.models.recurrent_shape import RecurrentShape
+from steploom.tasks.classify_arrays import idx_labels, read_npz
 from steploom.tasks.classify_kind import Kind, refuse_ignored
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ __all__ = ["VectorsKind"]
 
 words = logging.getLogger("steploom")
 
-_INPUTS = ("x", "data", "inputs", "input", "images", "sequences", "features")
-_LABELS = ("y", "label", "labels", "target", "targets", "classes")
 # What arrays have no use for.
 _OF_TEXTS = (
     "text",
@@ -49,7 +48,6 @@ _OF_TEXTS = (
     "node_labels",
     "max_children",
 )
-_LENGTHS = ("lengths", "length")
 
 
 class VectorsKind(Kind):
@@ -69,6 +67,8 @@ class VectorsKind(Kind):
         """Reads .npz files, and idx files of inputs with those of their labels."""
         if learnt is None:
             refuse_ignored(options, _OF_TEXTS, "it is for texts or trees, and these are arrays")
+            if all(is_idx(first_bytes(file, 8)) for file in files):
+                refuse_ignored(options, ("array", "label", "lengths"), "the arrays of idx files have no names")
         names = {"inputs": options.array, "label": options.label, "lengths": options.lengths}
         names |= {} if learnt is None else learnt["arrays"]
         pixels = options.steps == "pixels"
@@ -81,7 +81,7 @@ class VectorsKind(Kind):
                 array = read_idx(file)
                 idx["labels" if array.ndim == 1 else "inputs"].append((file, array))
             else:
-                found = _read_npz(file, names, learnt is None, pixels, labelled)
+                found = read_npz(file, names, learnt is None, pixels, labelled)
                 parts, sources = [*parts, found[0]], [*sources, file]
                 labels.append(found[1])
         for file, array in idx["inputs"]:
@@ -89,7 +89,7 @@ class VectorsKind(Kind):
         if not parts:
             raise DataError("the file holds labels alone", file=files[0], hint="Name the file with the images as well")
         if labelled:
-            labels += _idx_labels(idx)
+            labels += idx_labels(idx)
         inputs = joined(parts, sources)
         if learnt is not None:
             _check_form(inputs, learnt, sources[0])
@@ -105,7 +105,10 @@ class VectorsKind(Kind):
         inputs: VectorSequences = train.inputs
         arrays = {"inputs": options.array, "label": options.label, "lengths": options.lengths}
         if options.shift and inputs.shape is None:
-            raise OptionError("--shift: the data are no images. Leave it out")
+            raise OptionError(
+                "--shift: the data are no images. Leave it out; images of other numbers than bytes are "
+                "examples x height x width x channels, with 1 channel where they are grey"
+            )
         if options.shift and inputs.shape is not None:
             RandomShift(inputs.shape, options.shift)
         together = options.scale == "all" or (options.scale == "auto" and inputs.shape is not None)
@@ -122,10 +125,9 @@ class VectorsKind(Kind):
         """The form of an example and the scaling."""
 
         def inputs(found: Any) -> None:
-            if found["kind"] != self.name or not isinstance(found["size"], int) or found["size"] < 1:
-                raise ValueError(f"'kind' should be {self.name} and 'size' a whole number of at least 1")
-            if found["shape"] is not None and not all(isinstance(size, int) for size in found["shape"]):
-                raise TypeError("'shape' should be whole numbers")
+            if found["kind"] != self.name:
+                raise ValueError(f"'kind' should be {self.name}")
+            self._check_sizes(found["size"], found["shape"])
             for name in ("inputs", "label", "lengths"):
                 if not isinstance(found["arrays"][name], (str, type(None))):
                     raise TypeError("'arrays' should be names")
@@ -135,6 +137,19 @@ class VectorsKind(Kind):
                 raise ValueError("'mean' should have one number, or one a feature")
 
         return {"inputs": inputs, "scaler": scaler}
+
+    def _check_sizes(self, size: Any, shape: Any) -> None:
+        """Raises an error where a stored form of an example is none, or does not fit the options."""
+        if not all(type(number) is int and number >= 1 for number in (size, *(shape or ()))):
+            raise ValueError("'size' and 'shape' should be whole numbers of at least 1")
+        if shape is None:
+            if self.options.shift:
+                raise ValueError("'shape' should be that of an image, for images are moved in training")
+            return
+        if len(shape) not in (2, 3) or size != math.prod(shape[2 if self.options.steps == "pixels" else 1 :]):
+            raise ValueError("'shape' should be height, width and channels, and 'size' the numbers of a step of it")
+        if self.options.shift >= min(shape[:2]):
+            raise ValueError("'shape' should be larger than images are moved in training")
 
     def encode(self, examples: Examples, training: bool) -> Encoded:
         """The scaled vectors."""
@@ -171,109 +186,6 @@ class VectorsKind(Kind):
 
 def _span(lengths: tuple[int, int]) -> str:
     return f"{lengths[0]:,}" if lengths[0] == lengths[1] else f"{lengths[0]:,} to {lengths[1]:,}"
-
-
-def _read_npz(
-    file: Path, names: dict[str, str | None], first: bool, pixels: bool, labelled: bool
-) -> tuple[VectorSequences, list[str]]:
-    """The sequences of a file, and their labels where they are wanted."""
-    archive = NpzFile(file)
-    label = _named(archive, names["label"], _LABELS, "--label") if labelled or names["label"] in archive.names else None
-    lengths = _named(archive, names["lengths"], _LENGTHS, "--lengths")
-    others = [name for name in archive.names if name not in (label, lengths)]
-    inputs = _named(archive, names["inputs"], _INPUTS, "--array")
-    if inputs is None and not labelled:
-        others = [name for name in others if name.lower() not in _LABELS]
-    inputs = inputs or (others[0] if len(others) == 1 else None)
-    if inputs is None or (label is None and labelled):
-        what, option = ("inputs", "--array") if inputs is None else ("labels", "--label")
-        raise DataError(
-            f"which array holds the {what} is not clear; there are {names_shown(archive.names)}",
-            file=file,
-            hint=f"Name it with {option}",
-        )
-    chosen = [name for name in (inputs, label, lengths) if name is not None]
-    if len(set(chosen)) < len(chosen):
-        raise OptionError(
-            f"--array, --label and --lengths: one array cannot be two of them, found {names_shown(chosen)}"
-        )
-    archive.headers(chosen)
-    array = archive.read(inputs)
-    found = sequences_of(
-        array, file, f"the array '{inputs}'", None if lengths is None else archive.read(lengths), pixels
-    )
-    if label is None or not labelled:
-        return found, []
-    labels = _labels_of(archive.read(label), file, f"the array '{label}'")
-    if len(labels) != len(found):
-        raise DataError(f"there are {len(found):,} examples and {len(labels):,} labels", file=file)
-    return found, labels
-
-
-def _named(archive: NpzFile, asked: str | None, usual: Sequence[str], option: str) -> str | None:
-    """The array that was asked for, else one with a usual name, else None."""
-    if asked is not None:
-        if asked in archive.names:
-            return asked
-        raise OptionError(
-            f"{option}: {archive.path} has no array '{asked}'; it has {names_shown(archive.names)}."
-            f"{nearest(asked, archive.names)}"
-        )
-    by_name = {name.lower(): name for name in reversed(archive.names)}
-    return next((by_name[name] for name in usual if name in by_name), None)
-
-
-def _labels_of(array: npt.NDArray[np.generic], file: Path, name: str) -> list[str]:
-    """Labels as texts.
-
-    Raises:
-        DataError: they are no labels; the message names the row.
-    """
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.ndim != 1:
-        shown = " x ".join(str(n) for n in array.shape)
-        raise DataError(f"{name}: expected one label an example, found {shown}", file=file)
-    if array.dtype.kind == "f":
-        whole = np.isfinite(array) & (array == np.floor(array))
-        if not whole.all():
-            row = int(whole.argmin())
-            raise DataError(f"{name}: expected a whole number as a label, found {array[row]}", file=file, row=row + 1)
-        array = array.astype(np.int64)
-    if array.dtype.kind == "S":
-        labels = [label.decode("utf-8", "replace").strip() for label in array.tolist()]
-    else:
-        labels = [str(label).strip() for label in array.tolist()]
-    if "" in labels:
-        raise DataError(f"{name}: the label is empty", file=file, row=labels.index("") + 1)
-    return labels
-
-
-def _idx_labels(idx: dict[str, list[tuple[Path, npt.NDArray[np.generic]]]]) -> list[list[str]]:
-    """The labels of each idx file of inputs; where no file of labels is given, from the one beside it."""
-    inputs, labels = idx["inputs"], idx["labels"]
-    if inputs and not labels:
-        beside = [_sibling(file) for file, _ in inputs]
-        labels = [(file, read_idx(file)) for file in beside]
-    if len(inputs) != len(labels):
-        listed = ", ".join(str(file) for file, _ in (*inputs, *labels))
-        raise OptionError(f"there are {len(inputs)} idx files of inputs and {len(labels)} of labels: {listed}")
-    found = []
-    for (file, array), (source, given) in zip(inputs, labels, strict=True):
-        if len(array) != len(given):
-            raise DataError(f"{len(given):,} labels for the {len(array):,} examples of {file}", file=source)
-        found.append(_labels_of(given, source, "the array"))
-    return found
-
-
-def _sibling(images: Path) -> Path:
-    """The labels of MNIST's naming beside a file of images."""
-    name = images.name.replace("images", "labels").replace("idx3", "idx1").replace("idx4", "idx1")
-    beside = images.with_name(name)
-    if name == images.name or not beside.exists():
-        raise DataError("there is no file with its labels", file=images, hint="Name both, the images and the labels")
-    words.info(f"labels from {beside}")
-    return beside
 
 
 def _check_form(inputs: VectorSequences, learnt: dict[str, Any], file: Path) -> None:
