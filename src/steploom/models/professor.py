@@ -63,7 +63,8 @@ class Professor(nn.Module):
                 right = ((scores > 0) == (truth > 0)).to(self.accuracy.dtype).mean()
                 self.accuracy.lerp_(right, 0.1)
         loss = F.binary_cross_entropy_with_logits(scores, truth)
-        # Processes that train together wait for a gradient of every weight, be it 0.
+        # An optimiser passes over weights without a gradient and moves those whose gradient is 0 on, and of processes
+        # that train together each has one: a process alone should do as they do.
         return loss if learns else loss + 0 * torch.stack([p.sum() for p in self.parameters()]).sum()
 
     def _scores(self, states: Tensor, lengths: Tensor, learns: bool) -> Tensor:

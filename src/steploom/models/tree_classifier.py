@@ -89,7 +89,8 @@ class TreeClassifier(Classifier):
         found = self.cross_entropy(self._scores(hidden.index_select(0, nodes)), label)
         if len(batch["levels"]) > 2:
             return found
-        # No tree here has an inner node: of processes that train together each must have a gradient for every weight.
+        # No tree here has an inner node. An optimiser passes over weights without a gradient and moves those whose
+        # gradient is 0 on, and of processes that train together each has one: a process alone should do as they do.
         total = found.total + sum(0.0 * parameter.flatten()[0] for parameter in self.parameters())
         return Loss(total, found.weight)
 
