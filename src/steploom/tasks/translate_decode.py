@@ -26,6 +26,9 @@ words = logging.getLogger("steploom")
 # A translation has at most this many times the tokens that the training pairs lead to expect, and so many more.
 _TIMES, _MORE = 2.0, 20
 
+# Where nobody said how many tokens: more than any translation may have.
+_BY_THE_SOURCE = 2**31
+
 
 @dataclass(frozen=True)
 class Translated:
@@ -64,7 +67,7 @@ def settings_of(task: Translate, options: Any) -> DecodingSettings:
         )
     target = task.languages.target
     return DecodingSettings(
-        max_new_tokens=options.max_new_tokens or 2**31,
+        max_new_tokens=options.max_new_tokens or _BY_THE_SOURCE,
         min_new_tokens=options.min_new_tokens,
         num_beams=options.num_beams,
         num_return_sequences=returned,
@@ -136,7 +139,7 @@ def _decode(
     most = torch.tensor([math.ceil(_TIMES * ratio * len(tokens)) + _MORE for tokens in sources], device=device)
     state = network.encode(source, lengths)
     start = torch.full((len(sources),), task.languages.begin, device=device)
-    limits = None if settings.max_new_tokens < 2**31 else most
+    limits = most if settings.max_new_tokens == _BY_THE_SOURCE else None
     return generate(network, start, state, settings, most_tokens=limits, source_lengths=lengths)
 
 
