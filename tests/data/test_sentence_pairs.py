@@ -19,8 +19,9 @@ def test_columns_by_name(tmp_path):
     assert len(found) == 2
 
 
-def test_columns_by_number_in_a_csv_file(tmp_path):
-    found = read(tmp_path, '"A, a",B,3\n', PairColumns("1", "2", "3"), "pairs.csv")
+@pytest.mark.parametrize("name", ["pairs.csv", "PAIRS.CSV"])
+def test_columns_by_number_in_a_csv_file(tmp_path, name):
+    found = read(tmp_path, '"A, a",B,3\n', PairColumns("1", "2", "3"), name)
     assert found == SentencePairs(("A, a",), ("B",), (3.0,))
 
 

@@ -70,6 +70,12 @@ def test_a_column_by_name_is_found_in_the_first_row(tmp_path):
     assert read_lines(path, "text") == ['one, "two"', "three"]
 
 
+@pytest.mark.parametrize("name", ["A.CSV", "a.Csv.GZ"])
+def test_the_ending_of_a_name_may_be_in_capitals(tmp_path, name):
+    content = b'n,text\n1,"a, b"\n'
+    assert read_lines(write(tmp_path, name, gzip.compress(content) if "G" in name else content), "text") == ["a, b"]
+
+
 def test_a_line_end_in_a_quoted_cell_becomes_a_space(tmp_path):
     assert read_lines(write(tmp_path, "a.csv", 'n,text\n1,"a\nb"\n'), "text") == ["a b"]
 

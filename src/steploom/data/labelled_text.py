@@ -11,10 +11,10 @@ from typing import Any, NamedTuple, Self
 from steploom.data.csv_text import find_separator, numbered_rows
 from steploom.data.json_values import read_text as stored_text
 from steploom.data.name_list import names_shown
-from steploom.data.text import read_text
+from steploom.data.text import read_text, suffix_of
 from steploom.errors import DataError, OptionError, nearest
 
-__all__ = ["LabelledText", "TextColumns", "find_text_columns", "read_labelled_texts", "read_plain_texts", "suffix_of"]
+__all__ = ["LabelledText", "TextColumns", "find_text_columns", "read_labelled_texts", "read_plain_texts"]
 
 _TEXTS = ("text", "sentence", "review", "content", "comment", "message", "document", "tweet", "phrase", "title", "body")
 _LABELS = ("label", "labels", "class", "category", "sentiment", "target", "polarity", "topic", "rating", "y", "type")
@@ -63,11 +63,6 @@ class TextColumns:
         """For a person."""
         noun = "column " if self.header else "column number "
         return f"{noun}{self.text}" + ("" if self.label is None else f", the label in {noun}{self.label}")
-
-
-def suffix_of(path: Path) -> str:
-    """The ending of a file's name in lower case, without .gz."""
-    return next((s.lower() for s in reversed(path.suffixes) if s.lower() != ".gz"), "")
 
 
 def read_plain_texts(path: Path, label: str | None) -> list[LabelledText]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from steploom.data.csv_text import numbered_rows
-from steploom.data.text import read_text
+from steploom.data.text import read_text, suffix_of
 from steploom.errors import DataError, OptionError, nearest
 
 __all__ = ["PairColumns", "SentencePairs", "read_pairs"]
@@ -84,8 +84,7 @@ def read_pairs(path: Path, columns: PairColumns) -> SentencePairs:
 
 def _rows(path: Path) -> list[tuple[int, list[str]]]:
     text = read_text(path)
-    suffix = next((s for s in reversed(path.suffixes) if s != ".gz"), "")
-    if suffix == ".csv":
+    if suffix_of(path) == ".csv":
         return [(row, cells) for row, cells in numbered_rows(path, text, ",") if any(cell.strip() for cell in cells)]
     return [(row, line.split("\t")) for row, line in enumerate(text.split("\n"), start=1) if line.strip()]
 

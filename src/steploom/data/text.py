@@ -9,10 +9,9 @@ from steploom.data.csv_text import numbered_rows
 from steploom.data.file_bytes import read_bytes, utf8_of
 from steploom.errors import DataError, OptionError, nearest
 
-__all__ = ["column_place", "read_lines", "read_text", "table_rows"]
+__all__ = ["column_place", "read_lines", "read_text", "suffix_of", "table_rows"]
 
 _FORMATS = "Expected a text file in UTF-8 (also gzipped)"
-_SUFFIXES = {".tsv": "\t", ".csv": ",", ".txt": "\t"}
 
 
 def read_text(path: Path) -> str:
@@ -25,6 +24,11 @@ def read_text(path: Path) -> str:
     """
     text = utf8_of(path, read_bytes(path, _FORMATS), _FORMATS).decode("utf-8")
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def suffix_of(path: Path) -> str:
+    """The ending of a file's name in lower case, without .gz."""
+    return next((s.lower() for s in reversed(path.suffixes) if s.lower() != ".gz"), "")
 
 
 def read_lines(path: Path, column: str | None = None) -> list[str]:
@@ -73,8 +77,7 @@ def table_rows(path: Path, text: str) -> list[tuple[int, list[str]]]:
 
     The cells are separated by commas in a .csv file, else by tabs.
     """
-    suffix = next((s for s in reversed(path.suffixes) if s != ".gz"), "")
-    return _csv_rows(text, path) if _SUFFIXES.get(suffix, "\t") == "," else _tab_rows(text)
+    return _csv_rows(text, path) if suffix_of(path) == ".csv" else _tab_rows(text)
 
 
 def column_place(path: Path, first: Sequence[str], column: str, option: str) -> tuple[int, bool]:

@@ -17,9 +17,8 @@ from steploom.data.labelled_text import (
     find_text_columns,
     read_labelled_texts,
     read_plain_texts,
-    suffix_of,
 )
-from steploom.data.text import read_text
+from steploom.data.text import read_text, suffix_of
 from steploom.data.trees import begins_like_trees, labelled_phrases, read_trees
 from steploom.data.vocabulary import Vocabulary, learn_vocabulary, load_vocabulary
 from steploom.data.words import split_words
@@ -60,11 +59,12 @@ class TextKind(Kind):
             refuse_ignored(
                 options, ("tree_network", "node_labels", "max_children"), "texts are read by no tree network"
             )
-        given = options.file_labels
-        plain = bool(given) and suffix_of(files[0]) not in _TABLES
-        if plain and labelled and len(files) != len(given):
+            _refuse_ignored(options, files)
+        given = list(options.file_labels)
+        plain = [file for file in files if given and suffix_of(file) not in _TABLES]
+        if plain and labelled and len(plain) != len(given):
             raise OptionError(
-                f"--file-labels: {len(given)} labels for {len(files)} files: {', '.join(str(file) for file in files)}. "
+                f"--file-labels: {len(given)} labels for {len(plain)} files: {', '.join(str(file) for file in plain)}. "
                 "Give a file for each label, in the same order"
             )
         columns = None
@@ -72,8 +72,8 @@ class TextKind(Kind):
             columns = TextColumns.from_json(learnt["columns"])
         found: list[tuple[int, LabelledText]] = []
         for number, file in enumerate(files):
-            label = given[number] if plain and labelled else None
-            found += [(number, text) for text in _texts(options, file, columns, label, labelled, plain)]
+            label = given.pop(0) if file in plain and labelled else None
+            found += [(number, text) for text in _texts(options, file, columns, label, labelled, file in plain)]
         labels = tuple(text.label or "" for _, text in found) if labelled else None
         places = tuple((number, text.row) for number, text in found)
         return Examples(Items(text.text for _, text in found), labels, tuple(files), places)
@@ -186,6 +186,22 @@ def prepared_text(options: ClassifyOptions, text: str) -> str:
     if options.unit != "words":
         return text
     return " ".join(split_words(text) if options.split_punctuation else text.split())
+
+
+def _refuse_ignored(options: ClassifyOptions, files: Sequence[Path]) -> None:
+    """Refuses options of a training on texts that would change nothing."""
+    if options.unit != "words":
+        refuse_ignored(options, ("split_punctuation",), f"it is for --unit words, and the tokens are {options.unit}")
+    if options.file_labels:
+        refuse_ignored(options, ("text", "label"), "with --file-labels a line is a text and a file has one label")
+        for file in files:
+            if suffix_of(file) in _TABLES:
+                raise OptionError(
+                    f"--file-labels: {file} is a table, whose rows have labels of their own. Leave it out, "
+                    "or give files with a text a line"
+                )
+    elif all(_holds_trees(file) for file in files):
+        refuse_ignored(options, ("text", "label"), "trees have no columns")
 
 
 def _columns(options: ClassifyOptions, file: Path) -> TextColumns:
