@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from steploom.cli.main import COMMANDS, FAULT, Steploom, cli
 from steploom.errors import DataError
+from steploom.tasks.registry import TASKS
 from tests.cli.conftest import Run
 
 STEPLOOM = [sys.executable, "-m", "steploom"]
@@ -33,8 +34,13 @@ def test_the_line_about_a_command_is_kept_by_its_page(run: Run, name: str) -> No
     assert len(result.stdout.splitlines()) <= 50
 
 
+@pytest.mark.parametrize("task", TASKS)
+def test_the_short_help_of_a_task_fits_a_screen(run: Run, task: str) -> None:
+    assert len(run("train", task, "--help").stdout.splitlines()) <= 50
+
+
 @pytest.mark.parametrize(
-    "page", [["--help"], ["--version"], ["train", "forecast", "--help"], ["train", "generate", "-h"]]
+    "page", [["--help"], ["--version"], ["train", "generate", "-h"], *(["train", task, "--help"] for task in TASKS)]
 )
 def test_help_is_quick_and_loads_nothing_heavy(page: list[str]) -> None:
     def cpu_seconds(command: list[str]) -> float:

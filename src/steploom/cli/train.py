@@ -51,11 +51,9 @@ def _train_command(task: type[Task]) -> click.Command:
             multiple=True,
             type=files,
             metavar="FILE",
-            help="data that choose the best weights [repeatable]",
+            help="chooses the best weights [repeatable]",
         ),
-        click.Option(
-            ["--test"], multiple=True, type=files, metavar="FILE", help="data that are scored at the end [repeatable]"
-        ),
+        click.Option(["--test"], multiple=True, type=files, metavar="FILE", help="scored at the end [repeatable]"),
         *click_options(task.TrainOptions),
         click.Option(["--config"], type=files, metavar="FILE", help="options from a YAML file; those typed here win"),
         click.Option(["--force"], is_flag=True, help="replace the model in DIR"),

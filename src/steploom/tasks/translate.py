@@ -28,8 +28,8 @@ class TranslateOptions(TrainOptions):
     target_column: str | None = option(None, "target in one table: its name or number [2]", common=True)
     lower_case: bool = option(False, "read both sides in lower case", common=True)
     vocabulary_size: int | None = option(None, "most tokens a side; rarer ones are unknown (bpe: 8000)", ge=2)
-    min_count: int = option(1, "tokens seen less often are unknown", common=True, ge=1)
-    shared_vocabulary: bool = option(False, "one vocabulary and one embedding for both sides", common=True)
+    min_count: int = option(1, "tokens seen less often are unknown", ge=1)
+    shared_vocabulary: bool = option(False, "one vocabulary and one embedding for both sides")
     max_length: int = option(100, "longer training pairs are left out, longer sources clipped", common=True, ge=1)
     valid_every: int = option(20, "every so many pairs, one is for validation; 0: none", ge=0)
 
@@ -38,10 +38,10 @@ class TranslateOptions(TrainOptions):
     hard: bool = option(False, "look at one place a step, learnt by trial (REINFORCE)", common=True)
     input_feeding: bool = option(False, "the decoder reads what it looked at a step before")
     embedding_size: int | None = option(None, "size of a token's vector; else the hidden size", ge=1)
-    tie_embeddings: bool = option(False, "use the target embedding as the output layer's weight", common=True)
+    tie_embeddings: bool = option(False, "use the target embedding as the output layer's weight")
     encoder_size: int | None = option(None, "units of the encoder's cell; else the hidden size", ge=1)
     encoder_layers: int | None = option(None, "layers of the encoder; else --num-layers", ge=1)
-    label_smoothing: float = option(0.1, "share of each target spread over the vocabulary", common=True, ge=0, lt=1)
+    label_smoothing: float = option(0.1, "share of each target spread over the vocabulary", ge=0, lt=1)
 
     forcing: Literal["teacher", "scheduled", "free", "professor"] = option(
         "teacher", "what the decoder reads in training", common=True
