@@ -146,6 +146,14 @@ def test_many_classes_are_learnt_and_not_drawn(tmp_path):
             model.plot(tmp_path / "a.png", data)
 
 
+def test_a_column_that_holds_no_labels_is_refused(tmp_path):
+    rows = "".join(f"{number % 2},a text,{number}\n" for number in range(120))
+    (tmp_path / "a.csv").write_text("label,text,id\n" + rows)
+    with pytest.raises(DataError, match=r"120 different labels for 120 examples .*Were they meant.* with --label"):
+        train("classify", tmp_path / "a.csv", tmp_path / "m", label="id", valid_share=0, **SMALL)
+    assert not (tmp_path / "m").exists()
+
+
 def test_a_file_a_label(folder, tmp_path):
     rows = list(csv.DictReader(StringIO((folder / "reviews.csv").read_text())))
     for label in ("good", "bad"):
@@ -154,12 +162,21 @@ def test_a_file_a_label(folder, tmp_path):
         [tmp_path / "bad.txt", tmp_path / "good.txt"],
         SMALL | {"epochs": 1, "file_labels": ["awful", "fine"]},
     )
-    model = train("classify", files, tmp_path / "m", test=files, test_share=0.1, **options)
+    model = train("classify", files, tmp_path / "m", test=files, **options)
     assert model.task.classes == ("awful", "fine") and model.report["test"]["metrics"]["examples"] == 300
     assert model.evaluate(files).metrics["examples"] == 300
     with pytest.raises(OptionError, match=r"--file-labels: 2 labels for 1 files"):
         model.evaluate(files[0])
     assert len(model.predict(files[0]).value) == 100
+    table = tmp_path / "new.csv"
+    table.write_text("label,text\nfine,good\nawful,bad\n")
+    assert model.evaluate(table).metrics["examples"] == 2 and model.evaluate([*files, table]).metrics["examples"] == 302
+    for train_on in (table, [files[0], table]):
+        with pytest.raises(OptionError, match=r"--file-labels: .*new\.csv is a table, whose rows have labels"):
+            train("classify", train_on, tmp_path / "n", **options)
+    with pytest.raises(OptionError, match="--text: with --file-labels a line is a text"):
+        train("classify", files, tmp_path / "n", text="1", **options)
+    assert not (tmp_path / "n").exists()
 
 
 def test_parts_are_set_aside_by_seed(folder, tmp_path):
@@ -180,10 +197,23 @@ def test_trees_are_sentences_and_their_phrases_examples(folder, tmp_path):
     assert plain.task.artefacts["labels"]["counts"] == [16, 16]
     assert plain.report["validation"]["metrics"]["examples"] == 32
     rich = train("classify", folder / "trees.txt", tmp_path / "n", phrases=True, **common)
-    assert rich.task.artefacts["labels"]["counts"] == [8 * 4, 8 * 4]
+    # A class weighs by what is trained on, and the baseline names the label that sentences have most often.
+    names = names | {"2": "good"}
+    even = train("classify", folder / "trees.txt", tmp_path / "p", phrases=True, **common | {"relabel": names})
+    assert even.task.artefacts["labels"]["counts"] == [16, 24]
+    assert even.task.artefacts["labels"]["trained"] == [8 * 4, 8 * 11]
+    assert even.report["validation"]["baselines"]["majority"]["nll"] == pytest.approx(
+        -0.4 * math.log(0.4) - 0.6 * math.log(0.6)
+    )
+    assert "trained" not in plain.task.artefacts["labels"]
+    assert rich.task.artefacts["labels"]["trained"] == [8 * 4, 8 * 4]
     assert rich.report["validation"]["metrics"]["examples"] == 32
     with pytest.raises(OptionError, match=r"--phrases: .* holds no trees"):
         train("classify", folder / "reviews.csv", tmp_path / "o", phrases=True, **SMALL)
+    with pytest.raises(OptionError, match="--label: trees have no columns"):
+        train("classify", folder / "trees.txt", tmp_path / "o", kind="text", label="2", **SMALL)
+    with pytest.raises(OptionError, match="--nodes: this model reads texts, which have none"):
+        plain.predict(input="A good film", nodes=True)
 
 
 @pytest.mark.parametrize("unit", ["characters", "bpe"])
@@ -222,6 +252,8 @@ def test_class_weights(folder, tmp_path):
 
     assert weights() is None and weights("none") is None
     assert weights("balanced") == pytest.approx([270 / 2 / 90, 270 / 2 / 180])
+    labels["trained"] = [300, 100]
+    assert weights("balanced") == pytest.approx([400 / 2 / 300, 400 / 2 / 100])
     assert weights("bad=3") == [3.0, 1.0]
     train("classify", folder / "reviews.csv", tmp_path / "m", class_weights={"bad": 3}, **SMALL | {"epochs": 1})
     assert load(tmp_path / "m").network.class_weights.tolist() == [3.0, 1.0]
@@ -282,6 +314,11 @@ def test_killed_and_resumed_to_the_same_bits(folder, tmp_path, monkeypatch, dies
             {"classes": ["a", "b"], "counts": [1, 1], "validation": "", "confusion": [[1]]},
             "a row and a column",
         ),
+        (
+            "labels",
+            {"classes": ["a", "b"], "counts": [1, 1], "validation": "", "trained": [1]},
+            "'trained' should be a whole number",
+        ),
         ("inputs", {"kind": "trains"}, "there is no kind of data 'trains'"),
         ("inputs", [], "list indices must be"),
         ("inputs", {"kind": "text", "columns": {"text": 1, "label": "y", "header": True}}, "'text' should be text"),
@@ -317,9 +354,13 @@ def test_a_changed_model_is_one_message(model, tmp_path, name, content, message)
         ({"steps": "pixels"}, "--steps: it is for arrays, and these are texts. Leave it out"),
         ({"tree_network": "recursive"}, "--tree-network: texts are read by no tree network"),
         ({"kind": "vectors"}, "the file cannot be read"),
+        ({"unit": "characters", "split_punctuation": False}, "--split-punctuation: it is for --unit words, and"),
+        ({"valid": "reviews.csv", "valid_share": 0.2}, "--valid-share: there is a --valid. Leave it out"),
+        ({"test": "reviews.csv", "test_share": 0.2}, "--test-share: there is a --test. Leave it out"),
     ],
 )
 def test_options_that_do_not_fit_leave_nothing(folder, tmp_path, options, message):
+    options = {name: folder / value if name in ("valid", "test") else value for name, value in options.items()}
     with pytest.raises((OptionError, DataError), match=message):
         train("classify", folder / "reviews.csv", tmp_path / "m", **SMALL, **options)
     assert not (tmp_path / "m").exists()

@@ -35,9 +35,7 @@ class ClassifyOptions(TrainOptions):
     kind: Literal["auto", "text", "vectors", "trees"] = option("auto", "what the data are")
     valid_share: float = option(0.1, "share set aside for validation, where no --valid is given", ge=0, le=0.5)
     test_share: float = option(0.0, "share set aside for the test, where no --test is given", ge=0, le=0.5)
-    class_weights: tuple[str, ...] = option(
-        (), "what a class counts in the loss: balanced, or NAME=WEIGHT", common=True
-    )
+    class_weights: tuple[str, ...] = option((), "what a class counts in the loss: balanced, or NAME=WEIGHT")
     label_smoothing: float = option(0.0, "share of the target given to all classes", ge=0, lt=1)
 
     unit: Literal["words", "characters", "bpe"] = option("words", "what a token of a text is", common=True)
@@ -160,7 +158,8 @@ class Classify(Task):
     options: ClassifyOptions
 
     def __init__(self, options: Any, artefacts: dict[str, Any]) -> None:
-        """Artefacts: "labels", the classes; "inputs" with the kind of data; and those of that kind."""
+        """Artefacts: "labels", the classes and how often the training part has each, with "trained" where it
+        trains on more than its examples; "inputs" with the kind of data; and those of that kind."""
         super().__init__(options, artefacts)
         self._kind: Kind | None = None
 
@@ -282,8 +281,9 @@ def _check_labels(labels: Any) -> None:
     if len(set(classes)) != len(classes) or len(classes) < 2:
         raise ValueError("'classes' should be two different labels or more")
     counts, matrix = labels["counts"], labels.get("confusion", [])
-    if len(counts) != len(classes) or not all(isinstance(count, int) and count >= 0 for count in counts):
-        raise ValueError("'counts' should be a whole number for each class")
+    for name, found in (("counts", counts), ("trained", labels.get("trained", counts))):
+        if len(found) != len(classes) or not all(isinstance(count, int) and count >= 0 for count in found):
+            raise ValueError(f"'{name}' should be a whole number for each class")
     if matrix and (len(matrix) != len(classes) or any(len(row) != len(classes) for row in matrix)):
         raise ValueError("'confusion' should be a row and a column for each class")
     if not all(isinstance(count, int) and count >= 0 for row in matrix for count in row):

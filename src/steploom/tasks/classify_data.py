@@ -15,13 +15,15 @@ from torch import Tensor
 from steploom.data.labelled import Examples, class_numbers, classes_of, set_aside
 from steploom.data.name_list import names_shown
 from steploom.errors import DataError, OptionError, nearest
-from steploom.tasks.classify_kind import kind_class, kind_of_files
+from steploom.tasks.classify_kind import kind_class, kind_of_files, refuse_ignored
 
 if TYPE_CHECKING:
     from steploom.tasks.classify import ClassifyOptions
 
 __all__ = ["Parts", "check_labels_kept", "class_weights", "prepare_examples"]
 
+# So many classes may have an example each.
+_FEW_CLASSES = 50
 # What a person should know about the data; the command line shows it.
 words = logging.getLogger("steploom")
 
@@ -44,6 +46,9 @@ def prepare_examples(
         DataError: a file cannot be used, or a label is not known from training.
         OptionError: an option does not fit the data.
     """
+    for part, files in (("valid", valid), ("test", test)):
+        if files:
+            refuse_ignored(options, (f"{part}_share",), f"there is a --{part}")
     kind = kind_of_files(train) if options.kind == "auto" else kind_class(options.kind)
     names = options.new_labels
     whole = kind.read(options, train, None, labelled=True)
@@ -58,7 +63,8 @@ def prepare_examples(
             file=train[0],
             hint="Give examples of two labels at least",
         )
-    counts = Counter(chosen.labels)
+    _refuse_no_labels(chosen, classes, train[0])
+    trained, counts = Counter(chosen.labels), Counter(kept.relabelled(names).labels)
     artefacts = kind.learn(options, train, chosen, classes)
     for part, files in (("valid", valid), ("test", test)):
         if files:
@@ -73,9 +79,22 @@ def prepare_examples(
         "counts": [counts[name] for name in classes],
         "validation": validation,
     }
+    if trained != counts:
+        artefacts["labels"]["trained"] = [trained[name] for name in classes]
     class_weights(options, artefacts["labels"])
     words.info(f"{len(chosen):,} examples of {len(classes):,} classes to train on; validation: {validation}")
     return artefacts, Parts(chosen, read.get("valid"), read.get("test"))
+
+
+def _refuse_no_labels(examples: Examples, classes: Sequence[str], file: Path) -> None:
+    """Refuses what was named as the label and is none, such as numbers of rows, before memory is taken for it."""
+    if len(classes) > max(_FEW_CLASSES, len(examples) / 2):
+        raise DataError(
+            f"there are {len(classes):,} different labels for {len(examples):,} examples to train on, such as "
+            f"{names_shown(classes[:3])}",
+            file=file,
+            hint="Were they meant? Name the column, the key or the array of the labels with --label",
+        )
 
 
 def check_labels_kept(examples: Examples, files: Sequence[Path]) -> None:
@@ -100,7 +119,7 @@ def class_weights(options: ClassifyOptions, labels: dict[str, Any]) -> Tensor | 
     if given == "none":
         return None
     if given == "balanced":
-        counts = torch.tensor(labels["counts"], dtype=torch.float32).clamp(min=1)
+        counts = torch.tensor(labels.get("trained", labels["counts"]), dtype=torch.float32).clamp(min=1)
         return counts.sum() / (len(counts) * counts)
     for name in given:
         if name not in classes:

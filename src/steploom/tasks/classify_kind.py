@@ -123,6 +123,15 @@ class Kind(ABC):
         """
         raise OptionError(f"this model reads {self.name} from a file. Name it: steploom predict DIR DATA")
 
+    def check_predicting(self, options: PredictOptions) -> None:
+        """Refuses options of `predict` that this kind has no use for.
+
+        Raises:
+            OptionError: there is one.
+        """
+        if options.nodes:
+            raise OptionError(f"--nodes: this model reads {self.name.rstrip('s')}s, which have none. Leave it out")
+
     def columns(self, network: Any, examples: Examples, options: PredictOptions) -> dict[str, list[str]]:
         """Columns that `predict` writes behind the probabilities: name to a text an example."""
         return {}

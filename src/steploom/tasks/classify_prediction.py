@@ -27,6 +27,7 @@ def predict_labels(task: Classify, network: Classifier, data: Path | None, optio
         DataError: the file cannot be used, or there is no text.
         OptionError: there is nothing to classify, or it is given twice.
     """
+    task.kind.check_predicting(options)
     examples = _examples(task, data, options)
     rows = list(table_of(task, examples, probabilities_of(task, network, examples)))
     for name, texts in task.kind.columns(network, examples, options).items():
