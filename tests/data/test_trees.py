@@ -70,6 +70,41 @@ def test_what_is_no_tree_is_named_with_file_row_and_column(tmp_path, line, colum
         read_trees(path)
 
 
+PENN = """
+( (S
+    (NP-SBJ (DT The) (NN film))
+\t(VP (VBZ works)
+      (ADVP (RB well)))
+    (. .) ))
+( (NP (NN End)))
+"""
+
+
+def test_a_tree_goes_on_in_lines_that_are_indented(tmp_path):
+    (tmp_path / "a.mrg").write_text(PENN)
+    first, second = read_trees(tmp_path / "a.mrg")
+    assert (first.row, second.row) == (2, 7)
+    assert first.sentence == ["The", "film", "works", "well", "."] and second.sentence == ["End"]
+    on_one = parse_tree(" ".join(PENN.split("\n")[1:6]))
+    assert (first.labels, first.words, first.parents) == (on_one.labels, on_one.words, on_one.parents)
+
+
+@pytest.mark.parametrize(
+    ("text", "row", "column", "message"),
+    [
+        ("(S\n  (NP It)\n(S\n  (NP It))\n", 1, 1, "the tree ends within a bracket that is not closed"),
+        ("(S\n  (NP It)\n\n  (VP works))\n", 1, 1, "the tree ends within a bracket that is not closed"),
+        ("(S\n  (NP It)\n  ()\n  (VP works))\n", 3, 3, "the bracket that begins here is empty"),
+        ("(S (NP It))\n  (VP works))\n", 2, 13, "found '\\)' behind the end of the tree"),
+        ("(1 (2 a)\n(1 (2 a) (2 b))\n", 1, 1, "the line ends within a bracket"),
+    ],
+)
+def test_an_error_is_named_where_it_is_made(tmp_path, text, row, column, message):
+    (tmp_path / "a.txt").write_text(text)
+    with pytest.raises(DataError, match=rf"a.txt, row {row}, column '{column}': {message}"):
+        read_trees(tmp_path / "a.txt")
+
+
 def test_a_line_without_a_tree():
     with pytest.raises(DataError, match="the line holds no tree"):
         parse_tree("   ")
@@ -90,6 +125,10 @@ def test_files_are_read_gzipped_or_not(tmp_path):
         ("( (S (NP x)))\n", True),
         ("((a) (b))", True),
         ("(2 It)\n", True),
+        (PENN, True),
+        ("(S\n  (NP It)\n  (VP works))\n", True),
+        ("(S\n  of 1990 (and so on)\n", False),
+        ("(S)\n(NP (VP works))\n", False),
         ("(a remark)\n", False),
         ("(a remark) and a text\n", False),
         ("(a (small) remark) and a text\n", False),

@@ -249,6 +249,10 @@ def test_a_label_that_the_training_part_lacks(folder, tmp_path):
             r"--pooling: a tree network has no use for it \(--kind text reads plain sentences\)\. Leave it out",
         ),
         ({"tree_network": "narry"}, "--tree-network: expected one of nary, child-sum, recursive"),
+        (
+            {"max_children": 3, "tree_network": "child-sum"},
+            "--max-children: a child-sum network takes any number of children",
+        ),
         ({"max_children": 0}, "--max-children: expected a whole number of at least 1 and at most 64"),
     ],
 )

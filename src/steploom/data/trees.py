@@ -1,4 +1,5 @@
-"""Trees in brackets, as the Penn Treebank and the Stanford Sentiment Treebank write them: one tree a line."""
+"""Trees in brackets: a tree a line, as the Stanford Sentiment Treebank has them, or one over several lines that are
+indented, as the Penn Treebank has them."""
 
 from __future__ import annotations
 
@@ -11,11 +12,12 @@ from typing import NoReturn
 from steploom.data.text import read_text
 from steploom.errors import DataError
 
-__all__ = ["Tree", "begins_like_trees", "labelled_phrases", "parse_tree", "read_trees", "written_tree"]
+__all__ = ["Tree", "begins_like_trees", "labelled_phrases", "parse_tree", "parse_trees", "read_trees", "written_tree"]
 
 # Not \s: words of the treebank, such as "8 1/2", hold spaces that do not break.
-_TOKEN = re.compile(r"[()]|[^ \t\f\v()]+")
+_TOKEN = re.compile(r"[()]|[^ \t\n\f\v()]+")
 _NESTED = re.compile(r"\([^\s()]*\s*\(")
+_GOES_ON = re.compile(r"[^\n]*\n[ \t]+\(")
 _LEAF = re.compile(r"\(-?\d+\s+[^\s()]+\s*\)")
 _ESCAPED = {
     "-LRB-": "(",
@@ -38,7 +40,7 @@ class Tree:
         labels: the label of each node, None where it has none.
         words: the word of each leaf, None at inner nodes.
         parents: the number of each node's parent, -1 for the root.
-        row: the line of the file, counted from 1.
+        row: the line of the file that it begins on, counted from 1.
     """
 
     labels: list[str | None]
@@ -83,17 +85,43 @@ class Tree:
 
 
 def read_trees(path: Path) -> list[Tree]:
-    """The trees of a file, UTF-8, gzipped or not, one a line; blank lines do not count.
+    """The trees of a file, UTF-8, gzipped or not, as `parse_trees` reads them.
 
     Raises:
         DataError: the file cannot be read, or a line is no tree; the message names row and column.
     """
-    lines = enumerate(read_text(path).split("\n"), 1)
-    return [parse_tree(line, path, row) for row, line in lines if line.strip()]
+    return parse_trees(read_text(path).split("\n"), path)
+
+
+def parse_trees(lines: Sequence[str], file: Path | None = None) -> list[Tree]:
+    """The trees of some lines; blank lines do not count.
+
+    Each begins a line, and goes on in those that follow while it has open brackets and they begin with a blank. That
+    they must is why an error stays where it is made: it does not reach the next tree.
+
+    Args:
+        lines: the lines, from the first of the file on.
+        file: where they stand, for messages.
+
+    Raises:
+        DataError: a line is no tree.
+    """
+    found: list[tuple[int, list[str]]] = []
+    depth = 0
+    for row, line in enumerate(lines, 1):
+        if not line.strip():
+            depth = 0
+            continue
+        if depth <= 0 or line[0] not in " \t":
+            found.append((row, []))
+            depth = 0
+        found[-1][1].append(line)
+        depth += line.count("(") - line.count(")")
+    return [parse_tree("\n".join(text), file, row) for row, text in found]
 
 
 def parse_tree(line: str, file: Path | None = None, row: int = 1) -> Tree:
-    """The tree that a line writes.
+    """The tree that a line, or several, writes.
 
     A bracket holds its label and then its children, which are brackets or words; one that holds a label and a single
     word is a leaf with that label, and one that holds a single word is a leaf without. A bracket that begins with a
@@ -104,7 +132,7 @@ def parse_tree(line: str, file: Path | None = None, row: int = 1) -> Tree:
 
     Args:
         line: the text.
-        file, row: where it stands, for messages.
+        file, row: where it stands, for messages; the row of its first line.
 
     Raises:
         DataError: it is no tree.
@@ -117,7 +145,9 @@ def parse_tree(line: str, file: Path | None = None, row: int = 1) -> Tree:
     opened: list[tuple[int, list[int | str]]] = []
 
     def refuse(what: str, column: int) -> NoReturn:
-        raise DataError(what, file=file, row=row, column=str(column + 1), hint=_EXAMPLE)
+        before = line[:column]
+        place = str(column - before.rfind("\n"))
+        raise DataError(what, file=file, row=row + before.count("\n"), column=place, hint=_EXAMPLE)
 
     def add(word: str | None) -> int:
         labels.append(None)
@@ -148,19 +178,24 @@ def parse_tree(line: str, file: Path | None = None, row: int = 1) -> Tree:
                 done = True
     if opened:
         some = "a bracket that is" if len(opened) == 1 else f"{len(opened):,} brackets that are"
-        refuse(f"the line ends within {some} not closed; the last of them begins here", opened[-1][0])
+        noun = "tree" if "\n" in line else "line"
+        refuse(f"the {noun} ends within {some} not closed; the last of them begins here", opened[-1][0])
     if not parents:
         refuse("the line holds no tree", 0)
     return Tree(labels, words, parents, row)
 
 
 def begins_like_trees(text: str) -> bool:
-    """Whether the first line of a text that is not blank looks like a tree; `text` may end within it.
+    """Whether the first line of a text that is not blank looks like a tree, or the beginning of one; `text` may end
+    within it.
 
     It begins with a bracket that holds another one behind its label, or a number and a word.
     """
-    first, end, _ = text.lstrip().partition("\n")
+    text = text.lstrip()
+    first, end, _ = text.partition("\n")
     first = first.rstrip()
+    if _NESTED.match(text) is not None and _GOES_ON.match(text) is not None:
+        return True
     nested = _NESTED.match(first) is not None and (first.endswith(")") or not end)
     return nested or _LEAF.fullmatch(first) is not None
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from steploom.data.labelled import Examples, Items
 from steploom.data.name_list import names_shown
 from steploom.data.tree_batches import EncodedTrees
-from steploom.data.trees import Tree, begins_like_trees, parse_tree, read_trees, written_tree
+from steploom.data.trees import Tree, begins_like_trees, parse_trees, read_trees, written_tree
 from steploom.data.vocabulary import Vocabulary, learn_vocabulary, load_vocabulary
 from steploom.errors import DataError
 from steploom.models.tree_classifier import TreeClassifier
@@ -73,9 +73,11 @@ class TreesKind(Kind):
     def read(
         cls, options: ClassifyOptions, files: Sequence[Path], learnt: dict[str, Any] | None, labelled: bool
     ) -> Examples:
-        """Reads a tree a line; the label of its root is the example's."""
+        """Reads trees in brackets; the label of its root is the example's."""
         if learnt is None:
             refuse_ignored(options, _IGNORED, "a tree network has no use for it (--kind text reads plain sentences)")
+            if options.tree_network == "child-sum":
+                refuse_ignored(options, ("max_children",), "a child-sum network takes any number of children")
         found = [(number, tree) for number, file in enumerate(files) for tree in read_trees(file)]
         labels = None
         if labelled:
@@ -92,8 +94,8 @@ class TreesKind(Kind):
         return Examples(Items(tree for _, tree in found), labels, tuple(files), places)
 
     def from_lines(self, lines: Sequence[str]) -> Examples:
-        """A tree a line."""
-        trees = Items(parse_tree(line, Path("-"), row) for row, line in enumerate(lines, 1) if line.strip())
+        """Trees in brackets."""
+        trees = Items(parse_trees(lines, Path("-")))
         return Examples(trees, None, (Path("-"),), tuple((0, tree.row) for tree in trees))
 
     @classmethod
@@ -185,6 +187,9 @@ class TreesKind(Kind):
             class_weights=class_weights,
             label_smoothing=options.label_smoothing,
         )
+
+    def check_predicting(self, options: PredictOptions) -> None:
+        """All options have a use."""
 
     def columns(self, network: Classifier, examples: Examples, options: PredictOptions) -> dict[str, list[str]]:
         """With `--nodes`, each tree in brackets with the label given to every node."""
