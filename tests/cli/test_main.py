@@ -113,6 +113,14 @@ def test_an_error_of_ours_keeps_its_traceback_and_one_of_the_user_does_not() -> 
     assert "Traceback" in words and "ZeroDivisionError: of ours" in words and words.endswith(f"steploom: {FAULT}\n")
 
 
+def test_too_little_memory_is_said_in_a_sentence(here: Path) -> None:
+    command = [*STEPLOOM, "train", "generate", "book.txt", "-o", "m", "--hidden-size", "1000000000"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "steploom: there is not enough memory for that." in done.stderr
+    assert not (here / "m").exists()
+
+
 def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
     read, write = os.pipe()
     os.close(read)

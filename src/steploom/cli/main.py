@@ -94,9 +94,12 @@ def _complain(message: str, code: int = 2) -> int:
 
 
 def _of_the_system(error: BaseException | None) -> str | None:
-    """What the system refused: a full disk, or a file that cannot be used; None for a fault of ours."""
+    """What the system refused: memory, a full disk, or a file that cannot be used; None for a fault of ours."""
     if error is None:
         return None
+    # PyTorch says it in a RuntimeError, with the name of the allocator.
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error)):
+        return "there is not enough memory for that. Smaller sizes (--hidden-size, --batch-size) need less"
     if isinstance(error, OSError) and error.errno in _FULL:
         if sys.stdout is not None:
             _forget_output()
