@@ -19,7 +19,7 @@ TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "
 PLANS = {
     "forecast": "--horizon 6 --context 24 --hidden-size 8 --batch-size 16 --batches-per-epoch 25",
     "generate": "--unit words --hidden-size 12 --batch-size 5 --bptt 16",
-    "embed": "--hidden-size 8 --embedding-size 6 --decoder-size 8 --word-dropout 0.2 --batch-size 5",
+    "embed": "--hidden-size 8 --embedding-size 6 --decoder-size 8 --batch-size 5",
     "classify": "--hidden-size 12 --batch-size 4 --word-dropout 0 --bidirectional",
     "tag": "--hidden-size 8 --embedding-size 6 --character-hidden-size 4 --batch-size 5",
     "translate": "--unit words --hidden-size 8 --batch-size 5",
