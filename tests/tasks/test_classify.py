@@ -13,6 +13,7 @@ from steploom.data.labelled import LabelledBatches
 from steploom.errors import DataError, ModelDirectoryError, OptionError
 from steploom.tasks.classify import Classify
 from steploom.tasks.classify_data import class_weights
+from steploom.tasks.classify_plot import _attended
 from steploom.tasks.classify_scores import figures
 from steploom.tasks.train import resume, train
 from steploom.tasks.trained import load
@@ -133,6 +134,21 @@ def test_the_picture(model, folder, tmp_path):
     assert (tmp_path / "b.png").stat().st_size > (tmp_path / "a.png").stat().st_size + 5000, (
         "the weights of words are lacking"
     )
+
+
+def test_the_attention_is_asked_on_the_device_of_the_model(model, folder, monkeypatch):
+    again = load(model.path)
+    examples, devices = again.task.read([folder / "new.csv"], True), []
+
+    def attention(batch):
+        devices.append({tensor.device.type for tensor in batch.values()})
+        return torch.full((len(batch["tokens"]), 1), 0.5)
+
+    # The one device beside the processor that every machine has.
+    again.network.to("meta")
+    monkeypatch.setattr(again.network, "attention", attention)
+    attended = _attended(again.task, again.network, examples, torch.eye(3, 2))
+    assert len(attended) == 3 and devices == [{"meta"}] * 3
 
 
 def test_many_classes_are_learnt_and_not_drawn(tmp_path):

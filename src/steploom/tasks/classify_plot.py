@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from steploom.data.labelled import Examples, LabelledBatches
+from steploom.data.labelled import Examples
 from steploom.errors import DataError
 from steploom.models.classifier import Classifier, SequenceClassifier
 from steploom.tasks.classify import MOST_DRAWN
-from steploom.tasks.classify_scores import classes_shown, confusion, figures, probabilities_of
+from steploom.tasks.classify_scores import batches_for, classes_shown, confusion, figures, probabilities_of
 from steploom.tasks.picture import fonts_for, write_picture
 
 if TYPE_CHECKING:
@@ -116,13 +116,12 @@ def _attended(
     if not isinstance(network, SequenceClassifier) or not len(examples) or task.kind.pieces(examples, 0) is None:
         return []
     some = examples.take(range(min(_EXAMPLES, len(examples))))
-    batches = LabelledBatches(task.kind.encode(some, training=False), None, 1)
     shown = {}
-    for index in range(len(batches)):
-        weights = network.attention(batches.batch(0, index))
+    for rows, batch in batches_for(task, network, some, 1):
+        weights = network.attention(batch)
         if weights is None:
             return []
-        row = int(batches.rows(index)[0])
+        row = int(rows[0])
         given = task.classes[int(probabilities[row].argmax())]
         true = (some.labels or ())[row]
         caption = classes_shown([given])[0] + ("" if given == true else f" (true: {classes_shown([true])[0]})")

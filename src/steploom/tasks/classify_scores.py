@@ -20,7 +20,17 @@ from steploom.tasks.task import Evaluation
 if TYPE_CHECKING:
     from steploom.tasks.classify import Classify
 
-__all__ = ["as_csv", "classes_shown", "confusion", "figures", "probabilities_of", "score", "table_of", "write_table"]
+__all__ = [
+    "as_csv",
+    "batches_for",
+    "classes_shown",
+    "confusion",
+    "figures",
+    "probabilities_of",
+    "score",
+    "table_of",
+    "write_table",
+]
 
 _BATCH = 256
 
@@ -28,14 +38,20 @@ _BATCH = 256
 @torch.no_grad()
 def probabilities_of(task: Classify, network: Classifier, examples: Examples) -> Tensor:
     """The probability of each class, float32 (examples, classes), in the order of the examples."""
-    encoded = task.kind.encode(examples, training=False)
-    batches = LabelledBatches(encoded, None, _BATCH)
-    device = next(network.parameters()).device
     found = torch.empty(len(examples), len(task.classes))
-    for index in range(len(batches)):
-        batch = {name: tensor.to(device) for name, tensor in batches.batch(0, index).items()}
-        found[batches.rows(index)] = network.probabilities(batch).cpu()
+    for rows, batch in batches_for(task, network, examples, _BATCH):
+        found[rows] = network.probabilities(batch).cpu()
     return found
+
+
+def batches_for(
+    task: Classify, network: Classifier, examples: Examples, batch_size: int
+) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
+    """The rows of each batch of examples, and the batch on the network's device, without labels."""
+    batches = LabelledBatches(task.kind.encode(examples, training=False), None, batch_size)
+    device = next(network.parameters()).device
+    for index in range(len(batches)):
+        yield batches.rows(index), {name: tensor.to(device) for name, tensor in batches.batch(0, index).items()}
 
 
 def score(task: Classify, network: Classifier, examples: object) -> Evaluation:
