@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from steploom.data.labelled_text import TextColumns, find_text_columns, read_labelled_texts, read_plain_texts
+from steploom.data.labelled_text import read_labelled_texts, read_plain_texts
+from steploom.data.text_columns import TextColumns, find_text_columns
 from steploom.errors import DataError, OptionError
 
 ROWS = [("a fine, fine film", "good"), ('he said "no"', "bad"), ("so so", "good"), ("bad one", "bad")]

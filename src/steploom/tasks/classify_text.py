@@ -11,14 +11,9 @@ from torch import Tensor
 
 from steploom.data.labelled import Encoded, Examples, Items
 from steploom.data.labelled_sequences import TokenSequences
-from steploom.data.labelled_text import (
-    LabelledText,
-    TextColumns,
-    find_text_columns,
-    read_labelled_texts,
-    read_plain_texts,
-)
+from steploom.data.labelled_text import LabelledText, read_labelled_texts, read_plain_texts
 from steploom.data.text import read_text, suffix_of
+from steploom.data.text_columns import TextColumns, find_text_columns
 from steploom.data.trees import begins_like_trees, labelled_phrases, read_trees
 from steploom.data.vocabulary import Vocabulary, learn_vocabulary, load_vocabulary
 from steploom.data.words import split_words
