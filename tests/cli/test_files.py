@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from steploom.cli.files import check_picture, written_whole
+from steploom.cli.files import written_whole
 from steploom.errors import OptionError
+from steploom.tasks.picture import check_picture
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
@@ -34,5 +35,5 @@ def test_links_and_devices_are_written_through(tmp_path: Path) -> None:
 def test_pictures_are_told_by_their_name(tmp_path: Path) -> None:
     for name in ("a.png", "a.PDF", "a.svg", "a.jpg", "a"):
         check_picture(tmp_path / name)
-    with pytest.raises(OptionError, match=r"-o .*a.txt: expected a name that ends in .png, .pdf, .svg"):
+    with pytest.raises(OptionError, match=r"a.txt: expected the name of a picture, which ends in .png, .pdf, .svg"):
         check_picture(tmp_path / "a.txt")

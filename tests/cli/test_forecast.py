@@ -104,7 +104,7 @@ def test_a_full_disk(model: Path, run: Run, command: list[str]) -> None:
 
 
 def test_a_picture_with_an_unknown_ending(model: Path, refused: Refused) -> None:
-    assert "expected a name that ends in .png" in refused("plot", model, "-o", "later.txt")
+    assert "expected the name of a picture, which ends in .png" in refused("plot", model, "-o", "later.txt")
 
 
 @pytest.mark.parametrize(

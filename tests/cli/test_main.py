@@ -114,7 +114,7 @@ def test_an_error_of_ours_keeps_its_traceback_and_one_of_the_user_does_not() -> 
 
 
 def test_too_little_memory_is_said_in_a_sentence(here: Path) -> None:
-    command = [*STEPLOOM, "train", "generate", "book.txt", "-o", "m", "--hidden-size", "1000000000"]
+    command = [*STEPLOOM, "train", "generate", "book.txt", "-o", "m", "--hidden-size", "1000000"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "steploom: there is not enough memory for that." in done.stderr

@@ -164,7 +164,7 @@ def test_options_that_do_not_fit_the_weights_are_refused(model, monkeypatch):
     (model / "config.yaml").write_bytes(content)
     manifest["files"]["config.yaml"] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     (model / "model.json").write_text(json.dumps(manifest))
-    with pytest.raises(ModelDirectoryError, match=r"not the weights of the model|cannot be built"):
+    with pytest.raises(ModelDirectoryError, match=r"not the weights of the model|cannot be built|expected at most"):
         load(model)
 
 
@@ -392,3 +392,21 @@ def test_scoring_the_training_data_is_said(model, data, tmp_path, caplog):
         json.dumps(json.loads((model / "model.json").read_text()) | {"trained_on": ["?", 3]})
     )
     load(model).evaluate(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [(None, "found NoneType"), (b"a.txt", "found bytes"), ([], "found none"), ([1], "found list"), (7, "found int")],
+)
+def test_what_is_no_path_is_said(data, message, tmp_path):
+    with pytest.raises(OptionError, match=f"data: expected .*{message}"):
+        train("toy", data, tmp_path / "m", progress=False)
+    assert not (tmp_path / "m").exists()
+
+
+def test_one_file_for_a_prediction_and_a_picture_that_can_be_drawn(data, tmp_path):
+    model = train("toy", data, tmp_path / "m", progress=False, epochs=1)
+    with pytest.raises(OptionError, match="data: expected one path, found list"):
+        model.predict([data])
+    with pytest.raises(OptionError, match=r"x\.csv: expected the name of a picture"):
+        model.plot(tmp_path / "x.csv")

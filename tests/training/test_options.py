@@ -94,3 +94,9 @@ def test_not_everything_is_for_validation(task):
     assert options.checked({"valid_every": 2}).valid_every == 2
     with pytest.raises(OptionError, match="--valid-every: expected 2 or more, or 0 for none, found 1"):
         options.checked({"valid_every": 1})
+
+
+@pytest.mark.parametrize("name", ["hidden_size", "num_layers", "batch_size"])
+def test_sizes_that_no_machine_has(name):
+    with pytest.raises(OptionError, match=r"--.*: expected at most 1,0.*, found 99999999999"):
+        TrainOptions.checked({name: 99999999999})

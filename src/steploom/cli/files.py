@@ -8,9 +8,7 @@ from pathlib import Path
 
 from steploom.errors import OptionError
 
-__all__ = ["check_output_file", "check_picture", "written_whole"]
-
-_PICTURES = (".png", ".pdf", ".svg", ".jpg", ".jpeg")
+__all__ = ["check_output_file", "written_whole"]
 
 
 def check_output_file(file: str | None, *data: Path, stream: bool = True) -> Path | None:
@@ -34,16 +32,6 @@ def check_output_file(file: str | None, *data: Path, stream: bool = True) -> Pat
     if path.exists() and any(given.exists() and path.samefile(given) for given in data):
         raise OptionError(f"-o {file}: this is the file with the data. Name another file")
     return path
-
-
-def check_picture(path: Path) -> None:
-    """Refuses a name whose ending is that of no picture; without an ending it is a PNG.
-
-    Raises:
-        OptionError: the ending is unknown.
-    """
-    if path.suffix and path.suffix.lower() not in _PICTURES:
-        raise OptionError(f"-o {path}: expected a name that ends in {', '.join(_PICTURES)}")
 
 
 @contextmanager

@@ -7,10 +7,14 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from steploom.errors import OptionError
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["fonts_for", "write_picture"]
+__all__ = ["check_picture", "fonts_for", "write_picture"]
+
+_PICTURES = (".png", ".pdf", ".svg", ".jpg", ".jpeg")
 
 _FONTS = (
     "Noto Sans Mono CJK SC",
@@ -19,6 +23,16 @@ _FONTS = (
     "WenQuanYi Zen Hei",
     "SimHei",
 )
+
+
+def check_picture(path: Path) -> None:
+    """Refuses a name whose ending is that of no picture; without an ending it is a PNG.
+
+    Raises:
+        OptionError: the ending is unknown.
+    """
+    if path.suffix and path.suffix.lower() not in _PICTURES:
+        raise OptionError(f"{path}: expected the name of a picture, which ends in {', '.join(_PICTURES)}")
 
 
 def fonts_for(first: str) -> list[str]:

@@ -67,8 +67,9 @@ def train(
     main = is_main_process()
     if main:
         check_output(out, force)
-    given = {"train": data, "valid": valid or (), "test": test or ()}
-    parts = {part: list(files_of(named)) for part, named in given.items()}
+    parts = {"train": list(files_of(data))}
+    for part, named in (("valid", valid), ("test", test)):
+        parts[part] = list(files_of(named)) if named else []
     prepared = _prepare(kind, checked, parts)
     network = first_weights(prepared.task, checked.seed)
     used: list[dict[str, Any]] = []

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from steploom.errors import ModelDirectoryError, OptionError, SteploomError
+from steploom.tasks.picture import check_picture
 from steploom.tasks.registry import task_class
 from steploom.tasks.run import publish_model
 from steploom.tasks.task import Evaluation, Files, Prediction, Task
@@ -27,9 +28,25 @@ File = str | Path
 words = logging.getLogger("steploom")
 
 
-def files_of(data: File | Sequence[File]) -> Files:
-    """One file or several as `Files`."""
-    return Files([Path(data)] if isinstance(data, (str, Path)) else [Path(file) for file in data])
+def files_of(data: object) -> Files:
+    """One file or several as `Files`.
+
+    Raises:
+        OptionError: it is something else, or there is none.
+    """
+    files: object = [data] if isinstance(data, (str, Path)) else data
+    if not isinstance(files, (list, tuple)) or not all(isinstance(file, (str, Path)) for file in files):
+        raise OptionError(f"data: expected a path or a list of paths, found {type(data).__name__}")
+    if not files:
+        raise OptionError("data: expected a file or several, found none")
+    return Files([Path(file) for file in files])
+
+
+def _file_of(data: object) -> Path | None:
+    """The only file of a prediction or a picture, or None without one."""
+    if data is None or isinstance(data, (str, Path)):
+        return None if data is None else Path(data)
+    raise OptionError(f"data: expected one path, found {type(data).__name__}")
 
 
 class TrainedModel:
@@ -60,7 +77,7 @@ class TrainedModel:
             OptionError: an option is wrong.
         """
         checked = self.task.PredictOptions.checked(options)
-        return self.task.predict(self.network, None if data is None else Path(data), checked)
+        return self.task.predict(self.network, _file_of(data), checked)
 
     def evaluate(self, data: File | Sequence[File], **options: Any) -> Evaluation:
         """The metrics on files, and those of the naive baselines. The options are those of `steploom evaluate`.
@@ -82,8 +99,10 @@ class TrainedModel:
 
         Raises:
             DataError: the file cannot be used.
+            OptionError: the ending of `path` is that of no picture.
         """
-        self.task.plot(self.network, None if data is None else Path(data), Path(path))
+        check_picture(Path(path))
+        self.task.plot(self.network, _file_of(data), Path(path))
 
     def save(self, path: File, force: bool = False) -> Path:
         """Writes the model into another directory, without what `resume` needs.

@@ -123,6 +123,14 @@ class TrainOptions(Options):
         return self
 
     @model_validator(mode="after")
+    def _no_astronomy(self) -> Self:
+        for name, most in _MOST.items():
+            value = getattr(self, name, None)
+            if value is not None and value > most:
+                raise OptionError(f"{flag(name)}: expected at most {most:,}, found {value}")
+        return self
+
+    @model_validator(mode="after")
     def _momentum(self) -> Self:
         if self.momentum and self.optimizer not in ("sgd", "rmsprop"):
             raise OptionError(f"--momentum is for --optimizer sgd or rmsprop; {self.optimizer} has its own")
@@ -144,6 +152,20 @@ class TrainOptions(Options):
                 )
         return self
 
+
+# Beyond these, no machine has the memory, and numbers no longer fit where libraries keep them.
+_MOST = {
+    "hidden_size": 1_000_000,
+    "embedding_size": 1_000_000,
+    "encoder_size": 1_000_000,
+    "decoder_size": 1_000_000,
+    "character_embedding_size": 1_000_000,
+    "character_hidden_size": 1_000_000,
+    "num_layers": 1_000,
+    "encoder_layers": 1_000,
+    "batch_size": 1_000_000_000,
+    "bptt": 1_000_000_000,
+}
 
 _EXPECTED = {
     "int": "a whole number",
