@@ -96,6 +96,7 @@ def test_npz_that_is_not_what_it_says(tmp_path):
         (header((3,)) + b"12345678", "3 values, 24 bytes, and the file holds another number"),
         (header((1,), "<c16") + b"1" * 16, "holds the type complex128"),
         (b"hello", "cannot be read"),
+        (b"\x93NUMPY\x01\x00\x14\x00{'descr': '|u1', (((\n", "cannot be read"),
         (header((1,))[:40], "cannot be read"),
     ]:
         for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
@@ -106,6 +107,14 @@ def test_npz_that_is_not_what_it_says(tmp_path):
     (tmp_path / "a.npz").write_bytes(b"PK\x03\x04 and no more")
     with pytest.raises(DataError, match="the file cannot be read"):
         NpzFile(tmp_path / "a.npz")
+    values = np.random.default_rng(0).normal(size=1000)
+    buffer = io.BytesIO()
+    np.save(buffer, values)
+    packed = bytearray(npz(tmp_path, "x.npy", buffer.getvalue(), zipfile.ZIP_LZMA).read_bytes())
+    packed[3000:3040] = b"\xff" * 40
+    (tmp_path / "a.npz").write_bytes(packed)
+    with pytest.raises(DataError, match=r"damaged|cannot be read"):
+        NpzFile(tmp_path / "a.npz").read("x")
     np.savez_compressed(tmp_path / "b.npz", x=np.random.default_rng(0).normal(size=1000))
     content = bytearray((tmp_path / "b.npz").read_bytes())
     content[2000] ^= 255
@@ -200,6 +209,14 @@ def test_large_numbers_lose_nothing_that_their_scale_shows(tmp_path, kind):
     vectors = batch_of(found, scaler=Scaler.fitted(found, together=False))["vectors"]
     assert vectors.dtype == torch.float32
     assert abs(float(vectors.mean())) < 1e-5 and abs(float(vectors.std()) - 1) < 1e-2
+
+
+@pytest.mark.parametrize("size", [1e300, 1e-300, 1.0])
+@pytest.mark.parametrize("together", [False, True])
+def test_numbers_of_any_size_are_scaled(tmp_path, size, together):
+    found = sequences_of(np.random.default_rng(0).normal(size=(50, 4, 3)) * size, tmp_path, "x", None, by_pixel=False)
+    vectors = batch_of(found, scaler=Scaler.fitted(found, together))["vectors"]
+    assert abs(float(vectors.mean())) < 1e-5 and abs(float(vectors.std(correction=0)) - 1) < 1e-5
 
 
 def test_files_of_one_part_are_joined(tmp_path):

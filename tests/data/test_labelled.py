@@ -64,3 +64,8 @@ def test_batches_hold_each_example_once_with_its_label():
 def test_a_rank_without_a_share_gets_an_empty_batch():
     batches = LabelledBatches(TokenSequences([[1, 2]]), torch.tensor([0]), 8)
     assert all(part.numel() == 0 for part in batches.batch(0, 0, 1, 2).values())
+
+
+def test_labels_of_thousands_of_digits_are_texts():
+    assert classes_of(["2", "1" * 5000, "10"]) == ("10", "1" * 5000, "2")
+    assert classes_of(["10", "-2", "9"]) == ("-2", "9", "10")

@@ -52,13 +52,15 @@ class Scaler:
         # Not by the deviation: that of a constant is no 0 where its mean was rounded.
         constant = most - least <= _NOISE * torch.maximum(least.abs(), most.abs())
         mean = torch.where(constant, least, mean)
+        # As shares of the range: the squares of very large numbers, and of very small ones, cannot be written.
+        spread = torch.where(constant, torch.ones_like(most), most - least)
         squares = torch.zeros_like(total)
         for values, padding in _chunks(sequences):
-            squares += ((values - mean) ** 2).masked_fill_(padding, 0).sum((0, 1))
+            squares += (((values - mean) / spread) ** 2).masked_fill_(padding, 0).sum((0, 1))
         variance = squares / count
         if together:
-            mean, variance, constant = mean[:1], variance.mean()[None], constant[:1]
-        deviation = torch.where(constant | (variance == 0), torch.ones_like(variance), variance.sqrt())
+            mean, variance, constant, spread = mean[:1], variance.mean()[None], constant[:1], spread[:1]
+        deviation = torch.where(constant | (variance == 0), torch.ones_like(variance), spread * variance.sqrt())
         return cls(tuple(mean.tolist()), tuple(deviation.tolist()))
 
     @classmethod

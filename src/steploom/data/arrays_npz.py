@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import lzma
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterable
@@ -83,7 +85,7 @@ class NpzFile:
                 shape, fortran, dtype = np.lib.format.read_array_header_2_0(file)
             else:
                 raise ValueError(f"version {version[0]}.{version[1]} of the format")
-        except ValueError as error:
+        except (ValueError, tokenize.TokenError) as error:
             raise DataError(
                 f"the array '{name}' cannot be read ({' '.join(str(error).split())[:100]})",
                 file=self.path,
@@ -126,5 +128,5 @@ class _Member:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         self._file.close()
         self._archive.close()
-        if isinstance(error, (zipfile.BadZipFile, zlib.error, EOFError, OSError)):
+        if isinstance(error, (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError)):
             raise DataError(f"the file is damaged ({error})", file=self.path, hint=_EXPECTED) from None

@@ -136,7 +136,8 @@ class LabelledBatches:
 def classes_of(labels: Sequence[str]) -> tuple[str, ...]:
     """The different labels, in the order of their numbers where all are whole numbers, else of the alphabet."""
     found = set(labels)
-    if all(label.removeprefix("-").isdecimal() for label in found):
+    # Python turns no text of thousands of digits into a number.
+    if all(label.removeprefix("-").isdecimal() and len(label) < 100 for label in found):
         return tuple(sorted(found, key=lambda label: (int(label), label)))
     return tuple(sorted(found))
 
