@@ -25,6 +25,13 @@ def test_scores_are_aligned_and_have_their_units(capsys: pytest.CaptureFixture[s
     assert lines[0].index("111.9") + 5 == head.index("seasonal naive 24") + len("seasonal naive 24")
 
 
+def test_the_metric_of_a_single_class_is_called_as_that_of_all(capsys: pytest.CaptureFixture[str]) -> None:
+    labels = {"f1": MetricLabel("F1", "%", "higher")}
+    show(score_table("scores", {"f1": 0.5, "f1_loc": 0.25, "words_read": 3.0}, {}, labels))
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()[2:]]
+    assert lines == [["F1", "50", "%", "higher"], ["F1:", "loc", "25", "%", "higher"], ["words", "read", "3"]]
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [

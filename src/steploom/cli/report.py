@@ -81,5 +81,9 @@ def report_training(model: TrainedModel, as_json: bool) -> None:
     typed, own = shlex.quote(str(path)), model.task.options.cell
     cell = f" --cell {own}" if ":" in own else ""
     click.echo("\nNext, with data that the training has not seen:")
-    for command in (f"predict {typed}{cell}", f"evaluate {typed} DATA{cell}", f"plot {typed}{cell}"):
+    for command in (
+        f"predict {typed}{'' if model.task.predicts_alone else ' DATA'}{cell}",
+        f"evaluate {typed} DATA{cell}",
+        f"plot {typed}{cell}",
+    ):
         click.echo(f"  steploom {command}")

@@ -49,7 +49,7 @@ def score_table(
     table.add_column("unit", no_wrap=True)
     table.add_column("better", no_wrap=True)
     for metric, value in model.items():
-        label, unit, better = labels.get(metric, MetricLabel(metric.replace("_", " ")))
+        label, unit, better = _label(metric, labels)
         scores = [value, *(scored.get(metric) for scored in baselines.values())]
         table.add_row(label, *_numbers(scores, unit), target_unit if unit is TARGET else unit, better)
     console = Console(file=sys.stdout)
@@ -57,6 +57,14 @@ def score_table(
         for column in table.columns:
             column.header = str(column.header).replace(" ", "\n")
     return table
+
+
+def _label(metric: str, labels: Mapping[str, MetricLabel]) -> MetricLabel:
+    """What the task calls a metric; of one class alone (f1_loc), as it calls that of all (f1)."""
+    whole, _, part = metric.partition("_")
+    if metric in labels or whole not in labels or not part:
+        return labels.get(metric, MetricLabel(metric.replace("_", " ")))
+    return labels[whole]._replace(name=f"{labels[whole].name}: {part}")
 
 
 def facts_table(facts: Mapping[str, object]) -> Table:

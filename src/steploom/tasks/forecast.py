@@ -108,6 +108,7 @@ class Forecast(Task):
 
     name: ClassVar[str] = "forecast"
     summary: ClassVar[str] = "forecast time series: CSV or Parquet tables in, quantiles of the next values out"
+    predicts_alone: ClassVar[bool] = True
     metrics: ClassVar[Mapping[str, MetricLabel]] = {
         "mae": MetricLabel("MAE", TARGET, "lower"),
         "rmse": MetricLabel("RMSE", TARGET, "lower"),

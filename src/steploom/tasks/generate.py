@@ -96,6 +96,7 @@ class Generate(Task):
 
     name: ClassVar[str] = "generate"
     summary: ClassVar[str] = "language model: text files in, new text from a prompt out"
+    predicts_alone: ClassVar[bool] = True
     metrics: ClassVar[Mapping[str, MetricLabel]] = {
         "perplexity": MetricLabel("perplexity", "", "lower"),
         "nats_per_char": MetricLabel("nats a character", "nats", "lower"),

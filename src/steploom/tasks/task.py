@@ -131,12 +131,14 @@ class Task(ABC):
     Attributes:
         name: as the command line knows it.
         summary: a line about it.
+        predicts_alone: whether it has something to say without data of the user's.
         metrics: how tables show what `evaluate` gives; other metrics keep their names.
         TrainOptions, PredictOptions, EvaluateOptions: the options of the three commands.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
+    predicts_alone: ClassVar[bool] = False
     metrics: ClassVar[Mapping[str, MetricLabel]] = {}
     TrainOptions: ClassVar[type[TrainOptions]] = TrainOptions
     PredictOptions: ClassVar[type[Options]] = Options
