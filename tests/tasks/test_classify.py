@@ -206,6 +206,15 @@ def test_parts_are_set_aside_by_seed(folder, tmp_path):
         none.plot(tmp_path / "a.png")
 
 
+def test_parts_are_set_aside_by_the_new_labels(folder, tmp_path):
+    names = {"0": "bad", "1": "bad", "2": "", "3": "good", "4": "good"}
+    options = {"kind": "text", "relabel": names, "valid_share": 0.25, **SMALL, "epochs": 1}
+    found = train("classify", folder / "trees.txt", tmp_path / "m", **options).task.artefacts["labels"]
+    # 16 sentences of each new label; the 8 of label 2 are scored nowhere.
+    assert found["validation"] == "25% of the examples of each label, 8 of them"
+    assert found["counts"] == [12, 12]
+
+
 def test_trees_are_sentences_and_their_phrases_examples(folder, tmp_path):
     names = {"0": "bad", "1": "bad", "2": "", "3": "good", "4": "good"}
     common = {"kind": "text", "relabel": names, "valid": folder / "trees.txt", **SMALL, "epochs": 1, "pooling": "max"}

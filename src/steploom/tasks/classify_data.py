@@ -155,8 +155,12 @@ def _split(
     ):
         if given or not share:
             continue
-        kept, aside = set_aside(whole.labels or (), share, seed)
+        named = [options.new_labels.get(label, label) for label in whole.labels or ()]
+        # What is left out under its new name is scored nowhere; phrases below it may still be trained on.
+        scored = [row for row, label in enumerate(named) if label]
+        aside = [scored[row] for row in set_aside([named[row] for row in scored], share, seed)[1]]
         if aside:
+            kept = sorted(set(range(len(named))).difference(aside))
             whole, parts[part] = whole.take(kept), whole.take(aside)
             how = f"{share:.0%} of the examples of each label, {len(aside):,} of them" if part == "valid" else how
     return whole, parts, how
