@@ -137,7 +137,7 @@ def resume(
             options = kind.TrainOptions.checked({**options.model_dump(), **given})
         trust_cell(path, options.cell, cell)
         parts = {part: [unchanged(entry) for entry in run["files"][part]] for part in ("train", "valid", "test")}
-        moved = {name: str(unchanged(entry)) for name, entry in run["further"].items()}
+        moved = {name: str(unchanged(entry)) for name, entry in run.get("further", {}).items()}
         if moved:
             options = kind.TrainOptions.checked({**options.model_dump(), **moved})
         longer = epochs is not None

@@ -104,8 +104,8 @@ def read_run(path: Path) -> dict[str, Any]:
     for name, kind in (("task", str), ("options", dict), ("files", dict)):
         if not isinstance(run.get(name), kind):
             raise ModelDirectoryError(f"{file}: damaged, its '{name}' cannot be read; the training cannot go on")
-    run.setdefault("further", {})
-    if not isinstance(run["further"], dict) or not all(is_fingerprint(entry) for entry in run["further"].values()):
+    further = run.get("further", {})
+    if not isinstance(further, dict) or not all(is_fingerprint(entry) for entry in further.values()):
         raise ModelDirectoryError(f"{file}: damaged, its further files cannot be read; train anew")
     for part in ("train", "valid", "test"):
         entries = run["files"].get(part)
