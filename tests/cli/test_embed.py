@@ -1,7 +1,6 @@
 """A model of sentences through the command line: train, predict, evaluate, info, plot, resume."""
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -26,14 +25,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert result.exit_code == 0, result.stderr
     (folder / "stdout.json").write_text(result.stdout)
     return folder
-
-
-@pytest.fixture
-def model(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the trained model, in the current directory."""
-    shutil.copytree(trained, tmp_path / "work")
-    monkeypatch.chdir(tmp_path / "work")
-    return Path("model")
 
 
 def test_train_prints_one_json_object(trained: Path) -> None:
@@ -91,7 +82,7 @@ def test_info_plot_and_resume(model: Path, run: Run, refused: Refused) -> None:
         (["train", "embed", "one.txt", "-o", "new"], "one.txt: no sentence has a neighbour: 1 sentence."),
         (["train", "embed", "book.txt", "-o", "new", "--pooling", "sum"], "--pooling: expected one of"),
         (["predict", "model", "--pairs"], "--pairs: which pairs?"),
-        (["predict", "model"], "standard input: there is no sentence."),
+        (["predict", "model"], "standard input is empty: name a file with a sentence a line"),
         (["predict", "model", "book.txt", "--pairs"], "--first: the first row of book.txt has no 'sentence_A'"),
         (["evaluate", "model", "book.txt"], "--first: the first row of book.txt has no 'sentence_A'"),
         (["evaluate", "model", "pairs.tsv", "--score", "points"], "--score: the first row of pairs.tsv"),

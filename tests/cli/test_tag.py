@@ -1,7 +1,6 @@
 """A tagger through the command line: train, predict, evaluate, info, plot; and what is refused."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -26,14 +25,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert result.exit_code == 0, result.stderr
     (folder / "stdout.json").write_text(result.stdout)
     return folder
-
-
-@pytest.fixture
-def model(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the trained model, in the current directory."""
-    shutil.copytree(trained, tmp_path / "work")
-    monkeypatch.chdir(tmp_path / "work")
-    return Path("model")
 
 
 def test_train_prints_one_json_object(trained: Path) -> None:
@@ -85,7 +76,7 @@ def test_info_and_plot(model: Path, run: Run) -> None:
         (["predict", "model", "none.txt"], "none.txt: there is no such file"),
         (["predict", "model", "plain.txt"], "plain.txt, row 2: expected 2 columns as in row 1, found 3"),
         (["predict", "model", "plain.txt"], "For plain sentences, one a line, give --lines"),
-        (["predict", "model"], "standard input is empty; expected DATA to tag"),
+        (["predict", "model"], "standard input is empty: name a file, or give --text"),
         (["evaluate", "model", "plain.txt"], "plain.txt, row 2: expected 2 columns"),
         (["evaluate", "model", "new.txt"], "new.txt, row 2: the tag 'B-TOOL' does not occur in the training data"),
         (["evaluate", "model", "broken.txt"], "broken.txt, row 2: a broken sequence of tags: I-LOC stands behind O"),

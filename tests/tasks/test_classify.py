@@ -4,7 +4,7 @@ import csv
 import json
 import math
 import sys
-from io import StringIO
+from io import BytesIO, StringIO, TextIOWrapper
 
 import pytest
 import torch
@@ -48,6 +48,11 @@ def model(folder, tmp_path_factory):
     )
 
 
+def piped(text):
+    """What a shell hands over."""
+    return TextIOWrapper(BytesIO(text.encode()))
+
+
 def by_hand(model, text):
     """Probabilities of one text, alone."""
     tokens = torch.tensor(model.task.kind.vocabulary.encode(text))[:, None]
@@ -83,13 +88,15 @@ def test_texts_come_from_a_file_without_labels_an_option_or_standard_input(model
     plain = model.predict(tmp_path / "a.txt").value
     assert [row["row"] for row in plain] == [1, 3] and plain[0]["text"] == "A dull film!"
     given = model.predict(input="A dull film!").value
-    monkeypatch.setattr(sys, "stdin", StringIO("A dull film!\n\nSo awful\n"))
+    monkeypatch.setattr(sys, "stdin", piped("\ufeffA dull film!\r\n\r\nSo awful\r\n"))
     typed = model.predict().value
     for rows in (given, typed):
         assert rows[0]["probabilities"] == pytest.approx(plain[0]["probabilities"], abs=1e-6)
+    # A byte order mark and Windows line ends are no part of a text, as in a file.
+    assert [row["text"] for row in typed] == [row["text"] for row in plain]
     assert len(typed) == 2 and typed[1]["row"] == 3
-    monkeypatch.setattr(sys, "stdin", StringIO(" \n"))
-    with pytest.raises(DataError, match="standard input: the text is empty"):
+    monkeypatch.setattr(sys, "stdin", piped(" \n"))
+    with pytest.raises(DataError, match="standard input is empty: name a file, or give a text with --input"):
         model.predict()
     with pytest.raises(DataError, match="--input: the text is empty"):
         model.predict(input=" ")

@@ -114,7 +114,7 @@ def test_a_row_for_each_line(model, folder, tmp_path, monkeypatch, caplog):
 def test_a_sentence_may_be_typed_or_come_from_standard_input(model, folder, monkeypatch):
     expected = model.predict(folder / "lines.txt").value
     np.testing.assert_allclose(model.predict(sentence="the DOG runs .").value, expected[:1], rtol=1e-4, atol=1e-6)
-    monkeypatch.setattr("sys.stdin", io.StringIO((folder / "lines.txt").read_text()))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO((folder / "lines.txt").read_bytes())))
     np.testing.assert_array_equal(model.predict().value, expected)
 
 
@@ -315,7 +315,7 @@ def test_what_evaluate_refuses(model, folder, tmp_path, monkeypatch, content, op
     [
         ("lines.txt", {"sentence": "x"}, "--sentence: the sentences come from"),
         (None, {"sentence": " "}, "--sentence: expected a sentence, found no word"),
-        (None, {}, "standard input: there is no sentence"),
+        (None, {}, "standard input is empty: name a file with a sentence a line"),
         (None, {"pairs": True}, "--pairs: which pairs"),
         (None, {"pairs": True, "sentence": "x"}, "--sentence: --pairs reads a table"),
         ("test.tsv", {"pairs": True, "corpus": "story.txt"}, "--corpus: --pairs compares"),
@@ -326,7 +326,7 @@ def test_what_evaluate_refuses(model, folder, tmp_path, monkeypatch, content, op
 )
 def test_what_predict_refuses(model, folder, monkeypatch, data, options, message):
     monkeypatch.chdir(folder)
-    monkeypatch.setattr("sys.stdin", io.StringIO(" \n"))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b" \n")))
     with pytest.raises((DataError, OptionError), match=message):
         model.predict(data, **options)
 

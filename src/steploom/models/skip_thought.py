@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from steploom.layers.pooling import Pooling
 from steploom.layers.recurrent import Recurrent
 from steploom.models.network import Carry, Loss, Network
 from steploom.models.output_loss import IGNORED, linear_cross_entropy
 from steploom.models.recurrent_shape import RecurrentShape
 
-__all__ = ["POOLINGS", "Pooling", "SkipThought"]
+__all__ = ["POOLINGS", "SkipThought"]
 
-Pooling = Literal["last", "mean", "max", "all"]
 POOLINGS: dict[str, tuple[str, ...]] = {
     "last": ("last",),
     "mean": ("mean",),
@@ -52,17 +52,19 @@ class SkipThought(Network):
         encoder: RecurrentShape,
         decoder: RecurrentShape,
         embedding_size: int = 300,
-        pooling: Pooling = "last",
+        pooling: str = "last",
         tie_embeddings: bool = False,
         word_dropout: float = 0.0,
         unknown: int = 0,
     ) -> None:
         super().__init__()
-        self.pooling, self.word_dropout, self.unknown = pooling, word_dropout, unknown
+        self.word_dropout, self.unknown = word_dropout, unknown
         self.embedding = nn.Embedding(vocabulary_size, embedding_size)
         self.dropout = encoder.input_dropout()
         self.encoder = encoder.layers(embedding_size)
-        self.vector_size = self.encoder.output_size * len(POOLINGS[pooling])
+        size = self.encoder.output_size
+        self.parts = nn.ModuleList(Pooling(part, size, encoder.bidirectional) for part in POOLINGS[pooling])
+        self.vector_size = size * len(self.parts)
         sides = ("before", "after")
         self.contexts = nn.ModuleDict({side: nn.Linear(self.vector_size, embedding_size) for side in sides})
         decoders = {side: decoder.layers(2 * embedding_size) for side in sides}
@@ -86,7 +88,7 @@ class SkipThought(Network):
     def vectors(self, sentence: Tensor, lengths: Tensor) -> Tensor:
         """The vectors (batch, vector_size) of sentences (time, batch) of `lengths` (batch,), each 1 or more."""
         y, _ = self.encoder(self.dropout(self.embedding(sentence)), lengths=lengths)
-        return torch.cat([getattr(self, f"_{part}")(y, lengths.to(y.device)) for part in POOLINGS[self.pooling]], -1)
+        return torch.cat([cast(Tensor, part(y, lengths.to(y.device))) for part in self.parts], -1)
 
     def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """What enters the output layer (targets, size), and the targets (targets,), of both sides, padding left out."""
@@ -121,15 +123,3 @@ class SkipThought(Network):
         others = decoder.initial_state(len(vector), like=first)[1:]
         y, _ = decoder(read, (first.expand(1, *first.shape), *others), lengths)
         return cast(Tensor, self.output_dropout(y))
-
-    def _last(self, y: Tensor, lengths: Tensor) -> Tensor:
-        size = self.encoder.cell.hidden_size
-        last = y[lengths - 1, torch.arange(y.shape[1], device=y.device)]
-        return torch.cat([last[:, :size], y[0, :, size:]], -1)
-
-    def _mean(self, y: Tensor, lengths: Tensor) -> Tensor:
-        return y.sum(0) / lengths[:, None]
-
-    def _max(self, y: Tensor, lengths: Tensor) -> Tensor:
-        padding = torch.arange(len(y), device=y.device)[:, None] >= lengths
-        return y.masked_fill(padding[:, :, None], -torch.inf).amax(0)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steploom.data.labelled import Examples
+from steploom.data.standard_input import STANDARD_INPUT, read_standard_input
 from steploom.errors import DataError, OptionError
 from steploom.models.classifier import Classifier
 from steploom.tasks.classify_scores import as_csv, probabilities_of, table_of, write_table
@@ -49,17 +49,9 @@ def _examples(task: Classify, data: Path | None, options: PredictOptions) -> Exa
     else:
         # A kind that reads no lines says so before anyone is asked for them.
         task.kind.from_lines([])
-        if sys.stdin.isatty():
-            raise OptionError("there is nothing to classify. Name a file, or give a text with --input")
-        lines, where = _standard_input(), "standard input"
+        text = read_standard_input("name a file, or give a text with --input")
+        lines, where = text.split("\n"), str(STANDARD_INPUT)
     examples = task.kind.from_lines(lines)
     if not len(examples):
         raise DataError(f"{where}: the text is empty")
     return examples
-
-
-def _standard_input() -> list[str]:
-    try:
-        return sys.stdin.read().split("\n")
-    except UnicodeDecodeError:
-        raise DataError("standard input: this is no text in UTF-8") from None

@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import logging
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,8 +17,9 @@ from torch import Tensor
 from steploom.data.neighbours import padded
 from steploom.data.sentence_pairs import PairColumns, read_pairs
 from steploom.data.sentence_text import NORMALISERS
+from steploom.data.standard_input import STANDARD_INPUT, read_standard_input
 from steploom.data.text import read_text
-from steploom.errors import DataError, OptionError
+from steploom.errors import OptionError
 from steploom.models.skip_thought import SkipThought
 from steploom.tasks.task import Prediction
 
@@ -166,24 +166,16 @@ def _sentences(data: Path | None, options: PredictOptions) -> list[str]:
         if not options.sentence.strip():
             raise OptionError("--sentence: expected a sentence, found no word")
         return [" ".join(options.sentence.split())]
-    sentences = _standard_input() if data is None else read_sentences(data)
+    if data is None:
+        text = read_standard_input("name a file with a sentence a line, or give --sentence")
+        sentences = text.removesuffix("\n").split("\n")
+    else:
+        sentences = read_sentences(data)
     blank = sum(not sentence.strip() for sentence in sentences)
     if blank:
-        where = data or "standard input"
+        where = data or STANDARD_INPUT
         words.info(f"{where}: {blank:,} blank lines; each has a row nevertheless, the vector of no word")
     return sentences
-
-
-def _standard_input() -> list[str]:
-    if sys.stdin.isatty():
-        raise OptionError("--sentence: there is nothing to read. Give it, or a file with a sentence a line")
-    try:
-        text = sys.stdin.read()
-    except UnicodeDecodeError:
-        raise DataError("standard input: this is no text in UTF-8") from None
-    if not text.strip():
-        raise DataError("standard input: there is no sentence", hint="Name a file, or give a sentence with --sentence")
-    return text.removesuffix("\n").split("\n")
 
 
 def _say_unknown(task: Embed, sentences: Sequence[str]) -> None:

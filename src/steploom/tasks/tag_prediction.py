@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steploom.data.conll import ConllFile, parse_columns, parse_sentences
-from steploom.data.file_bytes import utf8_of
+from steploom.data.standard_input import STANDARD_INPUT, read_standard_input
 from steploom.data.tag_schemes import spans_of
 from steploom.data.text import read_text
 from steploom.errors import DataError, OptionError
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from steploom.tasks.tag import PredictOptions, Tag
 
 __all__ = ["predict_tags", "read_words"]
-
-_STDIN = Path("standard input")
 
 
 def predict_tags(task: Tag, network: Tagger, data: Path | None, options: PredictOptions) -> Prediction:
@@ -68,8 +65,8 @@ def read_words(task: Tag, data: Path | None, options: PredictOptions) -> ConllFi
         if not options.text.strip():
             raise OptionError("--text: expected a sentence, found no word")
         return parse_sentences(options.text.splitlines())
-    path = data or _STDIN
-    text = read_text(data) if data is not None else _standard_input()
+    path = data or STANDARD_INPUT
+    text = read_text(data) if data is not None else read_standard_input("name a file, or give --text 'A sentence .'")
     if options.lines:
         return parse_sentences(text.split("\n"))
     column = task.options.word_column
@@ -80,13 +77,3 @@ def read_words(task: Tag, data: Path | None, options: PredictOptions) -> ConllFi
         if "columns as in row" not in str(error):
             raise
         raise DataError(f"{error}. For plain sentences, one a line, give --lines") from None
-
-
-def _standard_input() -> str:
-    if sys.stdin.isatty():
-        raise OptionError("expected DATA to tag: name a file, give --text 'A sentence .', or pipe something in")
-    raw = sys.stdin.buffer.read()
-    if not raw:
-        raise DataError("standard input is empty; expected DATA to tag: name a file, or give --text 'A sentence .'")
-    text = utf8_of(_STDIN, raw, "Expected text in UTF-8").decode("utf-8")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
