@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from steploom.tasks.train import resume, train
-from steploom.training.processes import devices_and_nodes, is_main_process
+from steploom.training.processes import devices_and_nodes, group_taken_down, is_main_process
 
 SCRIPT = Path(__file__).with_name("toy_run.py")
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
@@ -42,6 +42,30 @@ def test_what_torchrun_started_counts_more_than_the_options(monkeypatch):
     for name, value in {"TORCHELASTIC_RUN_ID": "x", "LOCAL_WORLD_SIZE": "4", "WORLD_SIZE": "8"}.items():
         monkeypatch.setenv(name, value)
     assert devices_and_nodes(1, 1) == (4, 2)
+
+
+@pytest.fixture
+def opened(tmp_path):
+    def opened() -> None:
+        torch.distributed.init_process_group("gloo", f"file://{tmp_path / 'store'}", rank=0, world_size=1)
+
+    yield opened
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
+def test_a_group_opened_by_the_training_is_taken_down(opened):
+    with pytest.raises(KeyboardInterrupt), group_taken_down():
+        opened()
+        raise KeyboardInterrupt
+    assert not torch.distributed.is_initialized()
+
+
+def test_a_group_of_the_callers_own_stays(opened):
+    opened()
+    with group_taken_down():
+        assert torch.distributed.is_initialized()
+    assert torch.distributed.is_initialized()
 
 
 def rows(directory: Path) -> list[dict]:

@@ -16,7 +16,7 @@ from steploom.models.network import Network
 from steploom.training.interruption import Interruption
 from steploom.training.lock import only_training_in
 from steploom.training.options import TrainOptions
-from steploom.training.processes import devices_and_nodes, is_main_process, restored_environment
+from steploom.training.processes import devices_and_nodes, group_taken_down, is_main_process, restored_environment
 from steploom.training.progress import Progress
 from steploom.training.quiet import quiet
 from steploom.training.record import Record
@@ -132,7 +132,7 @@ def _run(
     limit = None if options.max_minutes is None else 60 * options.max_minutes
     record.log(f"{'resumed at' if state.step else 'started at'} step {state.step}, {devices * nodes} process(es)")
     bar = Progress(show, options.epochs, len(train), limit)
-    with callers_own(), restored_environment(), quiet(), Interruption() as interruption, bar:
+    with callers_own(), restored_environment(), group_taken_down(), quiet(), Interruption() as interruption, bar:
         try:
             trainer = pl.Trainer(
                 accelerator=options.accelerator,

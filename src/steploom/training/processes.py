@@ -1,4 +1,4 @@
-"""Which of the training processes this one is."""
+"""Which of the training processes this one is, and how they come to their end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from steploom.errors import SteploomError
 
-__all__ = ["devices_and_nodes", "is_main_process", "others_end_silently", "restored_environment"]
+__all__ = ["devices_and_nodes", "group_taken_down", "is_main_process", "others_end_silently", "restored_environment"]
 
 _PATIENCE_SECONDS = 3.0
 
@@ -54,6 +54,25 @@ def others_end_silently() -> Iterator[None]:
         raise SystemExit(130 if isinstance(error, KeyboardInterrupt) else 2) from None
     finally:
         log.setLevel(level)
+
+
+@contextmanager
+def group_taken_down() -> Iterator[None]:
+    """Takes down the process group that was opened inside; one that the caller had stays.
+
+    A process that ends while threads of a group still run can be aborted by one that asks for the interpreter's lock
+    when the interpreter is gone already.
+    """
+    import torch.distributed
+
+    if not torch.distributed.is_available() or torch.distributed.is_initialized():
+        yield
+        return
+    try:
+        yield
+    finally:
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
 
 
 @contextmanager
