@@ -150,3 +150,18 @@ def test_a_column_that_another_file_lacks(tmp_path):
         DataError, match=r"b\.csv, row 1: there is no column 'label', which the training had; .* Did you mean"
     ):
         read_labelled_texts(write(tmp_path, "b.csv", "text,labels\na,b\n"), TextColumns("text", "label", True), True)
+
+
+@pytest.mark.parametrize(("text", "label"), [(None, None), ("text", None), ("text", "label")])
+def test_two_columns_of_one_name_are_refused_where_it_is_asked_for(tmp_path, text, label):
+    path = write(tmp_path, "a.csv", "text,text,label\na,b,good\nc,d,bad\n")
+    with pytest.raises(DataError, match="row 1: the columns 1 and 2 have the same name, 'text'"):
+        find_text_columns(path, text, label)
+    with pytest.raises(DataError, match="row 1: the columns 1 and 2 have the same name, 'text'"):
+        read_labelled_texts(path, TextColumns("text", None, header=True), labelled=False)
+
+
+def test_rows_of_blank_cells_do_not_count(tmp_path):
+    path = write(tmp_path, "a.CSV", "text;label\na, b;good\n;\nc;bad\n")
+    found = read_labelled_texts(path, find_text_columns(path, None, None), labelled=True)
+    assert [(row.row, row.text) for row in found] == [(2, "a, b"), (4, "c")]

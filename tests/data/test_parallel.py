@@ -5,6 +5,7 @@ import torch
 
 from steploom.data.parallel import read_pairs, read_sources
 from steploom.data.parallel_batches import ParallelBatches
+from steploom.data.parallel_columns import PairColumns, find_pair_columns
 from steploom.errors import DataError, OptionError
 from steploom.models.output_loss import IGNORED
 
@@ -33,6 +34,9 @@ def test_rows_that_are_blank_on_both_sides_are_left_out(tmp_path):
     ("name", "text", "columns"),
     [
         ("t.tsv", "eins\tone\nzwei\ttwo\n", (None, None)),
+        ("t.tsv", "no\tsrc\t tgt \n1\teins\tone\n2\tzwei\ttwo\n", (None, None)),
+        ("T.CSV", "source;target\neins;one\nzwei;two\n", (None, None)),
+        ("t.csv", 'eins|one\n|\n"zwei"|two\n', (None, None)),
         ("t.tsv", "x\tone\teins\nx\ttwo\tzwei\n", ("3", "2")),
         ("t.tsv", "en\tde\none\teins\n\ntwo\tzwei\n", ("de", "en")),
         ("t.tsv", "en\tde\none\teins\ntwo\tzwei\n", ("de", "1")),
@@ -40,8 +44,61 @@ def test_rows_that_are_blank_on_both_sides_are_left_out(tmp_path):
     ],
 )
 def test_two_columns_of_a_table(tmp_path, name, text, columns):
-    pairs = read_pairs([write(tmp_path, name, text)], *columns)
+    path = write(tmp_path, name, text)
+    pairs = read_pairs([path], find_pair_columns(path, *columns))
     assert pairs.source == ("eins", "zwei") and pairs.target == ("one", "two")
+
+
+@pytest.mark.parametrize(
+    ("first", "found"),
+    [
+        ("source\ttarget", ("source", "target")),
+        ("id\tAnswer\tQuestion", ("Question", "Answer")),
+        ("src_text\ttgt_text\tdate", ("src_text", "tgt_text")),
+        ("German\tEnglish", ("German", "English")),
+        ("text_de\ttext_en", ("text_de", "text_en")),
+        ("id\ten-GB\tid2\tde", ("en-GB", "de")),
+        ("de\ttranslation", ("de", "translation")),
+        ("eins\tone", ("1", "2")),
+        ("source\tSpring", ("1", "2")),
+        ("de\tof", ("1", "2")),
+        ("no\tno", ("1", "2")),
+        ("de la\tof the", ("1", "2")),
+        ("source of it all\ttarget of it all", ("1", "2")),
+    ],
+)
+def test_columns_with_usual_names_are_found(tmp_path, first, found):
+    below = "\t".join("zwei drei" for _ in first.split("\t"))
+    columns = find_pair_columns(write(tmp_path, "t.tsv", f"{first}\n{below}\n"), None, None)
+    assert (columns.source, columns.target) == found
+    assert columns.header == (found != ("1", "2"))
+    assert PairColumns.from_json(columns.to_json()) == columns
+
+
+def test_the_code_of_a_language_is_a_word_where_it_occurs_again(tmp_path):
+    assert not find_pair_columns(write(tmp_path, "t.tsv", "he\tel\nshe\tella\nhe\tle\n"), None, None).header
+
+
+def test_more_than_two_languages_are_not_clear(tmp_path):
+    table = write(tmp_path, "t.tsv", "en\tde\tfr\none\teins\tun\n")
+    with pytest.raises(DataError, match="row 1: which columns make a pair is not clear: there are 'en', 'de', 'fr'"):
+        read_pairs([table])
+    assert find_pair_columns(table, "fr", "en") == PairColumns("fr", "en")
+
+
+def test_a_column_that_the_training_had_is_looked_for_in_each_table(tmp_path):
+    table = write(tmp_path, "t.tsv", "de\teng\neins\tone\n")
+    with pytest.raises(DataError, match=r"row 1: there is no column 'en', which the training had; .* Did you mean"):
+        read_pairs([table], PairColumns("de", "en"))
+    with pytest.raises(DataError, match="there is no column number 3, which the training had"):
+        read_pairs([table], PairColumns("1", "3"))
+
+
+def test_two_columns_of_one_name_are_refused_where_it_is_asked_for(tmp_path):
+    table = write(tmp_path, "t.tsv", "x\tsource\tx\ttarget\tsource\n1\teins\t2\tone\tuno\n")
+    with pytest.raises(DataError, match=r"t.tsv, row 1: the columns 2 and 5 have the same name, 'source', .* Rename"):
+        read_pairs([table])
+    assert read_pairs([table], PairColumns("2", "target")).source == ("eins",)
 
 
 @pytest.mark.parametrize(
@@ -66,12 +123,13 @@ def test_files_that_do_not_belong_together(tmp_path, source, target, message):
         ("t.tsv", "eins\tone\n\n\ttwo\n", (None, None), "t.tsv, row 3: the source is empty"),
         ("t.tsv", "de\ten\neins\t\n", ("de", "en"), "t.tsv, row 2, column 'en': the target is empty"),
         ("t.tsv", "de\ten\n", ("de", "en"), "t.tsv: there is a header and no row below it"),
-        ("t.csv", ",\n,\n", (None, None), "t.csv: there is no pair of lines"),
+        ("t.csv", ",\n,\n", (None, None), "t.csv: every cell of the table is empty"),
     ],
 )
 def test_tables_that_cannot_be_used(tmp_path, name, text, columns, message):
     with pytest.raises(DataError, match=message):
-        read_pairs([write(tmp_path, name, text)], *columns)
+        path = write(tmp_path, name, text)
+        read_pairs([path], find_pair_columns(path, *columns))
 
 
 @pytest.mark.parametrize(
@@ -86,7 +144,8 @@ def test_tables_that_cannot_be_used(tmp_path, name, text, columns, message):
 )
 def test_columns_that_are_not_there(tmp_path, columns, message):
     with pytest.raises(OptionError, match=message):
-        read_pairs([write(tmp_path, "t.tsv", "de\ten\neins\tone\n")], *columns)
+        path = write(tmp_path, "t.tsv", "de\ten\neins\tone\n")
+        read_pairs([path], find_pair_columns(path, *columns), "the data", ["--source-column", "--target-column"])
 
 
 def test_three_files_and_columns_of_two_files_are_refused(tmp_path):
@@ -94,7 +153,7 @@ def test_three_files_and_columns_of_two_files_are_refused(tmp_path):
     with pytest.raises(OptionError, match=r"--valid: expected two parallel files .* found 3 files"):
         read_pairs([*files, files[0]], what="--valid")
     with pytest.raises(OptionError, match="--target-column is for one table; the data is two files"):
-        read_pairs(files, None, "en")
+        read_pairs(files, given=["--target-column"])
 
 
 def test_lines_to_translate_keep_blank_ones(tmp_path):

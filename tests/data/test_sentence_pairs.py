@@ -20,8 +20,9 @@ def test_columns_by_name(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["pairs.csv", "PAIRS.CSV"])
-def test_columns_by_number_in_a_csv_file(tmp_path, name):
-    found = read(tmp_path, '"A, a",B,3\n', PairColumns("1", "2", "3"), name)
+@pytest.mark.parametrize("separator", [",", ";", "|", "\t"])
+def test_columns_by_number_in_a_csv_file(tmp_path, name, separator):
+    found = read(tmp_path, separator.join(('"A, a"', "B", "3\n")), PairColumns("1", "2", "3"), name)
     assert found == SentencePairs(("A, a",), ("B",), (3.0,))
 
 
@@ -44,6 +45,13 @@ def test_without_scores(tmp_path):
 def test_a_table_that_cannot_be_used(tmp_path, text, message):
     with pytest.raises(DataError, match=message):
         read(tmp_path, text)
+
+
+def test_two_columns_of_one_name_are_refused_where_it_is_asked_for(tmp_path):
+    text = "a\tb\ta\ts\nA\tB\tA\t1\n"
+    with pytest.raises(DataError, match="row 1: the columns 1 and 3 have the same name, 'a'"):
+        read(tmp_path, text)
+    assert read(tmp_path, text, PairColumns("b", "s")).first == ("B",)
 
 
 def test_a_header_where_none_was_expected(tmp_path):

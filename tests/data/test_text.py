@@ -71,8 +71,8 @@ def test_a_column_by_name_is_found_in_the_first_row(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["A.CSV", "a.Csv.GZ"])
-def test_the_ending_of_a_name_may_be_in_capitals(tmp_path, name):
-    content = b'n,text\n1,"a, b"\n'
+@pytest.mark.parametrize("content", [b'n,text\n1,"a, b"\n', b"n;text\n;\n1;a, b\n", b"n|text\n1|a, b\n"])
+def test_the_ending_of_a_name_may_be_in_capitals(tmp_path, name, content):
     assert read_lines(write(tmp_path, name, gzip.compress(content) if "G" in name else content), "text") == ["a, b"]
 
 
@@ -88,6 +88,11 @@ def test_wrong_columns_are_named(tmp_path):
         read_lines(path, "3")
     with pytest.raises(OptionError, match="columns 1 to 2, found 0"):
         read_lines(path, "0")
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path):
+    with pytest.raises(DataError, match="row 1: the columns 1, 2 and 4 have the same name, 'x'"):
+        read_lines(write(tmp_path, "a.tsv", "x\tx\ty\tx\n1\t2\t3\t4\n"), "x")
 
 
 def test_ragged_rows_are_named(tmp_path):

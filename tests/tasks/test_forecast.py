@@ -100,8 +100,8 @@ def test_evaluate_keeps_the_users_names_and_many_series(tmp_path: Path) -> None:
     task = trained([path], series="shop", target="sales", time="when")
     evaluation = task.evaluate(None, Files([path]), EvaluateOptions(start="2020-01-10"))
     assert evaluation.write is not None
-    evaluation.write(tmp_path / "out.parquet")
-    written = pd.read_parquet(tmp_path / "out.parquet")
+    evaluation.write(tmp_path / "out.PARQUET")
+    written = pd.read_parquet(tmp_path / "out.PARQUET")
     assert list(written.columns)[:3] == ["shop", "origin", "when"] and written["shop"].unique().tolist() == ["x", "007"]
     assert written["origin"].min() == pd.Timestamp("2020-01-10")
 

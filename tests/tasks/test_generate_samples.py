@@ -83,8 +83,8 @@ def test_texts_are_written_as_lines_or_with_their_probabilities(lines, running, 
     prediction = lines.predict(num_samples=3, num_beams=3)
     prediction.write(tmp_path / "a.txt")
     assert (tmp_path / "a.txt").read_text() == prediction.text
-    prediction.write(tmp_path / "a.jsonl")
-    rows = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
+    prediction.write(tmp_path / "a.JSONL")
+    rows = [json.loads(line) for line in (tmp_path / "a.JSONL").read_text().splitlines()]
     assert [row["text"] for row in rows] == prediction.value
     assert all(row["ended"] and row["log_prob"] < 0 for row in rows)
     two = running.predict(num_samples=2, max_new_tokens=7)

@@ -187,8 +187,8 @@ def test_sentences_come_as_columns_or_plain(entities, tmp_path, kind):
     assert prediction.value == [[("Ada", "I-PER"), ("went", "O"), ("to", "O"), ("Oslo", "I-LOC")]]
     extra = " x" if kind == "columns" else ""
     assert prediction.text == "".join(f"{word}{extra} {tag}\n" for word, tag in prediction.value[0])
-    prediction.write(tmp_path / "a.jsonl")
-    row = json.loads((tmp_path / "a.jsonl").read_text())
+    prediction.write(tmp_path / "a.JSONL")
+    row = json.loads((tmp_path / "a.JSONL").read_text())
     assert row["spans"][0] == {"start": 0, "stop": 1, "type": "PER", "words": ["Ada"]}
 
 

@@ -105,8 +105,8 @@ def test_where_fewer_translations_exist_blank_ones_keep_the_count(model, folder)
 
 def test_jsonl_holds_scores_and_attention(model, folder, tmp_path):
     found = model.predict(text="Le vin blanc voit un chat noir .", attention=True, num_return_sequences=2)
-    found.write(tmp_path / "x.jsonl")
-    (row,) = [json.loads(line) for line in (tmp_path / "x.jsonl").read_text().splitlines()]
+    found.write(tmp_path / "x.JSONL")
+    (row,) = [json.loads(line) for line in (tmp_path / "x.JSONL").read_text().splitlines()]
     assert row["tokens"] == ["Le", "vin", "blanc", "voit", "un", "chat", "noir", ".", "<eos>"]
     best, second = row["translations"]
     assert best["text"] == found.value[0][0] and best["score"] >= second["score"]
@@ -185,6 +185,28 @@ def test_a_table_and_a_dialogue(folder, tmp_path):
     (tmp_path / "asked.tsv").write_text("id\tquestion\n1\tIs the dog black ?\n")
     assert model.predict(tmp_path / "asked.tsv").value == [answer]
     assert "bleu" in model.evaluate(folder / "dialogue.tsv").metrics
+
+
+def test_the_columns_of_a_table_are_found_said_and_kept(folder, tmp_path, caplog):
+    caplog.set_level("INFO", logger="steploom")
+    rows = [f"{n}; eins zwei {n};one two {n}" for n in range(6)]
+    (tmp_path / "T.CSV").write_text("\n".join(["id;src;tgt", *rows]) + "\n")
+    options = {**SMALL, "unit": "words", "valid_every": 0}
+    model = train("translate", tmp_path / "T.CSV", tmp_path / "m", **options)
+    assert "the source stands in column src, the target in column tgt\n" in caplog.text
+    assert model.task.artefacts["pairs"]["count"] == 6
+    assert "column src" in model.task.facts()["training pairs"]
+    (tmp_path / "other.tsv").write_text("tgt\tsrc\none\teins\ntwo\tzwei\n")
+    again = load(model.path)
+    assert len(again.predict(tmp_path / "other.tsv").value) == 2
+    assert again.evaluate(tmp_path / "other.tsv").metrics["sentences"] == 2
+    (tmp_path / "other.tsv").write_text("target\tsource\none\teins\n")
+    with pytest.raises(DataError, match="there is no column 'src', which the training had"):
+        again.evaluate(tmp_path / "other.tsv")
+    (tmp_path / "plain.tsv").write_text("\n".join(rows).replace(";", "\t") + "\n")
+    plain = train("translate", tmp_path / "plain.tsv", tmp_path / "plain", **options)
+    assert "column number 1, the target in column number 2; the first row is a pair, and no header" in caplog.text
+    assert plain.task.artefacts["pairs"]["count"] == 6
 
 
 def test_long_pairs_are_left_out_and_long_lines_clipped(folder, tmp_path, caplog):

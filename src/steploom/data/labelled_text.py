@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from steploom.data.name_list import names_shown
-from steploom.data.text import read_text, suffix_of
-from steploom.data.text_columns import TextColumns, numbered_cells, numbered_objects
-from steploom.errors import DataError, nearest
+from steploom.data.text import read_text
+from steploom.data.text_columns import TextColumns, numbered_objects
+from steploom.data.text_table import JSON_LINES, column_place, suffix_of, table_rows
+from steploom.errors import DataError
 
 __all__ = ["LabelledText", "read_labelled_texts", "read_plain_texts"]
 
@@ -45,14 +45,15 @@ def read_labelled_texts(path: Path, columns: TextColumns, labelled: bool) -> lis
         DataError: a column or key is not there, a row has too few cells, or a text or a label is empty.
     """
     columns = columns if labelled else replace(columns, label=None)
-    if suffix_of(path) in (".jsonl", ".ndjson"):
+    if suffix_of(path) in JSON_LINES:
         return [_checked(path, row, *_values(path, row, found, columns)) for row, found in numbered_objects(path)]
-    rows = list(numbered_cells(path))
+    rows = table_rows(path, read_text(path))
     first = [name.strip() for name in rows[0][1]]
     if not labelled and len(first) == 1 and (not columns.header or columns.text not in first):
         # A text a line, without a header.
         return [_checked(path, row, cells[0], None) for row, cells in rows]
-    places = [_place(path, name, first, columns.header) for name in (columns.text, columns.label) if name is not None]
+    named = [name for name in (columns.text, columns.label) if name is not None]
+    places = [column_place(path, first, name, None, columns.header)[0] for name in named]
     found = []
     for row, cells in rows[1:] if columns.header else rows:
         if len(cells) != len(first):
@@ -62,21 +63,6 @@ def read_labelled_texts(path: Path, columns: TextColumns, labelled: bool) -> lis
     if not found:
         raise DataError("there is a header and no row below it", file=path)
     return found
-
-
-def _place(path: Path, name: str, first: list[str], header: bool) -> int:
-    if header and name in first:
-        return first.index(name)
-    if not header and int(name) <= len(first):
-        return int(name) - 1
-    noun = f"column '{name}'" if header else f"column number {name}"
-    near = nearest(name, first).strip() if header else ""
-    raise DataError(
-        f"there is no {noun}, which the training had; the first row has {names_shown(first)}",
-        file=path,
-        row=1,
-        hint=near or None,
-    )
 
 
 def _values(path: Path, row: int, found: dict[str, Any], columns: TextColumns) -> tuple[str, str | None]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from steploom.data.text import column_place, read_text, table_rows
+from steploom.data.parallel_columns import PairColumns, find_pair_columns
+from steploom.data.text import read_text
+from steploom.data.text_table import TABLES, column_place, suffix_of, table_rows
 from steploom.errors import DataError, OptionError
 
 __all__ = ["Pairs", "read_pairs", "read_sources"]
-
-_TABLES = (".tsv", ".csv")
 
 
 @dataclass(frozen=True)
@@ -34,17 +34,20 @@ class Pairs:
 
 
 def read_pairs(
-    files: Sequence[Path], source_column: str | None = None, target_column: str | None = None, what: str = "the data"
+    files: Sequence[Path],
+    columns: PairColumns | None = None,
+    what: str = "the data",
+    given: Collection[str] = (),
 ) -> Pairs:
     """The pairs of two parallel files, the source first, or of two columns of one table.
 
     A row that is blank on both sides is left out.
 
     Args:
-        files: two text files with the same number of lines, or one table: tabs, or commas in a .csv file.
-        source_column, target_column: columns of the table, a number from 1 or a name in its first row; None: the first
-            and the second one, every row being data.
+        files: two text files with the same number of lines, or one table as `table_rows` reads it.
+        columns: of the table; None: as `find_pair_columns` finds them.
         what: the part of the data for messages, such as "--valid".
+        given: the options that say a column, for messages: "--source-column", "--target-column".
 
     Raises:
         DataError: a file cannot be read, the files are of unequal length, or one side of a pair is blank.
@@ -56,20 +59,23 @@ def read_pairs(
             f"{len(files)} files: {', '.join(str(file) for file in files)}"
         )
     if len(files) == 1:
-        return _of_table(files[0], source_column or "1", target_column or "2")
-    if source_column is not None or target_column is not None:
-        name = "--source-column" if source_column is not None else "--target-column"
+        return _of_table(files[0], columns or find_pair_columns(files[0], None, None), given)
+    for name in given:
         raise OptionError(f"{name} is for one table; {what} is two files: {files[0]} and {files[1]}")
     return _of_two_files(files[0], files[1])
 
 
 def read_sources(path: Path, source_column: str | None = None) -> list[str]:
-    """The lines to translate: every line of a file, blank ones too, or the source column of a .tsv or .csv file."""
+    """The lines to translate: every line of a file, blank ones too, or the source column of a .tsv or .csv file.
+
+    Raises:
+        DataError: the file cannot be read, or there is no such column.
+    """
     text = read_text(path)
-    if source_column is None or not {s.lower() for s in path.suffixes} & set(_TABLES):
+    if source_column is None or suffix_of(path) not in TABLES:
         return _lines(text)
     rows = table_rows(path, text)
-    place, named = column_place(path, rows[0][1], source_column, "--source-column")
+    place, named = column_place(path, rows[0][1], source_column, None)
     return [_cell(path, row, cells, place) for row, cells in rows[1 if named else 0 :]]
 
 
@@ -88,7 +94,7 @@ def _of_two_files(source: Path, target: Path) -> Pairs:
     return _pairs(rows, (source, target), (None, None))
 
 
-def _of_table(path: Path, source_column: str, target_column: str) -> Pairs:
+def _of_table(path: Path, columns: PairColumns, given: Collection[str]) -> Pairs:
     rows = table_rows(path, read_text(path))
     first = rows[0][1]
     if len(first) < 2:
@@ -98,12 +104,13 @@ def _of_table(path: Path, source_column: str, target_column: str) -> Pairs:
             row=rows[0][0],
             hint="Separate source and target by a tab (in a .csv file by a comma), or give two parallel files",
         )
-    source, source_named = column_place(path, first, source_column, "--source-column")
-    target, target_named = column_place(path, first, target_column, "--target-column")
+    options = (name if given else None for name in ("--source-column", "--target-column"))
+    source, source_named = column_place(path, first, columns.source, next(options))
+    target, target_named = column_place(path, first, columns.target, next(options))
     if source == target:
-        raise OptionError(f"--target-column: '{target_column}' is the source column too. Name another one")
+        raise OptionError(f"--target-column: '{columns.target}' is the source column too. Name another one")
     header = source_named or target_named
-    names = (source_column if source_named else None, target_column if target_named else None)
+    names = (columns.source if source_named else None, columns.target if target_named else None)
     pairs = [
         (row, (_cell(path, row, cells, source, len(first)), _cell(path, row, cells, target, len(first))))
         for row, cells in rows[1 if header else 0 :]
@@ -120,7 +127,8 @@ def _cell(path: Path, row: int, cells: list[str], place: int, expected: int | No
             file=path,
             row=row,
         )
-    return cells[place]
+    # A line end inside a quoted cell would make two lines of one.
+    return cells[place].replace("\n", " ")
 
 
 def _pairs(

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from steploom.data.csv_text import numbered_rows
-from steploom.data.text import read_text, suffix_of
+from steploom.data.text import read_text
+from steploom.data.text_table import check_once, table_rows
 from steploom.errors import DataError, OptionError, nearest
 
 __all__ = ["PairColumns", "SentencePairs", "read_pairs"]
@@ -45,14 +45,14 @@ class SentencePairs:
 
 
 def read_pairs(path: Path, columns: PairColumns) -> SentencePairs:
-    """The pairs of a table, one a row; cells are separated by tabs, or by commas in a .csv file.
+    """The pairs of a table, one a row, as `steploom.data.text_table.table_rows` reads it.
 
     Raises:
         DataError: the file cannot be read, a row has too few or too many cells, a sentence is blank, a score is no
-            number, or there is no row.
+            number, there is no row, or two columns have a name that is asked for.
         OptionError: there is no such column.
     """
-    rows = _rows(path)
+    rows = table_rows(path, read_text(path))
     head = rows[0][1]
     named = {"first": columns.first, "second": columns.second}
     named |= {} if columns.score is None else {"score": columns.score}
@@ -82,15 +82,10 @@ def read_pairs(path: Path, columns: PairColumns) -> SentencePairs:
     return SentencePairs(tuple(pairs["first"]), tuple(pairs["second"]), tuple(scores))
 
 
-def _rows(path: Path) -> list[tuple[int, list[str]]]:
-    text = read_text(path)
-    if suffix_of(path) == ".csv":
-        return [(row, cells) for row, cells in numbered_rows(path, text, ",") if any(cell.strip() for cell in cells)]
-    return [(row, line.split("\t")) for row, line in enumerate(text.split("\n"), start=1) if line.strip()]
-
-
 def _place(path: Path, head: list[str], part: str, name: str) -> int:
+    head = [cell.strip() for cell in head]
     if name in head:
+        check_once(path, head, name)
         return head.index(name)
     shown = ", ".join(f"'{cell[:20]}'" for cell in head[:8])
     raise OptionError(

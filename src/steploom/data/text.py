@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from steploom.data.csv_text import numbered_rows
 from steploom.data.file_bytes import read_bytes, utf8_of
-from steploom.errors import DataError, OptionError, nearest
+from steploom.data.text_table import column_place, table_rows
+from steploom.errors import DataError
 
-__all__ = ["column_place", "read_lines", "read_text", "suffix_of", "table_rows"]
+__all__ = ["read_lines", "read_text"]
 
 _FORMATS = "Expected a text file in UTF-8 (also gzipped)"
 
@@ -26,16 +25,11 @@ def read_text(path: Path) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def suffix_of(path: Path) -> str:
-    """The ending of a file's name in lower case, without .gz."""
-    return next((s.lower() for s in reversed(path.suffixes) if s.lower() != ".gz"), "")
-
-
 def read_lines(path: Path, column: str | None = None) -> list[str]:
     """The lines of a file that are not blank, or the cells of one column of a table, one a row.
 
     Args:
-        path: a text file; with `column`, a table whose cells are separated by tabs, or by commas in a .csv file.
+        path: a text file; with `column`, a table as `steploom.data.text_table.table_rows` reads it.
         column: None: the whole line. A number: that column, counted from 1, every row being data. Any other text: the
             column of that name in the first row.
 
@@ -68,50 +62,6 @@ def _column(path: Path, text: str, column: str) -> list[str]:
                 column=column,
             )
         if values[place].strip():
-            cells.append(values[place])
+            # A line end inside a quoted cell would end the line of text.
+            cells.append(values[place].replace("\n", " "))
     return cells
-
-
-def table_rows(path: Path, text: str) -> list[tuple[int, list[str]]]:
-    """The line number, counted from 1, and the cells of each row of a table that is not blank.
-
-    The cells are separated by commas in a .csv file, else by tabs.
-    """
-    return _csv_rows(text, path) if suffix_of(path) == ".csv" else _tab_rows(text)
-
-
-def column_place(path: Path, first: Sequence[str], column: str, option: str) -> tuple[int, bool]:
-    """Where a column stands, counted from 0, and whether it was found by its name, so that the first row is a header.
-
-    Args:
-        path: the table.
-        first: the cells of its first row.
-        column: a number, counted from 1, or a name in the first row.
-        option: the option that says it, for the message.
-
-    Raises:
-        OptionError: there is no such column.
-    """
-    if column.isdecimal():
-        if not 0 < int(column) <= len(first):
-            raise OptionError(f"{option}: {path} has the columns 1 to {len(first)}, found {column}")
-        return int(column) - 1, False
-    if column not in first:
-        raise OptionError(
-            f"{option}: the first row of {path} has no '{column}'; it has {_shown(first)}.{nearest(column, first)} "
-            f"Where the file has no header, give the column's number, 1 to {len(first)}."
-        )
-    return first.index(column), True
-
-
-def _tab_rows(text: str) -> list[tuple[int, list[str]]]:
-    return [(i + 1, line.split("\t")) for i, line in enumerate(text.split("\n")) if line.strip()]
-
-
-def _csv_rows(text: str, path: Path) -> list[tuple[int, list[str]]]:
-    # A line end inside a quoted cell would end the line of text.
-    return [(line, [cell.replace("\n", " ") for cell in row]) for line, row in numbered_rows(path, text, ",")]
-
-
-def _shown(names: Sequence[str]) -> str:
-    return ", ".join(f"'{name[:20]}'" for name in names[:8])

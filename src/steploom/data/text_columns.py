@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from steploom.data.csv_text import find_separator, numbered_rows
 from steploom.data.json_values import read_text as stored_text
 from steploom.data.name_list import names_shown
-from steploom.data.text import read_text, suffix_of
+from steploom.data.text import read_text
+from steploom.data.text_table import JSON_LINES, check_once, suffix_of, table_rows
 from steploom.errors import DataError, OptionError, nearest
 
-__all__ = ["TextColumns", "find_text_columns", "numbered_cells", "numbered_objects"]
+__all__ = ["TextColumns", "find_text_columns", "numbered_objects"]
 
 _TEXTS = ("text", "sentence", "review", "content", "comment", "message", "document", "tweet", "phrase", "title", "body")
 _LABELS = ("label", "labels", "class", "category", "sentiment", "target", "polarity", "topic", "rating", "y", "type")
@@ -68,14 +68,22 @@ def find_text_columns(path: Path, text: str | None, label: str | None) -> TextCo
         text, label: what the user gave.
 
     Raises:
-        DataError: the file cannot be read, or the columns are not clear.
+        DataError: the file cannot be read, or the columns are not clear, as where two have the same name.
         OptionError: there is no such column.
     """
     if text is not None and text == label:
         raise OptionError(f"--text and --label both name the column '{text}'")
-    if suffix_of(path) in (".jsonl", ".ndjson"):
+    if suffix_of(path) in JSON_LINES:
         return _find_keys(path, text, label)
-    rows = [row for _, row in numbered_cells(path)]
+    rows = [row for _, row in table_rows(path, read_text(path))]
+    found = _find_columns(path, rows, text, label)
+    if found.header:
+        for name in (found.text, found.label):
+            check_once(path, [cell.strip() for cell in rows[0]], name or "")
+    return found
+
+
+def _find_columns(path: Path, rows: list[list[str]], text: str | None, label: str | None) -> TextColumns:
     first = rows[0]
     given = [name for name in (text, label) if name is not None]
     if given and all(name.isdecimal() for name in given):
@@ -165,19 +173,6 @@ def _find_keys(path: Path, text: str | None, label: str | None) -> TextColumns:
             f"which key is the text is not clear; the first line has {names_shown(keys)}", file=path, row=1, hint=_HINT
         )
     return TextColumns(text, label, header=True)
-
-
-def numbered_cells(path: Path) -> list[tuple[int, list[str]]]:
-    """The line, counted from 1, and the cells of each row of a table; only tabs separate in files not called .csv.
-
-    Raises:
-        DataError: the file cannot be read, or is no table.
-    """
-    text = read_text(path)
-    if suffix_of(path) == ".csv":
-        separator = find_separator(path, text.encode())
-        return list(numbered_rows(path, text, separator))
-    return [(row, line.split("\t")) for row, line in enumerate(text.split("\n"), 1) if line.strip()]
 
 
 def numbered_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

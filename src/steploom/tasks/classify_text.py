@@ -12,8 +12,9 @@ from torch import Tensor
 from steploom.data.labelled import Encoded, Examples, Items
 from steploom.data.labelled_sequences import TokenSequences
 from steploom.data.labelled_text import LabelledText, read_labelled_texts, read_plain_texts
-from steploom.data.text import read_text, suffix_of
+from steploom.data.text import read_text
 from steploom.data.text_columns import TextColumns, find_text_columns
+from steploom.data.text_table import JSON_LINES, TABLES, suffix_of
 from steploom.data.trees import begins_like_trees, labelled_phrases, read_trees
 from steploom.data.vocabulary import Vocabulary, learn_vocabulary, load_vocabulary
 from steploom.data.words import split_words
@@ -29,7 +30,7 @@ __all__ = ["TextKind"]
 
 words = logging.getLogger("steploom")
 
-_TABLES = (".csv", ".tsv", ".jsonl", ".ndjson")
+_TABLES = (*TABLES, *JSON_LINES)
 
 
 class TextKind(Kind):
@@ -221,7 +222,7 @@ def _texts(
         return read_plain_texts(file, None)
     if columns is None and not labelled and options.text is None:
         columns = TextColumns("1", None, header=False)
-    if columns is None or (not columns.header and suffix_of(file) in (".jsonl", ".ndjson")):
+    if columns is None or (not columns.header and suffix_of(file) in JSON_LINES):
         columns = _columns(options, file)
     return read_labelled_texts(file, columns, labelled)
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from steploom.data.labelled import Examples, Items
 from steploom.data.name_list import names_shown
+from steploom.data.text_table import JSON_LINES, TABLES, suffix_of
 from steploom.data.tree_batches import EncodedTrees
 from steploom.data.trees import Tree, begins_like_trees, parse_trees, read_trees, written_tree
 from steploom.data.vocabulary import Vocabulary, learn_vocabulary, load_vocabulary
@@ -28,7 +29,6 @@ __all__ = ["TreesKind"]
 
 words = logging.getLogger("steploom")
 
-_TABLES = (".csv", ".tsv", ".jsonl", ".ndjson")
 # A network with weights for each place of a child grows with the square of their number.
 _MOST_CHILDREN = 8
 _BATCH = 256
@@ -66,8 +66,8 @@ class TreesKind(Kind):
     @classmethod
     def knows(cls, path: Path, head: bytes) -> bool:
         """Whether the first line looks like a tree."""
-        suffix = next((s for s in reversed(path.suffixes) if s != ".gz"), "")
-        return suffix.lower() not in _TABLES and begins_like_trees(head.decode("utf-8", "replace").lstrip("\ufeff"))
+        tables = (*TABLES, *JSON_LINES)
+        return suffix_of(path) not in tables and begins_like_trees(head.decode("utf-8", "replace").lstrip("\ufeff"))
 
     @classmethod
     def read(

@@ -42,7 +42,7 @@ def forecast_frame(data: SeriesSet, origins: Origins, forecasts: Forecasts, with
 
 def write_frame(frame: pd.DataFrame, path: Path) -> None:
     """Writes forecasts as CSV, or as Parquet where the name ends in .parquet. Times look like 2014-12-31 23:00:00."""
-    if path.suffix == ".parquet":
+    if path.suffix.lower() == ".parquet":
         frame.to_parquet(path, index=False)
         return
     path.write_text(csv_text(frame), encoding="utf-8")

@@ -58,7 +58,7 @@ def sample_texts(task: Generate, network: LanguageModel, data: Path | None, opti
     whole = separator.join(texts) + "\n"
 
     def write(path: Path) -> None:
-        if path.suffix != ".jsonl":
+        if path.suffix.lower() != ".jsonl":
             path.write_text(whole, encoding="utf-8")
             return
         rows = [

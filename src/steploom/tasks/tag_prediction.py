@@ -39,7 +39,7 @@ def predict_tags(task: Tag, network: Tagger, data: Path | None, options: Predict
     text = file.with_column(tags, "-X-" if facts.source == "labels" else "O")
 
     def write(path: Path) -> None:
-        if path.suffix != ".jsonl":
+        if path.suffix.lower() != ".jsonl":
             path.write_text(text, encoding="utf-8")
             return
         rows = []

@@ -175,10 +175,13 @@ class Translate(Task):
 
     def evaluate(self, network: EncoderDecoder, data: object, options: Any) -> Evaluation:
         """BLEU, chrF and perplexity, beside those of copying the source."""
+        from steploom.data.parallel import read_pairs
         from steploom.tasks.translate_scores import score
-        from steploom.tasks.translate_text import read_part
+        from steploom.tasks.translate_text import columns_of
 
-        pairs = read_part(data, self.options, "the data") if isinstance(data, Files) else data
+        pairs = data
+        if isinstance(data, Files):
+            pairs = read_pairs(data, columns_of(self.options, self.artefacts["pairs"]), "the data")
         return score(self, network, pairs, options)
 
     def predict(self, network: EncoderDecoder, data: Path | None, options: Any) -> Prediction:
@@ -194,12 +197,15 @@ class Translate(Task):
         plot_lines(self, network, data, path)
 
     def facts(self) -> dict[str, Any]:
-        """The vocabularies and what was held out."""
+        """The vocabularies, the columns of a table, and what was held out."""
+        from steploom.tasks.translate_text import columns_of
+
         pairs, languages = self.artefacts["pairs"], self.languages
         shared = "vocabulary" in self.artefacts
         sizes = f"{len(languages.source):,}" + (" shared" if shared else f" and {len(languages.target):,}")
+        columns = columns_of(self.options, pairs)
         return {
             "vocabulary": f"{sizes} {self.options.unit}",
-            "training pairs": f"{pairs['count']:,}",
+            "training pairs": f"{pairs['count']:,}" + (f"; {columns.shown}" if columns is not None else ""),
             "validation": pairs["validation"],
         }

@@ -14,6 +14,7 @@ from steploom.errors import DataError, OptionError
 from steploom.models.encoder_decoder import EncoderDecoder
 from steploom.tasks.task import Prediction
 from steploom.tasks.translate_decode import Translated, settings_of, translate_lines
+from steploom.tasks.translate_text import columns_of
 
 if TYPE_CHECKING:
     from steploom.tasks.translate import PredictOptions, Translate
@@ -108,14 +109,14 @@ def translate(task: Translate, network: EncoderDecoder, data: Path | None, optio
 
 def read_lines_of(task: Translate, path: Path) -> list[str]:
     """The source lines of a file; of a model of a table, the source column of a .tsv or .csv file."""
-    column = task.options.source_column or "1"
-    return read_sources(path, column if task.artefacts["pairs"]["table"] else None)
+    columns = columns_of(task.options, task.artefacts["pairs"])
+    return read_sources(path, None if columns is None else columns.source)
 
 
 def _write(parts: Iterable[_Lines], path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for part in parts:
-            if path.suffix == ".jsonl":
+            if path.suffix.lower() == ".jsonl":
                 file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in part.rows())
             else:
                 file.write(part.whole())

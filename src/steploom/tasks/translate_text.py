@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 from steploom.data.json_values import read_text, read_texts
 from steploom.data.parallel import Pairs, read_pairs
 from steploom.data.parallel_batches import ParallelBatches
+from steploom.data.parallel_columns import PairColumns, find_pair_columns
 from steploom.data.vocabulary import Vocabulary, learn_vocabulary, load_vocabulary
 from steploom.errors import DataError, ModelDirectoryError
 
 if TYPE_CHECKING:
     from steploom.tasks.translate import TranslateOptions
 
-__all__ = ["Languages", "PairParts", "check_counts", "load_side", "prepare_pairs", "read_part"]
+__all__ = ["Languages", "PairParts", "check_counts", "columns_of", "load_side", "prepare_pairs"]
 
 words = logging.getLogger("steploom")
 
@@ -118,6 +119,8 @@ def check_counts(pairs: dict[str, Any]) -> None:
     read_text(pairs["validation"], "validation")
     if not isinstance(pairs["table"], bool):
         raise TypeError(f"'table' should be true or false, found {pairs['table']!r:.40}")
+    if pairs.get("columns") is not None:
+        PairColumns.from_json(pairs["columns"])
 
 
 @dataclass(frozen=True)
@@ -137,9 +140,13 @@ class PairParts:
     test_pairs: Pairs | None
 
 
-def read_part(files: Sequence[Path], options: TranslateOptions, what: str) -> Pairs:
-    """The pairs of one part."""
-    return read_pairs(files, options.source_column, options.target_column, what)
+def columns_of(options: TranslateOptions, pairs: dict[str, Any]) -> PairColumns | None:
+    """The columns of a model's tables, from its artefact "pairs"; None where it was trained on two parallel files."""
+    if not pairs["table"]:
+        return None
+    if pairs.get("columns") is not None:
+        return PairColumns.from_json(pairs["columns"])
+    return PairColumns(options.source_column or "1", options.target_column or "2")
 
 
 def prepare_pairs(
@@ -151,14 +158,20 @@ def prepare_pairs(
         DataError: a file cannot be used, or no pair is left to train on.
         OptionError: an option does not fit the data.
     """
-    part, held_out, how = read_part(train, options, "the training data"), None, "none"
+    said = {"--source-column": options.source_column, "--target-column": options.target_column}
+    given = [name for name, column in said.items() if column is not None]
+    columns = find_pair_columns(train[0], *said.values()) if len(train) == 1 else None
+    part, held_out, how = read_pairs(train, columns, "the training data", given), None, "none"
+    if columns is not None:
+        words.info(columns.shown + ("" if columns.header or given else "; the first row is a pair, and no header"))
     if valid:
-        held_out, how = read_part(valid, options, "--valid"), " and ".join(f"the file {path.name}" for path in valid)
+        held_out = read_pairs(valid, columns, "--valid", given)
+        how = " and ".join(f"the file {path.name}" for path in valid)
     elif options.valid_every and len(part) > options.valid_every:
         chosen = range(options.valid_every - 1, len(part), options.valid_every)
         rest = sorted(set(range(len(part))) - set(chosen))
         part, held_out, how = part.chosen(rest), part.chosen(chosen), f"every {options.valid_every}th pair"
-    test_pairs = read_part(test, options, "--test") if test else None
+    test_pairs = read_pairs(test, columns, "--test", given) if test else None
     artefacts = _learn(part, options)
     languages = Languages.load(artefacts, options.lower_case)
     sources, targets = _encoded(part, languages)
@@ -184,7 +197,8 @@ def prepare_pairs(
         "left_out": len(part) - len(fits),
         "source_tokens": sum(len(tokens) for tokens in sources),
         "target_tokens": sum(len(tokens) + 1 for tokens in targets),
-        "table": len(train) == 1,
+        "table": columns is not None,
+        "columns": None if columns is None else columns.to_json(),
         # What a picture can be drawn of without a file.
         "examples": list((held_out or part).source[:_EXAMPLES]),
         "validation": how if held_out is None else f"{how}, {len(held_out):,} pairs",
