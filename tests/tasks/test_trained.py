@@ -54,6 +54,27 @@ def test_train_reports_and_load_gives_the_same_network(tmp_path, data):
         assert torch.equal(value, again.network.state_dict()[name])
 
 
+def test_a_file_that_is_given_twice_is_refused(tmp_path, data, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link.txt").symlink_to(data)
+    for again in ("data.txt", data, "link.txt"):
+        with pytest.raises(DataError, match=r"txt: this file stands twice in the training data. Name each file once"):
+            train("toy", ["data.txt", again], tmp_path / "model")
+    (tmp_path / "other.txt").write_text("8\n")
+    with pytest.raises(DataError, match="other.txt: this file stands twice in --test"):
+        train("toy", data, tmp_path / "model", test=["other.txt", "other.txt"])
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_part_that_is_trained_on_is_said(tmp_path, data, caplog):
+    (tmp_path / "copy.txt").write_text("3\n")
+    (tmp_path / "other.txt").write_text("8\n")
+    for test in (data, tmp_path / "copy.txt"):
+        train("toy", data, tmp_path / "model", valid=tmp_path / "other.txt", test=test, epochs=1, force=True)
+        assert caplog.messages == [f"{test}: the model is trained on this file too; as --test it says little"]
+        caplog.clear()
+
+
 def test_a_model_is_saved_elsewhere(model, tmp_path):
     first = load(model)
     first.save(tmp_path / "copy")

@@ -187,6 +187,11 @@ def test_a_table_and_a_dialogue(folder, tmp_path):
     assert "bleu" in model.evaluate(folder / "dialogue.tsv").metrics
 
 
+def test_a_model_may_learn_to_copy_one_file(folder, tmp_path):
+    one = folder / "train.fr"
+    assert train("translate", [one, one], tmp_path / "m", unit="words", **SMALL).report["validation"]["metrics"]
+
+
 def test_the_columns_of_a_table_are_found_said_and_kept(folder, tmp_path, caplog):
     caplog.set_level("INFO", logger="steploom")
     rows = [f"{n}; eins zwei {n};one two {n}" for n in range(6)]

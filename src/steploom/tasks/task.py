@@ -132,6 +132,7 @@ class Task(ABC):
         name: as the command line knows it.
         summary: a line about it.
         predicts_alone: whether it has something to say without data of the user's.
+        parallel: whether two files of one part are read side by side, so that they may be the same one.
         metrics: how tables show what `evaluate` gives; other metrics keep their names.
         TrainOptions, PredictOptions, EvaluateOptions: the options of the three commands.
     """
@@ -139,6 +140,7 @@ class Task(ABC):
     name: ClassVar[str]
     summary: ClassVar[str]
     predicts_alone: ClassVar[bool] = False
+    parallel: ClassVar[bool] = False
     metrics: ClassVar[Mapping[str, MetricLabel]] = {}
     TrainOptions: ClassVar[type[TrainOptions]] = TrainOptions
     PredictOptions: ClassVar[type[Options]] = Options

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -11,19 +12,21 @@ from typing import TYPE_CHECKING, Any
 from steploom.errors import DataError, ModelDirectoryError, OptionError
 from steploom.tasks.registry import task_class
 from steploom.tasks.run import first_weights, run_training
-from steploom.tasks.task import Prepared, Task
+from steploom.tasks.task import Task
 from steploom.tasks.trained import File, TrainedModel, files_of, trust_cell
 from steploom.training.directory import FORMAT, RUN, read
 from steploom.training.interruption import told_how_to_go_on
 from steploom.training.lock import only_training_in
 from steploom.training.output import check_output, create, discard, read_run, rewrite_run
 from steploom.training.processes import is_main_process, others_end_silently
-from steploom.training.sources import fingerprint, unchanged
+from steploom.training.sources import fingerprint, is_among, unchanged
 
 if TYPE_CHECKING:
     from steploom.training.options import TrainOptions
 
 __all__ = ["resume", "train"]
+
+words = logging.getLogger("steploom")
 
 
 @others_end_silently()
@@ -70,7 +73,9 @@ def train(
     parts = {"train": list(files_of(data))}
     for part, named in (("valid", valid), ("test", test)):
         parts[part] = list(files_of(named)) if named else []
-    prepared = _prepare(kind, checked, parts)
+    _check_files(parts)
+    _check_repeated(kind, parts)
+    prepared = kind.prepare(checked, parts["train"], parts["valid"], parts["test"])
     network = first_weights(prepared.task, checked.seed)
     used: list[dict[str, Any]] = []
     with only_training_in(out / "last") if main else nullcontext():
@@ -142,7 +147,8 @@ def resume(
             options = kind.TrainOptions.checked({**options.model_dump(), **moved})
         longer = epochs is not None
         _refuse_complete(path, options, longer)
-        prepared = _prepare(kind, options, parts)
+        _check_files(parts)
+        prepared = kind.prepare(options, parts["train"], parts["valid"], parts["test"])
         network = first_weights(prepared.task, options.seed)
         if main and given:
             rewrite_run(path, {**run, "options": options.model_dump(mode="json")}, options.model_dump(mode="json"))
@@ -160,14 +166,29 @@ def _options_of_run(file: Path, run: dict[str, Any]) -> tuple[type[Task], TrainO
         raise ModelDirectoryError(f"{error if str(file) in str(error) else f'{file}: {error}'}") from error
 
 
-def _prepare(kind: type[Task], options: Any, parts: dict[str, list[Path]]) -> Prepared[Any]:
+def _check_files(parts: dict[str, list[Path]]) -> None:
     for files in parts.values():
         for file in files:
             if file.is_dir():
                 raise DataError("expected a file, found a directory", file=file)
             if not file.exists():
                 raise DataError("there is no such file", file=file)
-    return kind.prepare(options, parts["train"], parts["valid"], parts["test"])
+
+
+def _check_repeated(kind: type[Task], parts: dict[str, list[Path]]) -> None:
+    """Refuses a part that has a file twice, and warns of a part that is trained on."""
+    options = {"train": "the training data", "valid": "--valid", "test": "--test"}
+    for part, files in parts.items():
+        found: set[Path] = set()
+        for file in files:
+            if file.resolve() in found and not kind.parallel:
+                raise DataError(f"this file stands twice in {options[part]}", file=file, hint="Name each file once")
+            found.add(file.resolve())
+    used = [fingerprint(file) for file in parts["train"]] if parts["valid"] or parts["test"] else []
+    for part in ("valid", "test"):
+        for file in parts[part]:
+            if is_among(file, used):
+                words.warning(f"{file}: the model is trained on this file too; as {options[part]} it says little")
 
 
 def _version() -> str:

@@ -126,6 +126,7 @@ class Translate(Task):
         "chrf": MetricLabel("chrF", "", "higher"),
         "perplexity": MetricLabel("perplexity", "", "lower"),
     }
+    parallel: ClassVar[bool] = True
     TrainOptions: ClassVar[type[TrainOptions]] = TranslateOptions
     PredictOptions: ClassVar[type[Options]] = PredictOptions
     EvaluateOptions: ClassVar[type[Options]] = EvaluateOptions
