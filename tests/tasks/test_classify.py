@@ -177,7 +177,8 @@ def test_a_column_that_holds_no_labels_is_refused(tmp_path):
     assert not (tmp_path / "m").exists()
 
 
-def test_a_file_a_label(folder, tmp_path):
+def test_a_file_a_label(folder, tmp_path, caplog):
+    caplog.set_level("INFO", logger="steploom")
     rows = list(csv.DictReader(StringIO((folder / "reviews.csv").read_text())))
     for label in ("good", "bad"):
         (tmp_path / f"{label}.txt").write_text("".join(row["text"] + "\n" for row in rows if row["label"] == label))
@@ -187,7 +188,14 @@ def test_a_file_a_label(folder, tmp_path):
     )
     model = train("classify", files, tmp_path / "m", test=files, **options)
     assert model.task.classes == ("awful", "fine") and model.report["test"]["metrics"]["examples"] == 300
+    caplog.clear()
     assert model.evaluate(files).metrics["examples"] == 300
+    assert f"labels: {files[0]} has awful, {files[1]} has fine" in caplog.messages
+    right, swapped = (model.evaluate(order).metrics["accuracy"] for order in (files, files[::-1]))
+    assert right == pytest.approx(1 - swapped), "the order of the files says which label each has"
+    assert f"labels: {files[1]} has awful, {files[0]} has fine" in caplog.messages
+    model.plot(tmp_path / "both.png", files)
+    assert (tmp_path / "both.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(OptionError, match=r"--file-labels: 2 labels for 1 files"):
         model.evaluate(files[0])
     assert len(model.predict(files[0]).value) == 100

@@ -193,8 +193,8 @@ def test_words_about_what_was_found(tmp_path: Path, caplog: pytest.LogCaptureFix
 def test_plot(tmp_path: Path, count: int) -> None:
     wide = table(300).drop(columns="y").assign(**{f"node {i}": table(300)["y"] * (i + 1) for i in range(count)})
     task = trained([csv(tmp_path, wide, "wide.csv")])
-    task.plot(None, None, tmp_path / "plot.png")
-    task.plot(None, tmp_path / "wide.csv", tmp_path / "again.png")
+    task.plot(None, (), tmp_path / "plot.png")
+    task.plot(None, [tmp_path / "wide.csv"], tmp_path / "again.png")
     for name in ("plot.png", "again.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG") and (tmp_path / name).stat().st_size > 20_000
 
@@ -207,5 +207,5 @@ def test_facts(tmp_path: Path) -> None:
 @pytest.mark.parametrize("names", [["price $\\bad{ x$"], ["a_$x^$", "\u6e29\u5ea6", "\U0001f600", "tab\tand \\\\"]])
 def test_names_in_the_picture_are_no_formulas(tmp_path: Path, names: list[str]) -> None:
     file = csv(tmp_path, table()[["ds"]].assign(**dict.fromkeys(names, 5.0)), "names.csv")
-    trained([file]).plot(None, None, tmp_path / "plot.png")
+    trained([file]).plot(None, (), tmp_path / "plot.png")
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")

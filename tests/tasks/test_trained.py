@@ -61,7 +61,7 @@ def test_a_file_that_is_given_twice_is_refused(tmp_path, data, monkeypatch):
         with pytest.raises(DataError, match=r"txt: this file stands twice in the training data. Name each file once"):
             train("toy", ["data.txt", again], tmp_path / "model")
     (tmp_path / "other.txt").write_text("8\n")
-    with pytest.raises(DataError, match="other.txt: this file stands twice in --test"):
+    with pytest.raises(DataError, match=r"other.txt: this file stands twice in --test"):
         train("toy", data, tmp_path / "model", test=["other.txt", "other.txt"])
     assert not (tmp_path / "model").exists()
 

@@ -106,5 +106,5 @@ class ToyTask(Task):
         text = f"{float(next(network.parameters()).detach().sum()):.6f}\n"
         return Prediction(text, lambda path: path.write_text(text) and None)
 
-    def plot(self, network: Any, data: Path | None, path: Path) -> None:
+    def plot(self, network: Any, data: Sequence[Path], path: Path) -> None:
         path.write_bytes(b"picture")

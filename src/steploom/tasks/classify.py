@@ -129,7 +129,7 @@ class Classify(Task):
 
         return predict_labels(self, network, data, options)
 
-    def plot(self, network: Classifier, data: Path | None, path: Path) -> None:
+    def plot(self, network: Classifier, data: Sequence[Path], path: Path) -> None:
         """The confusion matrix, of a file or of the validation part; with attention pooling also its weights."""
         from steploom.tasks.classify_plot import plot_confusion
 

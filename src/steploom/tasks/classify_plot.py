@@ -28,7 +28,7 @@ _EXAMPLES, _WIDTH = 8, 66
 _WRITTEN = 25
 
 
-def plot_confusion(task: Classify, network: Classifier, data: Path | None, path: Path) -> None:
+def plot_confusion(task: Classify, network: Classifier, data: Sequence[Path], path: Path) -> None:
     """Draws the confusion matrix, each row coloured by its shares and with its counts written in.
 
     With attention pooling over a text and with data, the weights of the words of some examples stand below.
@@ -36,7 +36,7 @@ def plot_confusion(task: Classify, network: Classifier, data: Path | None, path:
     Args:
         task: the task.
         network: the model.
-        data: a labelled file; None: the validation part of the training.
+        data: labelled files; none: the validation part of the training.
         path: the PNG to write.
 
     Raises:
@@ -46,7 +46,7 @@ def plot_confusion(task: Classify, network: Classifier, data: Path | None, path:
     from matplotlib.figure import Figure
 
     attended: list[tuple[list[str], Tensor, str]] = []
-    if data is None:
+    if not data:
         _refuse_too_many(task.classes)
         if "confusion" not in task.artefacts["labels"]:
             raise DataError(
@@ -54,12 +54,12 @@ def plot_confusion(task: Classify, network: Classifier, data: Path | None, path:
             )
         matrix, title = torch.tensor(task.artefacts["labels"]["confusion"]), "validation part"
     else:
-        examples = task.read([data], labelled=True)
+        examples = task.read(data, labelled=True)
         if task.kind.draw(network, examples, path):
             return
         _refuse_too_many(task.classes)
         found = probabilities_of(task, network, examples)
-        matrix, title = confusion(task, examples, found), data.name
+        matrix, title = confusion(task, examples, found), _named(data)
         attended = _attended(task, network, examples, found)
     classes = len(matrix)
     side = min(12.0, max(4.2, 2.4 + 0.55 * classes))
@@ -75,6 +75,11 @@ def plot_confusion(task: Classify, network: Classifier, data: Path | None, path:
     _draw_matrix(figure, upper, matrix, list(task.classes))
     upper.set_title(f"{title}: accuracy {scores['accuracy']:.1%}, macro F1 {scores['f1']:.1%}")
     write_picture(figure, path, 130)
+
+
+def _named(files: Sequence[Path]) -> str:
+    names = [file.name for file in files]
+    return ", ".join(names) if len(names) <= 3 else f"{names[0]} and {len(names) - 1} others"
 
 
 def _refuse_too_many(classes: Sequence[str]) -> None:

@@ -70,6 +70,8 @@ class TextKind(Kind):
         for number, file in enumerate(files):
             label = given.pop(0) if file in plain and labelled else None
             found += [(number, text) for text in _texts(options, file, columns, label, labelled, file in plain)]
+        if plain and labelled:
+            words.info("labels: " + ", ".join(f"{f} has {n}" for f, n in zip(plain, options.file_labels, strict=True)))
         labels = tuple(text.label or "" for _, text in found) if labelled else None
         places = tuple((number, text.row) for number, text in found)
         return Examples(Items(text.text for _, text in found), labels, tuple(files), places)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from pydantic import field_validator, model_validator
 
 from steploom.errors import OptionError
-from steploom.tasks.task import Evaluation, Files, MetricLabel, Prediction, Prepared, Task
+from steploom.tasks.task import Evaluation, Files, MetricLabel, Prediction, Prepared, Task, only_file
 from steploom.training.options import Options, TrainOptions, option
 
 if TYPE_CHECKING:
@@ -204,11 +204,11 @@ class Embed(Task):
             return predict_nearest(self, network, data, options)
         return predict_vectors(self, network, data, options)
 
-    def plot(self, network: SkipThought, data: Path | None, path: Path) -> None:
+    def plot(self, network: SkipThought, data: Sequence[Path], path: Path) -> None:
         """How similar the first sentences of a file are to each other, as a map of colours."""
         from steploom.tasks.embed_plot import plot_similarity
 
-        plot_similarity(self, network, data, path)
+        plot_similarity(self, network, only_file(data, "plot"), path)
 
     def facts(self) -> dict[str, Any]:
         """The vocabulary and what was held out."""

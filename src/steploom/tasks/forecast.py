@@ -222,12 +222,12 @@ class Forecast(Task):
         frame = predict_next(network, self.past, self.layout, data)
         return Prediction(csv_text(frame), lambda path: write_frame(frame, path), frame)
 
-    def plot(self, network: Any, data: Path | None, path: Path) -> None:
+    def plot(self, network: Any, data: Sequence[Path], path: Path) -> None:
         """Draws the end of each series, the forecast of its last horizon beside what was measured, and the next one."""
         from steploom.tasks.forecast_plot import plot_forecasts
         from steploom.tasks.forecast_prediction import forecasts_to_plot
 
-        plot_forecasts(forecasts_to_plot(network, self.past, self.layout, data), path)
+        plot_forecasts(forecasts_to_plot(network, self.past, self.layout, only_file(data, "plot")), path)
 
     def facts(self) -> dict[str, Any]:
         """What `steploom info` shows besides the options."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from pydantic import field_validator, model_validator
 
 from steploom.errors import OptionError
-from steploom.tasks.task import Evaluation, Files, MetricLabel, Prediction, Prepared, Task
+from steploom.tasks.task import Evaluation, Files, MetricLabel, Prediction, Prepared, Task, only_file
 from steploom.training.options import Options, TrainOptions, option
 
 if TYPE_CHECKING:
@@ -180,11 +180,11 @@ class Generate(Task):
 
         return sample_texts(self, network, data, options)
 
-    def plot(self, network: LanguageModel, data: Path | None, path: Path) -> None:
+    def plot(self, network: LanguageModel, data: Sequence[Path], path: Path) -> None:
         """The surprise of each token of a text's beginning, as colours behind it; without a file, of a sampled text."""
         from steploom.tasks.generate_plot import plot_surprise
 
-        plot_surprise(self, network, data, path)
+        plot_surprise(self, network, only_file(data, "plot"), path)
 
     def facts(self) -> dict[str, Any]:
         """The vocabulary and what was held out."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from pydantic import model_validator
 
 from steploom.errors import OptionError
-from steploom.tasks.task import Evaluation, Files, MetricLabel, Prediction, Prepared, Task
+from steploom.tasks.task import Evaluation, Files, MetricLabel, Prediction, Prepared, Task, only_file
 from steploom.training.options import Options, TrainOptions, flag, option
 
 if TYPE_CHECKING:
@@ -213,11 +213,11 @@ class Tag(Task):
 
         return predict_tags(self, network, data, options)
 
-    def plot(self, network: Tagger, data: Path | None, path: Path) -> None:
+    def plot(self, network: Tagger, data: Sequence[Path], path: Path) -> None:
         """Sentences with their spans in colour; without data, which tag the CRF likes behind which."""
         from steploom.tasks.tag_plot import plot_tags
 
-        plot_tags(self, network, data, path)
+        plot_tags(self, network, only_file(data, "plot"), path)
 
     def facts(self) -> dict[str, Any]:
         """Tags and vocabulary."""

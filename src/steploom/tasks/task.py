@@ -214,8 +214,8 @@ class Task(ABC):
         """Predictions for a user's file (None where the task needs no file)."""
 
     @abstractmethod
-    def plot(self, network: Any, data: Path | None, path: Path) -> None:
-        """Writes a picture that shows what the model does to `path` (PNG)."""
+    def plot(self, network: Any, data: Sequence[Path], path: Path) -> None:
+        """Writes a picture that shows what the model does to `path` (PNG); `data` may be no file at all."""
 
     def facts(self) -> dict[str, Any]:
         """What `steploom info` shows besides the options: short name to value."""

@@ -43,7 +43,7 @@ def files_of(data: object) -> Files:
 
 
 def _file_of(data: object) -> Path | None:
-    """The only file of a prediction or a picture, or None without one."""
+    """The only file of a prediction, or None without one."""
     if data is None or isinstance(data, (str, Path)):
         return None if data is None else Path(data)
     raise OptionError(f"data: expected one path, found {type(data).__name__}")
@@ -94,15 +94,15 @@ class TrainedModel:
                 words.warning(f"{file}: the model was trained on this file; these scores say little about new data")
         return self.task.evaluate(self.network, files, checked)
 
-    def plot(self, path: File, data: File | None = None) -> None:
-        """Writes the task's picture of the model to `path` (PNG).
+    def plot(self, path: File, data: File | Sequence[File] | None = None) -> None:
+        """Writes the task's picture of the model to `path` (PNG): of a file, of several read together, or of none.
 
         Raises:
             DataError: the file cannot be used.
             OptionError: the ending of `path` is that of no picture.
         """
         check_picture(Path(path))
-        self.task.plot(self.network, _file_of(data), Path(path))
+        self.task.plot(self.network, () if data is None else files_of(data), Path(path))
 
     def save(self, path: File, force: bool = False) -> Path:
         """Writes the model into another directory, without what `resume` needs.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from pydantic import field_validator, model_validator
 
 from steploom.errors import OptionError
-from steploom.tasks.task import Evaluation, Files, MetricLabel, Prediction, Prepared, Task
+from steploom.tasks.task import Evaluation, Files, MetricLabel, Prediction, Prepared, Task, only_file
 from steploom.training.options import Options, TrainOptions, flag, option
 
 if TYPE_CHECKING:
@@ -191,11 +191,11 @@ class Translate(Task):
 
         return translate(self, network, data, options)
 
-    def plot(self, network: EncoderDecoder, data: Path | None, path: Path) -> None:
+    def plot(self, network: EncoderDecoder, data: Sequence[Path], path: Path) -> None:
         """Where the model looks in some lines; without attention, how sure it is of each token."""
         from steploom.tasks.translate_plot import plot_lines
 
-        plot_lines(self, network, data, path)
+        plot_lines(self, network, only_file(data, "plot"), path)
 
     def facts(self) -> dict[str, Any]:
         """The vocabularies, the columns of a table, and what was held out."""
