@@ -9,7 +9,6 @@
 #include <atomic>
 #include <cstring>
 #include <memory>
-#include <memory>
 #include <stdexcept>
 
 #include "instruction_sets.hpp"
@@ -22,6 +21,7 @@ using namespace steploom;
 namespace {
 
 using OperandSpec = std::tuple<int, int, int>;                                    // where, index, column
+using ViewSpec = std::tuple<int, std::int64_t, std::int64_t, std::int64_t>;         // leaf, start, row and column strides
 using TermSpec = std::tuple<OperandSpec, int, int>;                                // left, matrix, inner
 using OpSpec = std::tuple<std::string, OperandSpec, std::vector<OperandSpec>, int>;  // name, out, inputs, group
 
@@ -104,14 +104,13 @@ const Kernels& chosen(const std::string& isa) {
     throw std::invalid_argument("this processor has no kernels '" + isa + "'; it has " + names);
 }
 
+// leaves: where the tensors begin that hold the weights; gradients: of each of them, 0 where none is wanted, or no list.
 void run(const Schedule& schedule, bool is_double, const std::string& isa, std::int64_t time, std::int64_t batch,
          Pointer lengths, bool reversed, Pointer resets,
          const std::vector<std::tuple<Pointer, std::int64_t, std::int64_t>>& sequences,
          const std::vector<Pointer>& state_in, const std::vector<Pointer>& state_out,
-         const std::vector<Pointer>& state_reset,
-         const std::vector<std::tuple<Pointer, std::int64_t, std::int64_t, Pointer, std::int64_t, std::int64_t>>& matrices,
-         const std::vector<Pointer>& vectors, const std::vector<Pointer>& vector_gradients, Pointer saved, int slices,
-         int team) {
+         const std::vector<Pointer>& state_reset, const std::vector<Pointer>& leaves,
+         const std::vector<Pointer>& gradients, Pointer saved, int slices, int team) {
     if (slices < 1 || team < 1 || (slices > 1 && team > 1))
         throw std::invalid_argument("either slices or team may be more than 1");
     Call call;
@@ -122,13 +121,21 @@ void run(const Schedule& schedule, bool is_double, const std::string& isa, std::
     call.resets = pointer<const std::uint8_t>(resets);
     for (const auto& [data, time_stride, batch_stride] : sequences)
         call.sequences.push_back({pointer(data), time_stride, batch_stride});
+    // An empty list stands for none of them.
     call.state_in = pointers(state_in);
     call.state_out = pointers(state_out);
     call.state_reset = pointers(state_reset);
-    for (const auto& [data, row, column, gradient, gradient_row, gradient_column] : matrices)
-        call.matrices.push_back({pointer(data), row, column, pointer(gradient), gradient_row, gradient_column});
-    call.vectors = pointers(vectors);
-    call.vector_gradients = pointers(vector_gradients);
+    for (auto* states : {&call.state_in, &call.state_out, &call.state_reset})
+        states->resize(static_cast<std::size_t>(schedule.states), nullptr);
+    const std::int64_t size = is_double ? sizeof(double) : sizeof(float);
+    const auto at = [&](const std::vector<Pointer>& list, int leaf, std::int64_t start) {
+        const Pointer first = list.empty() ? 0 : list.at(static_cast<std::size_t>(leaf));
+        return pointer(first ? first + static_cast<Pointer>(start * size) : 0);
+    };
+    for (const auto& [leaf, start, row, column] : schedule.matrices)
+        call.matrices.push_back({at(leaves, leaf, start), row, column, at(gradients, leaf, start), row, column});
+    for (const LeafView& view : schedule.vectors) call.vectors.push_back(at(leaves, view.leaf, view.start));
+    for (int leaf : schedule.gradient_leaves) call.vector_gradients.push_back(at(gradients, leaf, 0));
     call.saved = pointer(saved);
     call.slices = slices;
     call.team = team;
@@ -298,8 +305,15 @@ NB_MODULE(_native, m) {
              [](Schedule& s, int matrix, const OperandSpec& grad, const OperandSpec& left, int n, int k) {
                  s.weight_gradients.push_back({matrix, operand(grad), operand(left), n, k});
              })
-        .def("vector_gradient", [](Schedule& s, int vector, int column, const OperandSpec& value, int width) {
-            s.vector_gradients.push_back({vector, column, operand(value), width});
+        .def("vector_gradient",
+             [](Schedule& s, int vector, int column, const OperandSpec& value, int width) {
+                 s.vector_gradients.push_back({vector, column, operand(value), width});
+             })
+        .def("weights", [](Schedule& s, const std::vector<ViewSpec>& matrices, const std::vector<std::pair<int, std::int64_t>>& vectors,
+                           const std::vector<int>& gradient_leaves) {
+            for (const auto& [leaf, start, row, column] : matrices) s.matrices.push_back({leaf, start, row, column});
+            for (const auto& [leaf, start] : vectors) s.vectors.push_back({leaf, start, 0, 1});
+            s.gradient_leaves = gradient_leaves;
         });
     m.def("run", &run);
     nb::class_<StreamCore>(m, "Stream")

@@ -33,8 +33,9 @@ struct Block {
 };
 
 // Blocks that are free again. Fresh memory must be cleared page by page by the system, which takes up to a third of the
-// time of a training step; these blocks need not be. While they are free the system may take their pages back, as soon as
-// anybody needs memory. A block is in the hands of one call at a time.
+// time of a training step; these blocks need not be. Of what is free beyond some 64 MB the system may take the pages back
+// as soon as anybody needs memory: to say so for every block would stop all threads for as long as a short step of training
+// takes. A block is in the hands of one call at a time.
 class Memory {
   public:
     static Memory& instance() {
@@ -69,9 +70,14 @@ class Memory {
 
     void give_back(Block block) {
         const std::lock_guard<std::mutex> lock(mutex_);
-        release_pages(block);
         free_.push_back({block, now_});
         total_ += block.bytes;
+        std::size_t warm = 0;
+        for (std::size_t i = free_.size(); i-- > 0;) {
+            if (free_[i].released) continue;
+            warm += free_[i].block.bytes;
+            if (warm > most_warm) release_pages(free_[i]);
+        }
         while (free_.size() > most_blocks || (total_ > most_bytes && free_.size() > 1)) drop(0);
     }
 
@@ -79,8 +85,9 @@ class Memory {
     struct Free {
         Block block;
         std::uint64_t since;
+        bool released = false;
     };
-    static constexpr std::size_t large = std::size_t{4} << 20, most_blocks = 32;
+    static constexpr std::size_t large = std::size_t{4} << 20, most_blocks = 32, most_warm = std::size_t{64} << 20;
 #if defined(__linux__) && defined(MADV_FREE)
     static constexpr std::size_t most_bytes = std::size_t{2} << 30;
 #else
@@ -88,7 +95,9 @@ class Memory {
 #endif
     static constexpr std::uint64_t unused_for = 64;
 
-    static void release_pages(Block block) {
+    static void release_pages(Free& free) {
+        free.released = true;
+        const Block block = free.block;
 #if defined(__linux__) && defined(MADV_FREE)
         constexpr std::uintptr_t page = 4096;
         const std::uintptr_t first = (reinterpret_cast<std::uintptr_t>(block.data) + page - 1) & ~(page - 1);

@@ -128,20 +128,24 @@ void product_row(const Factor<T>* factors, int count, const T* init, T* out, int
     }
 }
 
-// `Rows` x `N` vectors of out (+)= sum over r of left[r, 0:Rows] * right[r, 0:columns]. `Whole`: all columns are there.
+// `Rows` x `N` vectors of out (+)= sum over r of left[r, 0:Rows] * right[r, 0:columns]. `Whole`: rows of `right` may be
+// read to the end of their last vector; what stands there beyond `columns` has no influence.
 template <class T, int Rows, int N, bool Whole>
 void outer_tile(std::int64_t count, const T* left, std::int64_t left_row, const T* right, std::int64_t right_row, T* out,
                 std::int64_t out_row, bool add, int columns) {
     constexpr int L = lanes<T>;
-    const Part<T> last(Whole ? L : columns - (N - 1) * L);
-    const auto read = [&](const T* from, int j) { return Whole || j < N - 1 ? load(from) : last.load(from); };
+    const bool all = columns == N * L;
+    const Part<T> last(columns - (N - 1) * L);
     V<T> sum[Rows][N];
     for (int i = 0; i < Rows; ++i)
-        for (int j = 0; j < N; ++j) sum[i][j] = add ? read(out + i * out_row + j * L, j) : V<T>{};
+        for (int j = 0; j < N; ++j) {
+            const T* from = out + i * out_row + j * L;
+            sum[i][j] = !add ? V<T>{} : all || j < N - 1 ? load(from) : last.load(from);
+        }
 #pragma GCC unroll 1
     for (std::int64_t r = 0; r < count; ++r) {
         V<T> row[N];
-        for (int j = 0; j < N; ++j) row[j] = read(right + j * L, j);
+        for (int j = 0; j < N; ++j) row[j] = Whole || j < N - 1 ? load(right + j * L) : last.load(right + j * L);
 #pragma GCC unroll 16
         for (int i = 0; i < Rows; ++i) {
             const V<T> x = broadcast(left[i]);
@@ -152,7 +156,7 @@ void outer_tile(std::int64_t count, const T* left, std::int64_t left_row, const 
     }
     for (int i = 0; i < Rows; ++i)
         for (int j = 0; j < N; ++j) {
-            if (Whole || j < N - 1) store(out + i * out_row + j * L, sum[i][j]);
+            if (all || j < N - 1) store(out + i * out_row + j * L, sum[i][j]);
             else last.store(out + i * out_row + j * L, sum[i][j]);
         }
 }
@@ -253,10 +257,12 @@ void outer(std::int64_t count, const T* left, std::int64_t left_row, int rows, c
         for (int tile = 0; tile < tiles; ++tile) {
             const int row = rows * tile / tiles, height = rows * (tile + 1) / tiles - row;
             constexpr auto heights = std::make_integer_sequence<int, most_outer_rows>{};
-            const OuterTile<T> run = width == panel_columns<T> ? outer_tile_of<T, 2, true>(height, heights)
-                                     : width > lanes<T>        ? outer_tile_of<T, 2, false>(height, heights)
-                                     : width == lanes<T>       ? outer_tile_of<T, 1, true>(height, heights)
-                                                               : outer_tile_of<T, 1, false>(height, heights);
+            const int vectors = width > lanes<T> ? 2 : 1;
+            const bool whole = width == vectors * lanes<T> || right_row >= column + vectors * lanes<T>;
+            const OuterTile<T> run = vectors == 2 ? (whole ? outer_tile_of<T, 2, true>(height, heights)
+                                                           : outer_tile_of<T, 2, false>(height, heights))
+                                                  : (whole ? outer_tile_of<T, 1, true>(height, heights)
+                                                           : outer_tile_of<T, 1, false>(height, heights));
             run(count, left + row, left_row, right + column, right_row, out + row * out_row + column, out_row, add, width);
         }
     }

@@ -78,6 +78,12 @@ struct VectorGradient {
     int width;
 };
 
+// A matrix or a vector of the call within one of the tensors that hold the weights, all of them contiguous. In elements.
+struct LeafView {
+    int leaf;
+    std::int64_t start, row_stride, column_stride;
+};
+
 struct Schedule {
     bool descending = false;
     std::vector<BufferSpec> buffers;
@@ -90,6 +96,8 @@ struct Schedule {
     std::vector<Stage> before, step, after;
     std::vector<WeightGradient> weight_gradients;
     std::vector<VectorGradient> vector_gradients;
+    std::vector<LeafView> matrices, vectors;
+    std::vector<int> gradient_leaves;  // the leaf of each gradient of vectors
 };
 
 struct Sequence {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
@@ -31,6 +32,7 @@ def instruction_sets() -> list[str]:
     return cast("list[str]", core().instruction_sets())
 
 
+@cache
 def core() -> ModuleType:
     """The extension module.
 

@@ -291,7 +291,7 @@ class Decaying(Cell):
 def test_weights_of_two_dtypes_are_refused():
     cell = Decaying(3, 4)
     cell.decay = cell.decay.double()
-    with pytest.raises(OptionError, match=r"`decay` of Decaying is torch\.float64 on cpu"):
+    with pytest.raises(OptionError, match=r"`decay` is torch\.float64 on cpu"):
         Recurrent(cell).stream()
 
 
@@ -300,8 +300,8 @@ def test_pytorch_has_no_streams():
         Recurrent(LSTMCell(3, 4), engine="aten").stream()
 
 
-def test_unknown_kernels_are_refused(monkeypatch):
-    monkeypatch.setenv("STEPLOOM_ISA", "none")
+def test_unknown_kernels_are_refused(kernels_of_environment):
+    kernels_of_environment("none")
     with pytest.raises(OptionError, match="STEPLOOM_ISA is 'none'"):
         Recurrent(LSTMCell(3, 4)).stream()
 

@@ -321,7 +321,7 @@ STATE = (torch.zeros(1, 2, 4), torch.zeros(1, 2, 4))
         ({"x": torch.zeros(5, 2, 4)}, "x must be"),
         ({"x": [[1.0]]}, r"x must be a tensor \(time, batch, input_size\), found list"),
         ({"x": torch.zeros(0, 2, 3)}, "x must hold at least one step"),
-        ({"x": torch.zeros(5, 2, 3).double()}, "x is torch.float64 but the weights are torch.float32"),
+        ({"x": torch.zeros(5, 2, 3).double()}, "x is torch.float64 on cpu, but `input.weight` is torch.float32"),
         ({"state": STATE[0]}, r"state must be a tuple .* \(h, c\), found Tensor"),
         ({"state": STATE[:1]}, "found a tuple of 1"),
         ({"state": (STATE[0], None)}, r"state `c` must be a tensor, found NoneType"),
@@ -340,6 +340,11 @@ STATE = (torch.zeros(1, 2, 4), torch.zeros(1, 2, 4))
 def test_wrong_call_names_the_argument(arguments, message):
     with pytest.raises(OptionError, match=message):
         Recurrent(LSTMCell(3, 4))(**{"x": torch.zeros(5, 2, 3), **arguments})
+
+
+def test_other_engines_refuse_weights_of_another_dtype_too():
+    with pytest.raises(OptionError, match=r"x is torch.float64 but the weights are torch.float32. Convert one"):
+        Recurrent(LSTMCell(3, 4), engine="reference")(torch.zeros(5, 2, 3).double())
 
 
 def test_the_state_of_a_cell_without_weights_is_of_the_kind_of_x():

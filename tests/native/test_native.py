@@ -36,5 +36,6 @@ def test_the_stub_declares_what_the_module_has() -> None:
 
 def test_a_missing_core_names_the_build_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "steploom._native", None)
+    native.core.cache_clear()
     with pytest.raises(ImportError, match=r"pip install -c constraints.txt -e \."):
         native.version()

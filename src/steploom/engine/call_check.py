@@ -9,8 +9,9 @@ from torch import Tensor
 
 from steploom.engine.compiled import Compiled
 from steploom.errors import OptionError
+from steploom.program.program import Program
 
-__all__ = ["check_call"]
+__all__ = ["check_call", "check_leaves"]
 
 
 def check_call(
@@ -42,15 +43,29 @@ def check_call(
         for value, tensor in zip(program.states, given, strict=False):
             if tensor.dtype is not x.dtype or tensor.device != x.device or tensor.shape != (batch, value.width):
                 _refuse(f"{what} `{value.name}`", tensor, x.dtype, (batch, value.width))
-    if len(leaves) != len(program.leaves):
-        raise OptionError(f"There must be {len(program.leaves)} weights, found {len(leaves)}.")
-    for leaf, tensor in zip(program.leaves, leaves, strict=True):
-        if tensor.dtype is not x.dtype or tensor.device != x.device or tensor.shape != leaf.shape:
-            _refuse(f"`{leaf.name}`", tensor, x.dtype, leaf.shape)
+    check_leaves(program, leaves, x)
     if lengths is not None and (lengths.dtype is not torch.int64 or not lengths.is_cpu or lengths.shape != (batch,)):
         _refuse("lengths", lengths, torch.int64, (batch,))
     if resets is not None and (resets.dtype is not torch.bool or not resets.is_cpu or resets.shape != (time, batch)):
         _refuse("resets", resets, torch.bool, (time, batch))
+
+
+def check_leaves(program: Program, leaves: Sequence[Tensor], x: Tensor) -> None:
+    """Check the tensors that a program reads besides its input and its states.
+
+    Raises:
+        OptionError: one has another shape than in the program, or another dtype or device than `x`; names it.
+    """
+    if len(leaves) != len(program.leaves):
+        raise OptionError(f"There must be {len(program.leaves)} weights, found {len(leaves)}.")
+    for leaf, tensor in zip(program.leaves, leaves, strict=True):
+        if tensor.dtype is not x.dtype or tensor.device != x.device:
+            raise OptionError(
+                f"x is {x.dtype} on {x.device}, but `{leaf.name}` is {tensor.dtype} on {tensor.device}. "
+                f"Convert one: x.to({tensor.dtype})."
+            )
+        if tensor.shape != leaf.shape:
+            _refuse(f"`{leaf.name}`", tensor, x.dtype, leaf.shape)
 
 
 def _refuse(name: str, tensor: Tensor, dtype: torch.dtype, shape: tuple[int, ...]) -> None:

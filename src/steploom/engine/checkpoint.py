@@ -4,7 +4,6 @@ pass runs each segment again before it goes back through it."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -142,8 +141,7 @@ def _segments(time: int, sequences: Sequences) -> list[tuple[int, int]]:
 def _part(sequences: Sequences, first: int, last: int) -> Sequences:
     """The lengths and resets of a segment. A sequence that has no step in it hands its state through."""
     lengths, resets = sequences.lengths, sequences.resets
-    return replace(
-        sequences,
+    return sequences._replace(
         lengths=None if lengths is None else (lengths - first).clamp_(0, last - first),
         resets=None if resets is None else resets[first:last],
         checkpoint_every=0,

@@ -109,9 +109,9 @@ def choose(
         return Choice("reference", needs_reference)
     native = Choice("reference", "")
     if name != "aten":
-        native = _native(cell, dtype, device)
+        native = _native(cell, name, dtype, device)
         if native.engine == "native":
-            return native._replace(reason="it was asked for") if name == "native" else native
+            return native
         if name == "native":
             _refuse(name, native.reason)
     obstacle = aten.why_not(cell)
@@ -141,7 +141,7 @@ def _refuse(name: str, obstacle: str) -> None:
         )
 
 
-def _native(cell: Cell, dtype: torch.dtype | None, device: str | None) -> Choice:
+def _native(cell: Cell, name: str, dtype: torch.dtype | None, device: str | None) -> Choice:
     if dtype is None or device is None:
         weight = next(cell.parameters(), None)
         dtype, device = (weight.dtype, weight.device.type) if weight is not None else (torch.get_default_dtype(), "cpu")
@@ -156,7 +156,8 @@ def _native(cell: Cell, dtype: torch.dtype | None, device: str | None) -> Choice
         return Choice("reference", "hooks on the cell must see every step")
     if isinstance(found, CellError):
         return Choice("reference", str(found), unsupported=found if isinstance(found, UnsupportedOperation) else None)
-    return Choice("native", "it runs any step that is a program of primitives", found)
+    reason = "it was asked for" if name == "native" else "it runs any step that is a program of primitives"
+    return Choice("native", reason, found)
 
 
 def _name(dtype: torch.dtype) -> str:

@@ -46,10 +46,12 @@ class Pass:
         self.lowered = lowered
         self.inline = inline
         self.schedule = lowered.schedule
+        self.schedule.weights(
+            [_corner(view, leaves) for view in lowered.matrices],
+            [(view.leaf, view.start) for view in lowered.vectors],
+            list(lowered.vector_gradients),
+        )
         self.saved_widths = list(lowered.saved_widths)
-        self.vector_gradients = lowered.vector_gradients
-        self.matrices = {size: [_corner(view, leaves, size) for view in lowered.matrices] for size in (4, 8)}
-        self.vectors = {size: [(view.leaf, view.start * size) for view in lowered.vectors] for size in (4, 8)}
         self.weight_bytes = {size: lowered.weights * size for size in (4, 8)}
         self.work = lowered.work
 
@@ -214,8 +216,8 @@ def _key(program: Program) -> str:
     return f"{program.name}-{digest[:16]}"
 
 
-def _corner(view: MatrixView, leaves: tuple[Leaf, ...], size: int) -> tuple[int, int, int, int]:
-    """A matrix among contiguous leaves: the leaf, the bytes before it, and the distances of its rows and columns."""
+def _corner(view: MatrixView, leaves: tuple[Leaf, ...]) -> tuple[int, int, int, int]:
+    """A matrix among contiguous leaves: the leaf, the elements before it, and the distances of its rows and columns."""
     long = leaves[view.leaf].shape[1]
-    start = (view.row0 * long + view.col0) * size
+    start = view.row0 * long + view.col0
     return (view.leaf, start, 1, long) if view.transposed else (view.leaf, start, long, 1)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 
 from steploom.errors import OptionError
 from steploom.native import core
@@ -32,9 +33,15 @@ def kernels() -> str:
     Raises:
         OptionError: this processor cannot run it.
     """
-    isa = _kernels.get() or os.environ.get("STEPLOOM_ISA", "")
+    isa = _kernels.get() or of_environment()
     if isa and isa not in core().kernels():
         raise OptionError(
             f"STEPLOOM_ISA is '{isa}', but the kernels that this processor can run are {', '.join(core().kernels())}."
         )
     return isa
+
+
+@cache
+def of_environment() -> str:
+    """What STEPLOOM_ISA said when this process first asked; empty where it is not set."""
+    return os.environ.get("STEPLOOM_ISA", "")

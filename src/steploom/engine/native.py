@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -30,6 +31,8 @@ __all__ = [
 ]
 
 States = tuple[Tensor, ...]
+
+_requires_grad = attrgetter("requires_grad")
 
 FIRST_DERIVATIVES_ALONE = (
     "The native engine has first derivatives alone: no gradient of a gradient, no forward-mode differentiation, and "
@@ -72,7 +75,7 @@ def run(
     if torch.is_autocast_enabled("cpu"):
         x, state = in_dtype(next(cell.parameters(), x).dtype, x, state)
     starts = first_states(cell, x) if resets is not None else ()
-    leaves = gather(compiled.program, cell, x)
+    leaves = gather(compiled.program, cell)
     return run_leaves(compiled, leaves, x, state, starts, lengths, resets, backwards, batch_first, checkpoint_every)
 
 
@@ -125,24 +128,13 @@ def first_states(cell: Cell, x: Tensor) -> States:
     return tuple(cell.initial_state(x.shape[1], dtype=x.dtype, device=x.device))
 
 
-def gather(program: Program, cell: Cell, x: Tensor) -> list[Tensor]:
-    """The tensors that the program reads from a cell, each contiguous.
-
-    Raises:
-        OptionError: one has another dtype or device than `x`.
-    """
+def gather(program: Program, cell: Cell) -> list[Tensor]:
+    """The tensors that the program reads from a cell, each contiguous."""
     if program.prologue is None or not torch.is_autocast_enabled("cpu"):
         leaves = program.gather_leaves(cell)
     else:
         with torch.autocast("cpu", enabled=False):
             leaves = program.gather_leaves(cell)
-    for number, leaf in enumerate(leaves):
-        if leaf.dtype is not x.dtype or leaf.device != x.device:
-            name = program.leaves[number].name
-            raise OptionError(
-                f"x is {x.dtype} on {x.device}, but `{name}` of {type(cell).__name__} is {leaf.dtype} on "
-                f"{leaf.device}. Convert one of them."
-            )
     return [leaf if leaf.is_contiguous() else leaf.contiguous() for leaf in leaves]
 
 
@@ -170,7 +162,7 @@ def run_plan(
     tensors = (x, *states, *leaves, *reset_states)
     if forward_ad._current_level >= 0 and any(_is_dual(t) for t in tensors):
         raise OptionError(FIRST_DERIVATIVES_ALONE)
-    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+    if torch.is_grad_enabled() and any(map(_requires_grad, tensors)):
         function: Any = _Run
         if 0 < sequences.checkpoint_every < x.shape[0]:
             from steploom.engine.checkpoint import RunInSegments
@@ -206,13 +198,12 @@ class _Run(torch.autograd.Function):
     def backward(ctx: Any, dy: Tensor | None, *dfinals: Tensor | None) -> Any:
         x, saved, *leaves = ctx.saved_tensors
         dy = time_first(dy, ctx.sequences.batch_first)
+        given = (ctx.compiled, x, saved, leaves, dy, dfinals, ctx.needs_input_grad[3:], ctx.states, ctx.sequences)
+        if not torch.is_grad_enabled():
+            return (None, None, None, *backward(*given))
         with torch.no_grad():
-            gradients = backward(
-                ctx.compiled, x, saved, leaves, dy, dfinals, ctx.needs_input_grad[3:], ctx.states, ctx.sequences
-            )
-        if torch.is_grad_enabled():
-            gradients = once(gradients, *ctx.saved_tensors, dy, *dfinals)
-        return (None, None, None, *gradients)
+            gradients = backward(*given)
+        return (None, None, None, *once(gradients, *ctx.saved_tensors, dy, *dfinals))
 
 
 def time_first(dy: Tensor | None, batch_first: bool) -> Tensor | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,8 +20,7 @@ LARGE = 1 << 22
 Gradients = list[Tensor | None]
 
 
-@dataclass(frozen=True)
-class Sequences:
+class Sequences(NamedTuple):
     """How a batch is run: everything that is not differentiated.
 
     Attributes:
@@ -68,20 +67,16 @@ def forward(
     finals = [x.new_empty((batch, width)) for width in widths]
     row, step = y.stride()[:2] if sequences.batch_first else y.stride()[1::-1]
     places = [(x.data_ptr(), x.stride(0), x.stride(1)), (y.data_ptr(), step, row)]
-    # What is made contiguous here must live until the core has run.
-    states = [state.contiguous() for state in states]
-    reset_states = [state.contiguous() for state in reset_states]
     _run(
         one_way,
         x,
         sequences,
         places,
-        [state.data_ptr() for state in states] or [0] * len(widths),
-        [final.data_ptr() for final in finals],
-        [state.data_ptr() for state in reset_states] or [0] * len(widths),
+        states,
+        finals,
+        reset_states,
         leaves,
-        None,
-        [],
+        (),
         saved,
     )
     return y, finals
@@ -128,27 +123,13 @@ def backward(
         places.append((dx.data_ptr(), dx.stride(0), dx.stride(1)))
     else:
         places.append((0, 0, 0))
-    arriving = [None if gradient is None else gradient.contiguous() for gradient in dfinals]
     dstates = [x.new_empty((batch, width)) for width in widths] if states else []
     end = 1 + states + len(leaves)
     dresets = [x.new_zeros((batch, width)) for width in widths] if len(needs) > end else []
     gradients = [
         torch.zeros_like(leaf) if needed else None for leaf, needed in zip(leaves, needs[1 + states : end], strict=True)
     ]
-    pointers = [0 if gradient is None else gradient.data_ptr() for gradient in gradients]
-    _run(
-        one_way,
-        x,
-        sequences,
-        places,
-        [0 if gradient is None else gradient.data_ptr() for gradient in arriving],
-        [gradient.data_ptr() for gradient in dstates] or [0] * len(widths),
-        [gradient.data_ptr() for gradient in dresets] or [0] * len(widths),
-        leaves,
-        pointers,
-        [pointers[leaf] for leaf in one_way.vector_gradients],
-        saved,
-    )
+    _run(one_way, x, sequences, places, dfinals, dstates, dresets, leaves, gradients, saved)
     return [dx, *dstates, *gradients, *dresets]
 
 
@@ -157,29 +138,20 @@ def _run(
     like: Tensor,
     sequences: Sequences,
     places: list[tuple[int, int, int]],
-    states: list[int],
-    finals: list[int],
-    reset_states: list[int],
+    entering: Sequence[Tensor | None],
+    leaving: Sequence[Tensor],
+    of_resets: Sequence[Tensor],
     leaves: Sequence[Tensor],
-    gradients: list[int] | None,
-    vector_gradients: list[int],
+    gradients: Sequence[Tensor | None],
     saved: Tensor | None,
 ) -> None:
     time, batch, _ = like.shape
-    size = like.element_size()
-    at = [leaf.data_ptr() for leaf in leaves]
-    if gradients is None:
-        matrices = [(at[leaf] + start, row, column, 0, 0, 0) for leaf, start, row, column in one_way.matrices[size]]
-    else:
-        matrices = [
-            (at[leaf] + start, row, column, gradients[leaf] + start, row, column)
-            if gradients[leaf]
-            else (at[leaf] + start, row, column, 0, 0, 0)
-            for leaf, start, row, column in one_way.matrices[size]
-        ]
+    # What is made contiguous here must live until the core has run.
+    entering = [None if state is None else state.contiguous() for state in entering]
+    of_resets = [state.contiguous() for state in of_resets]
     core().run(
         one_way.schedule,
-        size == 8,
+        like.dtype is torch.float64,
         sequences.isa,
         time,
         batch,
@@ -187,16 +159,19 @@ def _run(
         sequences.reversed,
         0 if sequences.resets is None else sequences.resets.data_ptr(),
         places,
-        states,
-        finals,
-        reset_states,
-        matrices,
-        [at[leaf] + start for leaf, start in one_way.vectors[size]],
-        vector_gradients,
+        list(map(_place, entering)),
+        list(map(_place, leaving)),
+        list(map(_place, of_resets)),
+        list(map(Tensor.data_ptr, leaves)),
+        list(map(_place, gradients)),
         0 if saved is None else saved.data_ptr(),
         sequences.slices,
         sequences.team,
     )
+
+
+def _place(tensor: Tensor | None) -> int:
+    return 0 if tensor is None else tensor.data_ptr()
 
 
 def _empty(like: Tensor, *shape: int) -> Tensor:

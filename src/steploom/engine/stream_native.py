@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from steploom.cells.cell import Cell
+from steploom.engine.call_check import check_leaves
 from steploom.engine.kernels import kernels
 from steploom.engine.lowering import Lowered, lower_forward
 from steploom.engine.native import gather
@@ -130,7 +131,8 @@ def lowered_layers(plan: StreamPlan) -> list[NativeLayer] | str:
             step = make_plan(still, needs_dx=False)
         except CellError as error:
             return str(error)
-        leaves = [leaf.detach() for leaf in gather(step.program, still, weight)]
+        leaves = [leaf.detach() for leaf in gather(step.program, still)]
+        check_leaves(step.program, leaves, weight)
         layers.append(NativeLayer(still, lower_forward(step, training=False), leaves))
     return layers
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import types
 from collections.abc import Collection, Iterator
-from operator import is_
+from itertools import chain
+from operator import attrgetter, call, is_
 from typing import Any, NamedTuple
 
 import torch
@@ -30,6 +31,9 @@ class _Form(NamedTuple):
     contents: tuple[int, int] | None
 
 
+_shape_and_dtype = attrgetter("shape", "dtype")
+
+
 def _contents(tensor: Tensor) -> tuple[int, int] | None:
     """What tells whether the numbers of a tensor that may choose among features are still the same."""
     if tensor.is_floating_point():
@@ -47,9 +51,11 @@ class Watch:
 
     def __init__(self, cell: nn.Module) -> None:
         self._holders = list(_holders(cell))
-        self._contents = [(holder, list(holder), list(_values(holder))) for holder in self._holders]
-        held = (value for _, _, values in self._contents for value in values)
-        self._tensors = list({id(value): value for value in held if isinstance(value, Tensor)}.values())
+        self._dictionaries = [holder for holder in self._holders if isinstance(holder, dict)]
+        self._readers = [holder.values if isinstance(holder, dict) else holder.__iter__ for holder in self._holders]
+        self._lengths, self._keys, self._values = self._held()
+        self._tensors = list({id(value): value for value in self._values if isinstance(value, Tensor)}.values())
+        self._choosing = [tensor for tensor in self._tensors if not tensor.is_floating_point()]
         self._shapes = self._forms()
         # The root is not kept, or it would never be forgotten; its class is looked at with `holds`.
         self._modules = [(module, type(module)) for module in cell.modules() if module is not cell]
@@ -63,13 +69,22 @@ class Watch:
         for module, kind in self._modules:
             if type(module) is not kind or module._forward_hooks or module._forward_pre_hooks or module._backward_hooks:
                 return False
-        for holder, keys, values in self._contents:
-            if list(holder) != keys or not all(map(is_, _values(holder), values)):
-                return self._same_forms()
+        lengths, keys, values = self._held()
+        if lengths != self._lengths or keys != self._keys or not all(map(is_, values, self._values)):
+            return self._same_forms()
         return self._forms() == self._shapes
 
-    def _forms(self) -> list[tuple[torch.Size, torch.dtype, tuple[int, int] | None]]:
-        return [(tensor.shape, tensor.dtype, _contents(tensor)) for tensor in self._tensors]
+    # This is asked before every run of a layer, often with the caches full of numbers, when each function of Python
+    # takes several times as long as it otherwise would: hence few of them, and loops that are not Python's.
+    def _held(self) -> tuple[list[int], list[Any], list[Any]]:
+        values = list(chain.from_iterable(map(call, self._readers)))
+        return list(map(len, self._holders)), list(chain.from_iterable(self._dictionaries)), values
+
+    def _forms(self) -> list[Any]:
+        forms: list[Any] = list(map(_shape_and_dtype, self._tensors))
+        if self._choosing:
+            forms += map(_contents, self._choosing)
+        return forms
 
     def _same_forms(self) -> bool:
         now, before = self._seen(), self._seen_before

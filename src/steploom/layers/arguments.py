@@ -8,20 +8,19 @@ from torch import Tensor
 from steploom.cells.cell import Cell
 from steploom.errors import OptionError
 
-__all__ = ["check_input", "check_state", "checked_lengths", "checked_resets"]
+__all__ = ["check_dtype", "check_input", "check_state", "checked_lengths", "checked_resets"]
 
 
-def check_input(cell: Cell, x: object, batch_first: bool, weight: Tensor | None) -> None:
+def check_input(cell: Cell, x: object, batch_first: bool) -> None:
     """Checks the sequences.
 
     Args:
         cell: what runs over them.
         x: what the caller gave.
         batch_first: whether it should be (batch, time, input_size).
-        weight: any weight of the layers, whose dtype it should have; None: they have none.
 
     Raises:
-        OptionError: the shape or the dtype is wrong.
+        OptionError: the shape is wrong.
     """
     layout = "(batch, time, input_size)" if batch_first else "(time, batch, input_size)"
     if not isinstance(x, Tensor):
@@ -30,7 +29,15 @@ def check_input(cell: Cell, x: object, batch_first: bool, weight: Tensor | None)
         raise OptionError(f"x must be {layout} with input_size {cell.input_size}, found {tuple(x.shape)}.")
     if x.shape[1 if batch_first else 0] == 0:
         raise OptionError(f"x must hold at least one step, found {tuple(x.shape)} as {layout}.")
-    dtype = x.dtype if weight is None else weight.dtype
+
+
+def check_dtype(cell: Cell, x: Tensor) -> None:
+    """Checks that the sequences have the dtype of the weights.
+
+    Raises:
+        OptionError: they have not.
+    """
+    dtype = next(cell.parameters(), x).dtype
     if x.dtype != dtype and not torch.is_autocast_enabled(x.device.type):
         raise OptionError(f"x is {x.dtype} but the weights are {dtype}. Convert one: x.to({dtype}).")
 

@@ -190,18 +190,18 @@ class Recurrent(nn.Module):
             OptionError: an argument has the wrong shape, dtype or range.
             CellError: the cell returns a wrong number or shape of states.
         """
-        check_input(self.cell, x, self.batch_first, next(self.parameters(), None))
+        cells = cast("list[Cell]", list(self.cells))
+        check_input(cells[0], x, self.batch_first)
         if self.batch_first:
             x = x.transpose(0, 1)
             resets = resets.transpose(0, 1) if isinstance(resets, Tensor) and resets.dim() == 2 else resets
         time, batch, _ = x.shape
         if state is not None:
-            check_state(self.cell, state, x, (len(self.cells), batch))
+            check_state(cells[0], state, x, (len(cells), batch))
         if lengths is not None:
             lengths = checked_lengths(lengths, time, batch).to(x.device)
         if resets is not None:
             resets = checked_resets(resets, time, batch).to(x.device)
-        cells = cast(list[Cell], list(self.cells))
         y, state = self.stack.run(cells, x, state, lengths, resets, self.batch_first)
         return (y.transpose(0, 1) if self.batch_first else y), state
 

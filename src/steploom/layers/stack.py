@@ -15,6 +15,7 @@ from steploom.cells.cell import Cell
 from steploom.engine import aten, native, reference
 from steploom.engine.choice import Choice, choose, warn_once
 from steploom.engine.lengths import padding, reverse, reverse_resets
+from steploom.layers.arguments import check_dtype
 from steploom.layers.dropout import dropout_mask
 
 __all__ = ["Stack"]
@@ -129,7 +130,7 @@ class Stack:
                 y = y + (x if first or lengths is None else x.masked_fill(padding(lengths, len(x)), 0))
             x = y
         if len(finals) == 1:
-            return x, tuple(part.unsqueeze(0) for part in finals[0])
+            return x, tuple([part.unsqueeze(0) for part in finals[0]])
         return x, tuple(torch.stack(parts) for parts in zip(*finals, strict=True))
 
     def _run_cell(self, cell: Cell, batch: Batch) -> tuple[Tensor, States]:
@@ -158,6 +159,7 @@ class Stack:
                 batch_first=batch_first,
                 checkpoint_every=self.checkpoint_every,
             )
+        check_dtype(cell, x)
         warn_once(choice)
         if state is None:
             state = cell.initial_state(x.shape[1], dtype=x.dtype, device=x.device)

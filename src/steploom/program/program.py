@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from operator import attrgetter
 from typing import TYPE_CHECKING, Literal
 
 from steploom.program.printing import print_program
@@ -140,9 +139,13 @@ class Program:
         return derive(self)
 
     @cached_property
-    def getters(self) -> list[tuple[Leaf, Callable[[nn.Module], Tensor] | None]]:
-        """Each leaf, and what reads it from a cell if it is a parameter."""
-        return [(leaf, attrgetter(leaf.path) if leaf.path is not None else None) for leaf in self.leaves]
+    def paths(self) -> list[tuple[Leaf, list[str], str]]:
+        """Each leaf, and where it stands in a cell if it is a parameter: the modules on the way, and its name."""
+        found = []
+        for leaf in self.leaves:
+            *modules, name = (leaf.path or "").split(".")
+            found.append((leaf, modules, name))
+        return found
 
     def gather_leaves(self, cell: nn.Module) -> list[Tensor]:
         """The tensors of `leaves`, in that order, from a cell that was built like the traced one.

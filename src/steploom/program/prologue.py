@@ -140,8 +140,16 @@ def gather_leaves(program: Program, cell: nn.Module) -> list[Tensor]:
     """The tensors of `program.leaves`: see `Program.gather_leaves`."""
     computed = program.prologue(cell) if program.prologue is not None else []
     tensors = []
-    for leaf, getter in program.getters:
-        tensor = getter(cell) if getter is not None else computed[leaf.output or 0]
+    for leaf, modules, name in program.paths:
+        if leaf.path is None:
+            tensor = computed[leaf.output or 0]
+        else:
+            owner: nn.Module | None = cell
+            for module in modules:
+                owner = owner._modules.get(module) if owner is not None else None
+            # Quicker than an attribute; buffers, and what stands in the place of a parameter, are attributes alone.
+            found = owner._parameters.get(name) if owner is not None else None
+            tensor = found if found is not None else attrgetter(leaf.path)(cell)
         if not tensor.is_floating_point():
             tensor = tensor.to(next(cell.parameters(), torch.empty(0)).dtype)
         tensors.append(tensor if tensor.shape == leaf.shape else tensor.reshape(leaf.shape))
