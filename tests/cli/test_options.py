@@ -27,6 +27,13 @@ def test_a_name_with_a_comma_is_quoted() -> None:
         parsed("--target", '"load, MW')
 
 
+def test_a_default_is_given_where_it_is_typed_and_not_where_a_file_has_every_option() -> None:
+    options = task_class("classify").TrainOptions
+    everything = options.checked({}).model_dump(mode="json")
+    assert not resolve(options, {}, everything, Path("config.yaml")).given("cell")
+    assert resolve(options, {"cell": "lstm"}, everything, Path("config.yaml")).given("cell")
+
+
 def test_what_is_typed_takes_back_what_the_file_says() -> None:
     options = task_class("forecast").TrainOptions
     file = {"target": "y", "horizon": 3, "refit": False, "calendar": False}

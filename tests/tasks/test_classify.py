@@ -392,6 +392,7 @@ def test_a_changed_model_is_one_message(model, tmp_path, name, content, message)
         ({"pooling": "first"}, "--pooling: expected one of last, mean, max, attention, found 'first'"),
         ({"unit": "bpe", "vocabulary_size": 9}, "--vocabulary-size: expected 257 or more"),
         ({"steps": "pixels"}, "--steps: it is for arrays, and these are texts. Leave it out"),
+        ({"tree_network": "nary"}, "--tree-network: texts are read by no tree network"),
         ({"tree_network": "recursive"}, "--tree-network: texts are read by no tree network"),
         ({"kind": "vectors"}, "the file cannot be read"),
         ({"unit": "characters", "split_punctuation": False}, "--split-punctuation: it is for --unit words, and"),

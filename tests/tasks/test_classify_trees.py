@@ -242,6 +242,8 @@ def test_a_label_that_the_training_part_lacks(folder, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"cell": "lstm"}, "--cell: a tree network has no use for it"),
+        ({"num_layers": 1}, "--num-layers: a tree network has no use for it"),
         ({"cell": "gru"}, "--cell: a tree network has no use for it"),
         ({"bidirectional": True}, "--bidirectional: a tree network has no use for it"),
         (

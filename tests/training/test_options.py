@@ -100,3 +100,39 @@ def test_not_everything_is_for_validation(task):
 def test_sizes_that_no_machine_has(name):
     with pytest.raises(OptionError, match=r"--.*: expected at most 1,0.*, found 99999999999"):
         TrainOptions.checked({name: 99999999999})
+
+
+def test_an_option_is_given_at_its_default_too():
+    assert Some.checked({"horizon": 1}).given("horizon") and not Some.checked({"horizon": 1}).given("share")
+    assert Some.checked({"horizon": 1, "share": "0.5", "colour": "red"}).given("share")
+    assert Some.checked({"horizon": 1, "names": ["a"]}).given("names")
+    none = Some.checked({"horizon": 1, "on": False, "names": []})
+    assert not none.given("on") and not none.given("names"), "what is off by default and stays off asks for nothing"
+
+
+def test_of_a_file_with_every_option_the_defaults_are_not_given():
+    kept = Some.unless_default({**Some.checked({"horizon": 1, "on": True}).model_dump(mode="json"), "other": 2})
+    assert kept == {"horizon": 1, "on": True, "other": 2}
+
+
+@pytest.mark.parametrize(
+    ("task", "kind", "values", "message"),
+    [
+        ("classify", "TrainOptions", {"decay": 0.5}, "--decay: --schedule .* has none"),
+        ("translate", "TrainOptions", {"attention": "none", "attend": "after"}, "--attend is for an attention"),
+        ("translate", "TrainOptions", {"feedback": "argmax"}, "--feedback is for --forcing scheduled or free"),
+        ("tag", "TrainOptions", {"vector_words": 20000}, "--vector-words is for --vectors FILE"),
+        ("embed", "PredictOptions", {"nearest": 5}, "--nearest: nearest among which sentences"),
+        ("embed", "PredictOptions", {"first": "a"}, "--first: it names a column of a table of pairs"),
+        ("embed", "EvaluateOptions", {"running_text": True, "score": "s"}, "--score: --running-text scores running"),
+    ],
+)
+def test_what_has_no_effect_is_refused_at_its_default_too(task, kind, values, message):
+    model = getattr(task_class(task), kind)
+    with pytest.raises(OptionError, match=message):
+        model.checked(values)
+    model.checked(model.unless_default({**model.checked({}).model_dump(mode="json")}))
+
+
+def test_switching_off_what_is_off_is_no_fault():
+    task_class("translate").TrainOptions.checked({"attention": "none", "hard": False, "input_feeding": "false"})

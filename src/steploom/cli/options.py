@@ -34,6 +34,8 @@ def click_options(model: type[Options]) -> list[click.Parameter]:
 def resolve(model: type[T], given: Mapping[str, Any], config: Mapping[str, Any], config_file: Path | None) -> T:
     """The options of `model`: those given on the command line, before those of the file, before the defaults.
 
+    Defaults in the file count as not given, since a model's config.yaml has them all.
+
     Raises:
         OptionError: a value is wrong or a name unknown; the message says where it stands.
     """
@@ -45,7 +47,7 @@ def resolve(model: type[T], given: Mapping[str, Any], config: Mapping[str, Any],
     for name, value in config.items():
         if name not in typed:
             _check_alone(model, name, value, config_file)
-    return model.checked({**config, **typed})
+    return model.checked({**model.unless_default(config), **typed})
 
 
 def read_config(path: Path) -> dict[str, Any]:

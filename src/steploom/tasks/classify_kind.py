@@ -150,7 +150,7 @@ class Kind(ABC):
 
 
 def refuse_ignored(options: ClassifyOptions, names: Sequence[str], why: str) -> None:
-    """Refuses options that were changed but have no effect.
+    """Refuses options that were given but have no effect.
 
     Args:
         options: of the training.
@@ -158,11 +158,10 @@ def refuse_ignored(options: ClassifyOptions, names: Sequence[str], why: str) -> 
         why: "it is for images".
 
     Raises:
-        OptionError: one was changed.
+        OptionError: one was given.
     """
-    fields = type(options).model_fields
     for name in names:
-        if getattr(options, name) != fields[name].default:
+        if options.given(name):
             raise OptionError(f"{flag(name)}: {why}. Leave it out")
 
 

@@ -11,7 +11,7 @@ from pydantic import field_validator, model_validator
 
 from steploom.errors import OptionError
 from steploom.tasks.task import Evaluation, Files, MetricLabel, Prediction, Prepared, Task, only_file
-from steploom.training.options import Options, TrainOptions, option
+from steploom.training.options import Options, TrainOptions, flag, option
 
 if TYPE_CHECKING:
     from steploom.data.vocabulary import Vocabulary
@@ -85,9 +85,11 @@ class PredictOptions(_ColumnOptions):
             raise OptionError("--corpus: --pairs compares the sentences of a row. Give one or the other")
         if self.pairs and self.sentence is not None:
             raise OptionError("--sentence: --pairs reads a table. Give one or the other")
-        fields = type(self).model_fields
-        if self.corpus is None and self.nearest != fields["nearest"].default:
+        if self.corpus is None and self.given("nearest"):
             raise OptionError("--nearest: nearest among which sentences? Give their file with --corpus")
+        for name in ("first", "second"):
+            if not self.pairs and self.given(name):
+                raise OptionError(f"{flag(name)}: it names a column of a table of pairs. Leave it out, or give --pairs")
         return self
 
 
@@ -108,6 +110,9 @@ class EvaluateOptions(_ColumnOptions):
             raise OptionError("--pairs-valid: it chooses the strength of a regression. Give --pairs-train too")
         if self.running_text and self.pairs_train is not None:
             raise OptionError("--pairs-train: --running-text scores running text, not pairs. Leave one of them out")
+        for name in ("first", "second", "score", "random_encoders"):
+            if self.running_text and self.given(name):
+                raise OptionError(f"{flag(name)}: --running-text scores running text, not pairs. Leave it out")
         return self
 
 

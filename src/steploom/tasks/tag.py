@@ -73,7 +73,7 @@ class TagOptions(TrainOptions):
             (("character_embedding_size", "character_hidden_size"), self.characters, "--characters"),
         ):
             for name in names:
-                if not holds and getattr(self, name) != type(self).model_fields[name].default:
+                if not holds and self.given(name):
                     raise OptionError(f"{flag(name)} is for {where}. Leave it out, or change that")
         return self
 

@@ -139,12 +139,12 @@ def resume(
         new = {"epochs": epochs, "max_minutes": max_minutes}
         given = {name: value for name, value in new.items() if value is not None}
         if given:
-            options = kind.TrainOptions.checked({**options.model_dump(), **given})
+            options = kind.TrainOptions.checked({**options.model_dump(exclude_unset=True), **given})
         trust_cell(path, options.cell, cell)
         parts = {part: [unchanged(entry) for entry in run["files"][part]] for part in ("train", "valid", "test")}
         moved = {name: str(unchanged(entry)) for name, entry in run.get("further", {}).items()}
         if moved:
-            options = kind.TrainOptions.checked({**options.model_dump(), **moved})
+            options = kind.TrainOptions.checked({**options.model_dump(exclude_unset=True), **moved})
         longer = epochs is not None
         _refuse_complete(path, options, longer)
         _check_files(parts)
@@ -161,7 +161,7 @@ def resume(
 def _options_of_run(file: Path, run: dict[str, Any]) -> tuple[type[Task], TrainOptions]:
     try:
         kind = task_class(run["task"])
-        return kind, kind.TrainOptions.checked(run["options"], where=str(file))
+        return kind, kind.TrainOptions.checked(kind.TrainOptions.unless_default(run["options"]), where=str(file))
     except OptionError as error:
         raise ModelDirectoryError(f"{error if str(file) in str(error) else f'{file}: {error}'}") from error
 

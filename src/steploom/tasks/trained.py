@@ -157,7 +157,8 @@ def stored_task(stored: StoredModel) -> Task:
     """
     try:
         kind = task_class(stored.task)
-        options = kind.TrainOptions.checked(stored.options, where=str(stored.path / "config.yaml"))
+        values = kind.TrainOptions.unless_default(stored.options)
+        options = kind.TrainOptions.checked(values, where=str(stored.path / "config.yaml"))
     except OptionError as error:
         raise ModelDirectoryError(f"{stored.path}: {error}") from error
     task = kind(options, stored.artefacts)

@@ -81,7 +81,7 @@ class TranslateOptions(TrainOptions):
             (("professor_weight",), self.forcing == "professor", "--forcing professor"),
         ):
             for name in names:
-                if not holds and getattr(self, name) != type(self).model_fields[name].default:
+                if not holds and self.given(name):
                     raise OptionError(f"{flag(name)} is for {where}. Leave it out, or change that")
         return self
 

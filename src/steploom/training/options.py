@@ -56,6 +56,29 @@ class Options(BaseModel):
         except ValidationError as error:
             raise _option_error(error, cls, where) from None
 
+    @classmethod
+    def unless_default(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The values that are not the defaults anyway: of a file with every option, those that somebody may have typed.
+
+        Args:
+            values: name (with underscores) to value, lists in place of tuples.
+        """
+        fields = cls.model_fields
+        defaults = {name: [*d] if isinstance(d := field.default, tuple) else d for name, field in fields.items()}
+        return {
+            name: value
+            for name, value in values.items()
+            if name not in fields or fields[name].is_required() or value != defaults[name]
+        }
+
+    def given(self, name: str) -> bool:
+        """Whether somebody gave the option `name`, be it at its default: what has no effect can then be refused.
+
+        Where the default is no, 0, or nothing, giving it asks for nothing, and does not count.
+        """
+        default = type(self).model_fields[name].default
+        return bool(getattr(self, name) != default or (name in self.model_fields_set and default))
+
 
 class TrainOptions(Options):
     """The options that training takes in every task. A task derives its own from these, and may change the defaults."""
@@ -146,7 +169,7 @@ class TrainOptions(Options):
             ("decay_every", (*falling, "plateau")),
             ("decay_after", falling),
         ):
-            if self.schedule not in known and getattr(self, name) != type(self).model_fields[name].default:
+            if self.schedule not in known and self.given(name):
                 raise OptionError(
                     f"{flag(name)}: --schedule {self.schedule} has none. Leave it out, or take --schedule {known[-1]}"
                 )
