@@ -335,6 +335,15 @@ def test_training_longer_is_training_on(folder, tmp_path):
         assert torch.equal(value, parts.network.state_dict()[name])
 
 
+def test_the_curves_keep_nats_and_shares_apart(entities):
+    from steploom.training.record import panels
+
+    rows = [json.loads(row) for row in (entities.path / "metrics.jsonl").read_text().splitlines()]
+    drawn = {name: list(parts) for name, parts in panels(rows).items()}
+    assert drawn == {"loss": ["train"], "tags_expected_wrong": ["valid"]}
+    assert all(row["valid_tags_expected_wrong"] == row["valid_loss"] <= 1 for row in rows)
+
+
 def test_the_pictures(entities, labels, folder, tmp_path):
     entities.plot(tmp_path / "a.png")
     entities.plot(tmp_path / "b.png", folder / "test.txt")

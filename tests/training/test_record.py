@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from steploom.training.record import Record
+from steploom.training.record import Record, panels, shown
 
 ROWS = [
     {
@@ -35,6 +35,25 @@ def test_the_picture_has_a_panel_for_the_loss_and_one_for_each_metric(tmp_path):
     Record(tmp_path).curves(ROWS)
     two = imread(tmp_path / "curves.png").shape
     assert one[0] == two[0] >= 400 and two[1] >= 1.5 * one[1]
+
+
+def test_two_losses_share_no_axis(tmp_path):
+    from matplotlib.image import imread
+
+    rows = []
+    for n in range(1, 4):
+        losses = shown({"train": 2.0 / n, "valid": 0.3 / n}, lambda loss: {"share_wrong": loss}, one_loss=False)
+        assert losses == {"train_loss": 2.0 / n, "valid_loss": 0.3 / n, "valid_share_wrong": 0.3 / n}
+        rows.append({"epoch": n, "step": n} | losses)
+    drawn = panels(rows)
+    assert {name: list(parts) for name, parts in drawn.items()} == {"loss": ["train"], "share_wrong": ["valid"]}
+    assert drawn["share_wrong"]["valid"] == [(n, 0.3 / n) for n in range(1, 4)]
+    assert {name: list(parts) for name, parts in panels(ROWS).items()} == {
+        "loss": ["train", "valid"],
+        "perplexity": ["train", "valid"],
+    }
+    Record(tmp_path).curves(rows)
+    assert imread(tmp_path / "curves.png").shape[1] > 1300
 
 
 def test_other_processes_write_nothing(tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 from torch import Tensor, nn
 
@@ -31,7 +31,13 @@ class Loss:
 
 
 class Network(nn.Module, ABC):
-    """A model with its loss. A task builds one; `steploom.training.fit.fit` trains it."""
+    """A model with its loss. A task builds one; `steploom.training.fit.fit` trains it.
+
+    Attributes:
+        one_loss: whether the loss in evaluation mode is the one in training, so that the two can be compared.
+    """
+
+    one_loss: ClassVar[bool] = True
 
     @abstractmethod
     def loss(self, batch: dict[str, Tensor], carry: Carry | None) -> Loss:

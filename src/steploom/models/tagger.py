@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +39,8 @@ class Tagger(Network):
         constraints: which tags may follow each other; of the CRF alone.
         constrain_training: whether forbidden sequences have no probability in training either.
     """
+
+    one_loss: ClassVar[bool] = False
 
     def __init__(
         self,

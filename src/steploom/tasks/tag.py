@@ -199,6 +199,10 @@ class Tag(Task):
                 )
         return network
 
+    def describe(self, loss: float) -> dict[str, float]:
+        """The validation loss by its name: the share of tags that one would expect to be wrong."""
+        return {"tags_expected_wrong": loss}
+
     def evaluate(self, network: Tagger, data: object, options: Any) -> Evaluation:
         """F1 of the spans as conlleval counts it and the share of right tags, beside each word's usual tag."""
         from steploom.tasks.tag_files import read_part

@@ -286,7 +286,8 @@ class Loop(pl.LightningModule):
         place = {"epoch": round(state.epoch + part, 4) if part < 1 else state.epoch + 1, "step": state.step}
         losses = {"train": train_loss} | ({} if valid_loss is None else {"valid": valid_loss})
         rate = self.trainer.optimizers[0].param_groups[0]["lr"]
-        state.rows.append(place | shown(losses, self.describe) | {"lr": rate, "seconds": round(self.clock.seconds, 2)})
+        measured = shown(losses, self.describe, self.network.one_loss)
+        state.rows.append(place | measured | {"lr": rate, "seconds": round(self.clock.seconds, 2)})
         if valid_loss is not None:
             self.bar.validated(valid_loss, self.describe(valid_loss))
         self.record.row(state.rows)

@@ -11,17 +11,44 @@ from typing import Any
 
 from steploom.training.atomic import write_atomically
 
-__all__ = ["Record", "shown"]
+__all__ = ["Record", "panels", "shown"]
 
 _CURVES_EVERY_SECONDS = 60.0
 
 
-def shown(losses: dict[str, float], describe: Callable[[float], dict[str, float]]) -> dict[str, float]:
-    """Losses of "train" and "valid" under the names of metrics.jsonl, each with what `describe` makes of it."""
+def shown(
+    losses: dict[str, float], describe: Callable[[float], dict[str, float]], one_loss: bool = True
+) -> dict[str, float]:
+    """Losses of "train" and "valid" under the names of metrics.jsonl, each with what `describe` makes of it.
+
+    Unless both are `one_loss`, `describe` is about that of "valid" alone.
+    """
     named: dict[str, float] = {}
     for part, loss in losses.items():
-        named |= {f"{part}_{name}": value for name, value in {"loss": loss, **describe(loss)}.items()}
+        described = describe(loss) if one_loss or part == "valid" else {}
+        named |= {f"{part}_{name}": value for name, value in {"loss": loss, **described}.items()}
     return named
+
+
+def panels(rows: list[dict[str, Any]]) -> dict[str, dict[str, list[tuple[float, float]]]]:
+    """What is drawn over the epochs: the loss, and the first two metrics that were validated.
+
+    A loss of the validation part that is another one than in training stands in its metrics alone: two units share no
+    axis.
+
+    Returns:
+        name of a panel to "train" and "valid" to points of epoch and value; a part without points is not there.
+    """
+    names = {name.removeprefix("valid_"): None for row in rows for name in row if name.startswith("valid_")}
+    metrics = [name for name in names if name != "loss"]
+    one_loss = not metrics or any(f"train_{metrics[0]}" in row for row in rows)
+    found: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    for name in ["loss", *metrics[:2]]:
+        for part in ("train", "valid") if one_loss or name != "loss" else ("train",):
+            points = [(row["epoch"], row[f"{part}_{name}"]) for row in rows if f"{part}_{name}" in row]
+            if points:
+                found.setdefault(name, {})[part] = points
+    return found
 
 
 class Record:
@@ -54,27 +81,24 @@ class Record:
             self.curves(rows)
 
     def curves(self, rows: list[dict[str, Any]]) -> None:
-        """Draws the losses, and the first two metrics that were validated, over the epochs into curves.png."""
+        """Draws what `panels` says into curves.png."""
         if not (self._enabled and rows):
             return
         self._drawn = time.monotonic()
-        shown = {name.removeprefix("valid_"): None for row in rows for name in row if name.startswith("valid_")}
-        metrics = [name for name in shown if name != "loss"]
+        drawn_panels = panels(rows)
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(6.4 * (1 + len(metrics[:2])), 4.4), layout="constrained")
+        figure = Figure(figsize=(6.4 * len(drawn_panels), 4.4), layout="constrained")
         FigureCanvasAgg(figure)
-        panels = figure.subplots(1, 1 + len(metrics[:2]), squeeze=False)[0]
+        columns = figure.subplots(1, len(drawn_panels), squeeze=False)[0]
         # A single epoch has no line to be seen by.
         size = 3.5 if len(rows) > 1 else 9
-        for panel, name in zip(panels, ["loss", *metrics[:2]], strict=True):
-            for part, colour in (("train", "#7f8fa6"), ("valid", "#c0392b")):
-                points = [(row["epoch"], row[f"{part}_{name}"]) for row in rows if f"{part}_{name}" in row]
-                if points:
-                    style = "o-" if len(points) <= 60 else "-"
-                    label = "training" if part == "train" else "validation"
-                    panel.plot(*zip(*points, strict=True), style, color=colour, label=label, markersize=size)
+        for panel, (name, parts) in zip(columns, drawn_panels.items(), strict=True):
+            for part, points in parts.items():
+                style = "o-" if len(points) <= 60 else "-"
+                label, colour = ("training", "#7f8fa6") if part == "train" else ("validation", "#c0392b")
+                panel.plot(*zip(*points, strict=True), style, color=colour, label=label, markersize=size)
             best = min((r for r in rows if "valid_loss" in r), key=lambda r: r["valid_loss"], default=None)
             if best is not None:
                 panel.axvline(best["epoch"], color="#c0392b", linewidth=0.8, linestyle=":", label="best weights")
