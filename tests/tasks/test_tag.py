@@ -388,6 +388,48 @@ def test_broken_sequences_are_read_when_asked_for(tmp_path):
     assert model.evaluate(tmp_path / "bad.txt", repair_tags=True).metrics["spans"] == 9
 
 
+def test_repaired_tags_are_scored_as_they_were_read(entities, tmp_path, caplog):
+    caplog.set_level("INFO", logger="steploom")
+    (tmp_path / "a.txt").write_text("\n".join(["Alan x B-PER\nParks x I-PER\n\nyes x O\nOslo x I-LOC\n"] * 10))
+    model = load(entities.path)
+    model.task.artefacts["majority"] = {"tag": "O", "words": {"Alan": "B-PER", "Parks": "I-PER", "Oslo": "B-LOC"}}
+    scores = model.evaluate(tmp_path / "a.txt", repair_tags=True)
+    assert scores.baselines["usual tag"]["f1"] == scores.baselines["usual tag"]["accuracy"] == 1
+    assert "a.txt: the tags of 10 sentences break IOB2, the first in row 5; they are read as conlleval" in caplog.text
+
+
+def test_one_unseen_tag_takes_no_mark_from_the_others(entities, labels, tmp_path):
+    from steploom.data.conll import read_columns
+    from steploom.tasks.tag_plot import _gold, _pieces
+
+    (tmp_path / "a.txt").write_text("1\tAda\tN\n2\twent\tRP\n3\tto\tN\n4\tOslo\tN\n")
+    (gold,) = _gold(labels.task, read_columns(tmp_path / "a.txt", 2))
+    assert [mark for _, mark in _pieces(labels.task.tags, "NVVN", gold)] == ["", "unseen", "wrong", ""]
+    rows = [
+        "Ada x B-PER",
+        "went x O",
+        "Inc x B-ORG",
+        "loom x UH",
+        "Rosa x B-PER",
+        "Parks x I-PER",
+        "to x O",
+        "Co x B-ORG",
+    ]
+    (tmp_path / "b.txt").write_text("\n".join(rows))
+    (gold,) = _gold(entities.task, read_columns(tmp_path / "b.txt", 1))
+    found = ["B-PER", "O", "B-LOC", "O", "B-PER", "O", "B-LOC", "O"]
+    assert _pieces(entities.task.tags, found, gold) == [
+        (Span(0, 1, "PER"), ""),
+        (Span(2, 3, "LOC"), "unseen"),
+        (Span(3, 4, ""), "unseen"),
+        (Span(4, 5, "PER"), "wrong"),
+        (Span(6, 7, "LOC"), "wrong"),
+        (Span(7, 8, ""), "unseen"),
+    ]
+    (tmp_path / "c.txt").write_text("Ada x NNP\nwent x VBD\nOslo x O\n")
+    assert _gold(entities.task, read_columns(tmp_path / "c.txt", 1)) is None, "these are other tags altogether"
+
+
 @pytest.mark.parametrize("part", ["valid", "test", "evaluate"])
 def test_tags_that_the_training_lacks(entities, folder, tmp_path, part):
     (tmp_path / "new.txt").write_text("Ada x I-PER\nloom x I-TOOL\n\nOslo x I-LOC\n")

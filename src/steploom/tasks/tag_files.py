@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steploom.data.conll import ConllFile, read_columns
-from steploom.data.tag_schemes import find_scheme, first_break, is_span_tag
+from steploom.data.tag_schemes import find_scheme, first_break, is_span_tag, spans_of, tags_of
 from steploom.errors import DataError, OptionError, nearest
 from steploom.tasks.tag_facts import LABELS, TagFacts
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Part", "are_spans", "columns_of", "part_of", "read_part", "split_parts"]
 
+words = logging.getLogger("steploom")
+
 
 @dataclass(frozen=True)
 class Part:
@@ -25,7 +28,7 @@ class Part:
 
     Args:
         sentences: the words of each.
-        tags: the tags of each as they stand in the file.
+        tags: the tags of each as they stand in the file; of a broken sequence that was repaired, as it was read.
         scheme: how they write spans: a name of `steploom.data.tag_schemes.SCHEMES`, or "labels".
         file: where they come from.
         whole: whether these are all sentences of the file.
@@ -75,14 +78,16 @@ def are_spans(column: Sequence[Sequence[str]]) -> bool:
 
 
 def part_of(file: ConllFile, column: list[tuple[str, ...]], scheme: str, repair: bool) -> Part:
-    """The sentences of a file.
+    """The sentences of a file; where `repair` says so, broken sequences of tags become what conlleval reads in them.
 
     Raises:
         DataError: a tag does not write spans though the scheme does, or, unless `repair`, a sequence breaks it.
     """
+    read, repaired = [], []
     for sentence, tags in zip(file.sentences, column, strict=True):
+        read.append(tags)
         if scheme == LABELS:
-            break
+            continue
         for row, tag in zip(sentence.rows, tags, strict=True):
             if not is_span_tag(tag):
                 raise DataError(
@@ -91,15 +96,24 @@ def part_of(file: ConllFile, column: list[tuple[str, ...]], scheme: str, repair:
                     row=row,
                     hint="Where tags are plain labels and write no spans, give --scheme labels",
                 )
-        broken = None if repair else first_break(tags, scheme)
-        if broken:
+        broken = first_break(tags, scheme)
+        if broken and repair:
+            repaired.append(sentence.rows[broken.place])
+            read[-1] = tuple(tags_of(spans_of(tags), len(tags), scheme))
+        elif broken:
             raise DataError(
                 f"a broken sequence of tags: {broken.what}, which {scheme.upper()} does not allow",
                 file=file.path,
                 row=sentence.rows[broken.place],
                 hint="Correct it, or give --repair-tags to have it read as conlleval does",
             )
-    return Part(tuple(sentence.words for sentence in file.sentences), tuple(column), scheme, file)
+    if repaired:
+        count = f"{len(repaired):,} sentence{'' if len(repaired) == 1 else 's'}"
+        words.info(
+            f"{file.path}: the tags of {count} break {scheme.upper()}, the first in row {repaired[0]}; they are read "
+            "as conlleval reads them, and scored so"
+        )
+    return Part(tuple(sentence.words for sentence in file.sentences), tuple(read), scheme, file)
 
 
 def read_part(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from steploom.data.conll import ConllFile
-from steploom.data.tag_schemes import Span, spans_of
+from steploom.data.tag_schemes import Span, is_span_tag, spans_of
 from steploom.errors import OptionError
 from steploom.models.tagger import Tagger
 from steploom.tasks.picture import fonts_for, write_picture
+from steploom.tasks.tag_facts import LABELS, TagFacts
 from steploom.tasks.tag_prediction import read_words
 from steploom.tasks.tag_scores import tag_sentences
 
@@ -21,13 +22,18 @@ if TYPE_CHECKING:
 __all__ = ["plot_tags"]
 
 _WIDTH, _ROWS = 96, 22
+_RED = "#d62728"
+# A word that is drawn: its column, the word, the type of its span ("" of one that was missed, None without), the mark
+# of the span as `_pieces` has it, whether the word is the last one of it.
+_Word: TypeAlias = tuple[int, str, str | None, str, bool]
 _PALETTE = ("#9ecae1", "#fdae6b", "#a1d99b", "#bcbddc", "#fc9fb5", "#ffe08a", "#c7b299", "#8fd9d1")
 
 
 def plot_tags(task: Tag, network: Tagger, data: Path | None, path: Path) -> None:
     """Draws the beginning of a file with its spans, or labels, in colour; without one, the transitions of the CRF.
 
-    Where the file holds the right tags, what the model missed or got wrong is framed in red.
+    Where the file holds tags that the model knows, what it missed or got wrong is underlined in red; dashed where the
+    file has a tag there that the training lacked.
 
     Raises:
         OptionError: there is neither a file nor a CRF.
@@ -46,24 +52,44 @@ def plot_tags(task: Tag, network: Tagger, data: Path | None, path: Path) -> None
 
 
 def _gold(task: Tag, file: ConllFile) -> list[tuple[str, ...]] | None:
-    """The right tags, where the file has a column of tags that the model knows."""
+    """The right tags, where the file has a column of tags of which the model knows most."""
     column = task.options.target_column or file.columns
     if not 1 <= column <= file.columns or column == task.options.word_column:
         return None
-    found, facts = file.column(column, "--target-column"), task.tags
-    seen = {tag for tags in found for tag in tags}
-    return found if seen and all(facts.kind(tag) in facts.known for tag in seen) else None
+    found = file.column(column, "--target-column")
+    known = [_is_known(task.tags, tag) for tags in found for tag in tags]
+    return found if 2 * sum(known) > len(known) else None
 
 
-def _pieces(plain: bool, tags: Sequence[str], gold: Sequence[str] | None) -> list[tuple[Span, bool]]:
-    """What is drawn in a sentence, and whether it is wrong: spans found, and spans missed."""
-    if plain:
-        pairs = zip(tags, gold or tags, strict=True)
-        return [(Span(i, i + 1, tag), tag != right) for i, (tag, right) in enumerate(pairs)]
-    found, wanted = spans_of(tags), spans_of(tags if gold is None else gold)
+def _is_known(facts: TagFacts, tag: str) -> bool:
+    return facts.kind(tag) in facts.known and (facts.scheme == LABELS or is_span_tag(tag))
+
+
+def _pieces(facts: TagFacts, tags: Sequence[str], gold: Sequence[str] | None) -> list[tuple[Span, str]]:
+    """What is drawn in a sentence, spans found and spans missed, and its mark.
+
+    The mark is "" where it is right, "wrong", or "unseen" where the tag in the file is none of the model's.
+    """
+    gold = tags if gold is None else gold
+    if facts.scheme == LABELS:
+        pairs = enumerate(zip(tags, gold, strict=True))
+        return [
+            (Span(i, i + 1, tag), "" if tag == right else "wrong" if _is_known(facts, right) else "unseen")
+            for i, (tag, right) in pairs
+        ]
+    found, wanted = spans_of(tags), spans_of([tag if is_span_tag(tag) else "O" for tag in gold])
+    unseen = {place for place, tag in enumerate(gold) if not _is_known(facts, tag)}
+    strange = [Span(place, place + 1, "") for place, tag in enumerate(gold) if not is_span_tag(tag)]
     taken = {place for span in found for place in range(span.start, span.stop)}
-    missed = [span._replace(type="") for span in wanted if not taken & set(range(span.start, span.stop))]
-    return sorted([(span, span not in wanted) for span in found] + [(span, True) for span in missed])
+
+    def mark(span: Span) -> str:
+        return "unseen" if unseen & set(range(span.start, span.stop)) else "wrong"
+
+    missed = [span for span in [*wanted, *strange] if not taken & set(range(span.start, span.stop))]
+    return sorted(
+        [(span, "" if span in wanted else mark(span)) for span in found]
+        + [(span._replace(type=""), mark(span)) for span in missed]
+    )
 
 
 def _draw_sentences(
@@ -78,28 +104,27 @@ def _draw_sentences(
     from matplotlib.figure import Figure
 
     facts = task.tags
-    plain = facts.source == "labels"
     kinds = sorted(kind for kind in facts.known if kind)
     colours = {kind: _PALETTE[number % len(_PALETTE)] for number, kind in enumerate(kinds)} | {"": "#ffffff"}
-    rows: list[list[tuple[int, str, str | None, bool, bool]]] = []
+    rows: list[list[_Word]] = []
     for number, words in enumerate(sentences):
         pieces = {
-            place: (span, wrong)
-            for span, wrong in _pieces(plain, tags[number], gold[number] if gold else None)
+            place: (span, mark)
+            for span, mark in _pieces(facts, tags[number], gold[number] if gold else None)
             for place in range(span.start, span.stop)
         }
         if number:
             rows.append([])
-        line: list[tuple[int, str, str | None, bool, bool]] = []
+        line: list[_Word] = []
         column = 0
         for place, word in enumerate(words):
-            span, wrong = pieces.get(place, (None, False))
+            span, mark = pieces.get(place, (None, ""))
             width = _width(word)
             if column and column + width > _WIDTH:
                 rows.append(line)
                 line, column = [], 0
             last = span is not None and place == span.stop - 1
-            line.append((column, word, None if span is None else span.type, wrong, last))
+            line.append((column, word, None if span is None else span.type, mark, last))
             column += width + 1
             if last and span is not None and span.type:
                 column += 1 + round(0.75 * len(span.type))
@@ -107,25 +132,28 @@ def _draw_sentences(
         if len(rows) >= _ROWS:
             break
     rows = rows[:_ROWS]
-    figure = Figure(figsize=(11, 0.7 + 0.3 * len(rows)), layout="constrained")
+    note = "; in red what differs from the file's own tags" if gold else ""
+    if any(mark == "unseen" for line in rows for *_, mark, _ in line):
+        note += ", dashed where the training lacked those"
+    # As wide as the longest line, and as the title.
+    wide = 2 + max(column + _width(word) + len(kind or "") for line in rows for column, word, kind, *_ in line)
+    wide = max(wide, round(0.75 * len(title + note)))
+    figure = Figure(figsize=(11 * wide / (_WIDTH + 8), 0.7 + 0.3 * len(rows)), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for row, line in enumerate(rows):
         _draw_row(axes, row, line, colours)
-    note = "; in red what differs from the file's own tags" if gold else ""
-    axes.set(xlim=(-0.5, _WIDTH + 8), ylim=(len(rows), -0.3))
+    axes.set(xlim=(-0.5, wide), ylim=(len(rows), -0.3))
     axes.set_title(f"{title}{note}", fontsize=10, loc="left", parse_math=False)
     axes.axis("off")
     write_picture(figure, path, 130)
 
 
-def _draw_row(
-    axes: Any, row: int, line: Sequence[tuple[int, str, str | None, bool, bool]], colours: dict[str, str]
-) -> None:
+def _draw_row(axes: Any, row: int, line: Sequence[_Word], colours: dict[str, str]) -> None:
     from matplotlib.patches import Rectangle
 
     fonts = fonts_for("DejaVu Sans Mono")
-    for number, (column, word, kind, wrong, last) in enumerate(line):
+    for number, (column, word, kind, mark, last) in enumerate(line):
         width = _width(word)
         if kind is not None:
             # One bar for the whole span: on to the next word of it, or over its name.
@@ -133,12 +161,12 @@ def _draw_row(
             end = column + width + label if last or number + 1 == len(line) else line[number + 1][0]
             corner, width_of_bar = (column - 0.3, row + 0.06), end - column + 0.6
             axes.add_patch(Rectangle(corner, width_of_bar, 0.84, linewidth=0, color=colours[kind]))
-            if wrong:
-                edges = [column - 0.3, end + 0.3]
-                axes.plot(edges, [row + 0.93] * 2, color="#d62728", linewidth=2, solid_capstyle="butt")
+            if mark:
+                edges, style = [column - 0.3, end + 0.3], "-" if mark == "wrong" else (0, (1.5, 1))
+                axes.plot(edges, [row + 0.93] * 2, color=_RED, linewidth=2, linestyle=style, solid_capstyle="butt")
             if label:
                 name = axes.text(column + width + 0.7, row + 0.52, kind, fontsize=7, weight="bold", family=fonts)
-                name.set(va="center", color="#d62728" if wrong else "#333333", parse_math=False)
+                name.set(va="center", color=_RED if mark else "#333333", parse_math=False)
         for place, character in _places(word):
             text = axes.text(column + place, row + 0.5, character, family=fonts, fontsize=10.5, parse_math=False)
             text.set(va="center", ha="left")
