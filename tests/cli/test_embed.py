@@ -59,7 +59,7 @@ def test_evaluate_prints_one_json_object(model: Path, run: Run) -> None:
     (line,) = run(*asked, "--json", "-o", "scored.tsv").stdout.splitlines()
     printed = json.loads(line)
     assert (printed["task"], printed["data"]) == ("embed", "pairs.tsv")
-    assert -1 <= printed["metrics"]["pearson"] <= 1
+    assert -1 <= printed["metrics"]["pearson_cosine"] <= 1
     assert set(printed["baselines"]) == {"bag of words", "random encoders"}
     assert len(Path("scored.tsv").read_text().splitlines()) == 41
     table = run(*asked).stdout.splitlines()

@@ -149,17 +149,45 @@ def test_scored_pairs(model, folder, tmp_path):
     found = model.evaluate(folder / "test.tsv", pairs_train=folder / "train.tsv", pairs_valid=folder / "valid.tsv")
     assert found.metrics["pairs"] == 30 and found.metrics["unknown_share"] == 0
     assert set(found.baselines) == {"bag of words", "random encoders"}
-    names = {f"{kind}{name}" for kind in ("", "cosine_") for name in ("pearson", "spearman", "mse")}
+    names = {f"{name}_{kind}" for kind in ("ridge", "cosine") for name in ("pearson", "spearman", "mse")}
     for figures in (found.metrics, *found.baselines.values()):
-        assert names <= set(figures) and figures["pearson"] > 0.5 and figures["mse"] < 2.5
+        assert names <= set(figures) and figures["pearson_ridge"] > 0.5 and figures["mse_ridge"] < 2.5
     found.write(tmp_path / "scored.csv")
     rows = [line.split(",") for line in (tmp_path / "scored.csv").read_text().splitlines()]
     assert rows[0] == ["sentence_A", "sentence_B", "score", "cosine", "predicted"]
     given, said = (torch.tensor([float(row[place]) for row in rows[1:]]) for place in (2, 4))
-    assert math.isclose(agreement(said, given)["pearson"], found.metrics["pearson"], abs_tol=1e-5)
+    assert math.isclose(agreement(said, given)["pearson"], found.metrics["pearson_ridge"], abs_tol=1e-5)
     again = model.evaluate(folder / "test.tsv", random_encoders=0)
     assert list(again.baselines) == ["bag of words"]
-    assert again.metrics["pearson"] == found.metrics["cosine_pearson"]
+    assert again.metrics["pearson_cosine"] == found.metrics["pearson_cosine"]
+    assert not {"pearson", "pearson_ridge"} & set(again.metrics)
+
+
+def test_the_cosine_is_scaled_without_a_look_at_the_scores_that_are_told(model, folder, tmp_path, caplog):
+    caplog.set_level("INFO", logger="steploom")
+
+    def error(**options):
+        return model.evaluate(folder / "test.tsv", random_encoders=0, **options).metrics.get("mse_cosine")
+
+    assert error() is None and "no squared error of the cosine: say the scale" in caplog.text
+    lines = (folder / "train.tsv").read_text().splitlines()
+    place = lines[0].split("\t").index("relatedness_score")
+    scores = [float(line.split("\t")[place]) for line in lines[1:]]
+    given = error(score_range=(min(scores), max(scores)))
+    assert error(pairs_train=folder / "train.tsv") == given
+    assert error(score_range=(-90, 90), pairs_train=folder / "train.tsv") == error(score_range=[-90, 90]) > given
+    for wrong in ((5, 1), (1, 2, 3), (1,)):
+        with pytest.raises(OptionError, match="--score-range: expected two numbers, the lesser one first, found"):
+            error(score_range=wrong)
+
+
+def test_sentences_that_are_cut_in_an_evaluation_are_said(folder, tmp_path, caplog):
+    caplog.set_level("INFO", logger="steploom")
+    (tmp_path / "long.txt").write_text("the dog ran\nthe dog ran to the cat\n" * 20)
+    model = train("embed", tmp_path / "long.txt", tmp_path / "m", **{**SMALL, "max_words": 4, "valid_share": 0.0})
+    caplog.clear()
+    model.evaluate(tmp_path / "long.txt", running_text=True)
+    assert "cut after the 4 words of --max-words that the model was trained with: 20 of 40 sentences" in caplog.text
 
 
 def test_random_encoders_leave_the_random_state_alone(model, folder):

@@ -99,10 +99,19 @@ class EvaluateOptions(_ColumnOptions):
     score: str = option("relatedness_score", "column of the score that people gave", common=True)
     pairs_train: Path | None = option(None, "scored pairs to train a ridge regression on", common=True)
     pairs_valid: Path | None = option(None, "scored pairs to choose its strength on", common=True)
+    score_range: tuple[float, ...] = option((), "least and greatest score of the scale [of --pairs-train], as 1,5")
     random_encoders: int = option(3, "untrained encoders of the baseline; 0: none", common=True, ge=0)
     running_text: bool = option(
         False, "DATA is running text: how well its sentences tell their neighbours", common=True
     )
+
+    @model_validator(mode="after")
+    def _range(self) -> Self:
+        found = self.score_range
+        if found and (len(found) != 2 or found[0] >= found[1]):
+            listed = ",".join(f"{score:g}" for score in found)
+            raise OptionError(f"--score-range: expected two numbers, the lesser one first, found {listed}")
+        return self
 
     @model_validator(mode="after")
     def _regression(self) -> Self:
@@ -110,7 +119,7 @@ class EvaluateOptions(_ColumnOptions):
             raise OptionError("--pairs-valid: it chooses the strength of a regression. Give --pairs-train too")
         if self.running_text and self.pairs_train is not None:
             raise OptionError("--pairs-train: --running-text scores running text, not pairs. Leave one of them out")
-        for name in ("first", "second", "score", "random_encoders"):
+        for name in ("first", "second", "score", "score_range", "random_encoders"):
             if self.running_text and self.given(name):
                 raise OptionError(f"{flag(name)}: --running-text scores running text, not pairs. Leave it out")
         return self
@@ -123,12 +132,12 @@ class Embed(Task):
     summary: ClassVar[str] = "skip-thought: running text in, vectors and similarity of sentences out"
     metrics: ClassVar[Mapping[str, MetricLabel]] = {
         "perplexity": MetricLabel("perplexity", "", "lower"),
-        "pearson": MetricLabel("Pearson", "", "higher"),
-        "spearman": MetricLabel("Spearman", "", "higher"),
-        "mse": MetricLabel("squared error", "", "lower"),
-        "cosine_pearson": MetricLabel("cosine: Pearson", "", "higher"),
-        "cosine_spearman": MetricLabel("cosine: Spearman", "", "higher"),
-        "cosine_mse": MetricLabel("cosine: squared error", "", "lower"),
+        "pearson_ridge": MetricLabel("ridge: Pearson", "", "higher"),
+        "spearman_ridge": MetricLabel("ridge: Spearman", "", "higher"),
+        "mse_ridge": MetricLabel("ridge: squared error", "", "lower"),
+        "pearson_cosine": MetricLabel("cosine: Pearson", "", "higher"),
+        "spearman_cosine": MetricLabel("cosine: Spearman", "", "higher"),
+        "mse_cosine": MetricLabel("cosine: squared error", "", "lower"),
         "unknown_share": MetricLabel("unknown words", "%", ""),
     }
     TrainOptions: ClassVar[type[TrainOptions]] = EmbedOptions

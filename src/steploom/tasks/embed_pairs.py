@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,18 +25,26 @@ if TYPE_CHECKING:
 
 __all__ = ["agreement", "ranks", "score_pairs"]
 
+words = logging.getLogger("steploom")
+
 Encode = Callable[[Sequence[str]], Tensor]
 
 
 @dataclass(frozen=True)
 class _Parts:
+    """The pairs, and the least and the greatest score of their scale, () where nobody said it."""
+
     test: SentencePairs
     train: SentencePairs | None
     valid: SentencePairs | None
+    scale: tuple[float, ...] = ()
 
 
 def score_pairs(task: Embed, network: SkipThought, files: Sequence[Path], options: EvaluateOptions) -> Evaluation:
     """Pearson, Spearman and the squared error of the cosine, and of a ridge regression where training pairs are given.
+
+    A cosine of 0 and 1 stand for the ends of the scale of the scores, for its squared error. They are never taken from
+    the scores that are told: they come from the options, else from the training pairs, and else there is no such error.
 
     All baselines get the same regression and the same choice of its strength: the mean of a sentence's word vectors,
     which are the network's own, and encoders with fresh weights, whose figures are means over as many seeds.
@@ -46,9 +55,9 @@ def score_pairs(task: Embed, network: SkipThought, files: Sequence[Path], option
     """
     columns = PairColumns(options.first, options.second, options.score)
     test = read_pairs(only_file(files, "evaluate") or Path(), columns)
-    parts = _Parts(
-        test, *(None if p is None else read_pairs(p, columns) for p in (options.pairs_train, options.pairs_valid))
-    )
+    train, valid = (None if p is None else read_pairs(p, columns) for p in (options.pairs_train, options.pairs_valid))
+    scale = options.score_range or (() if train is None else (min(train.scores), max(train.scores)))
+    parts = _Parts(test, train, valid, scale)
     for found, file in ((parts.test, files[0]), (parts.train, options.pairs_train)):
         if found is not None and len(set(found.scores)) < 2:
             raise DataError(
@@ -56,6 +65,10 @@ def score_pairs(task: Embed, network: SkipThought, files: Sequence[Path], option
                 file=file,
                 column=options.score,
             )
+    if not scale:
+        words.info(
+            "no squared error of the cosine: say the scale of the scores with --score-range, or give --pairs-train"
+        )
     metrics, predicted = _figures(parts, lambda sentences: vectors_of(task, network, sentences))
     metrics |= {
         "pairs": float(len(test)),
@@ -95,10 +108,6 @@ def ranks(values: Tensor) -> Tensor:
     return mean[places]
 
 
-def _read(path: Path | None, columns: PairColumns) -> SentencePairs | None:
-    return None if path is None else read_pairs(path, columns)
-
-
 def _correlation(first: Tensor, second: Tensor) -> float:
     """Pearson's; 0 where one of the two is constant."""
     first, second = first - first.mean(), second - second.mean()
@@ -111,15 +120,16 @@ def _figures(parts: _Parts, encode: Encode) -> tuple[dict[str, float], dict[str,
     scores = torch.tensor(parts.test.scores, dtype=torch.float64)
     test = [encode(side) for side in (parts.test.first, parts.test.second)]
     angle = cosine(*test)
-    # The cosine's own scale says nothing of the scores': 0 and 1 stand for their least and their greatest.
-    low, high = float(scores.min()), float(scores.max())
-    of_cosine = agreement(low + (high - low) * angle, scores)
+    of_cosine = {f"{name}_cosine": value for name, value in agreement(angle, scores).items() if name != "mse"}
+    if parts.scale:
+        low, high = parts.scale
+        of_cosine["mse_cosine"] = agreement(low + (high - low) * angle, scores)["mse"]
     if parts.train is None:
         return of_cosine, {"cosine": angle}
     valid = None if parts.valid is None else _features(parts.valid, encode)
     ridge = fit_ridge(*_features(parts.train, encode), valid)
     found = ridge(pair_features(*test))
-    metrics = agreement(found, scores) | {f"cosine_{name}": value for name, value in of_cosine.items()}
+    metrics = {f"{name}_ridge": value for name, value in agreement(found, scores).items()} | of_cosine
     return metrics | {"ridge_strength": ridge.strength}, {"cosine": angle, "predicted": found}
 
 

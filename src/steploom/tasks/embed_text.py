@@ -137,6 +137,12 @@ def score_text(task: Embed, network: SkipThought, documents: object) -> Evaluati
         nats -= float(found.double().sum())
         unigram_nats -= float(unigram[target.cpu()].sum())
     every = [sentence for document in documents for sentence in document]
+    longer = sum(len(sentence.split()) > task.options.max_words for sentence in every)
+    if longer:
+        words.info(
+            f"cut after the {task.options.max_words} words of --max-words that the model was trained with: "
+            f"{longer:,} of {len(every):,} sentences"
+        )
     unknown = sum(vocabulary.count_unknown(sentence) for sentence in every)
     return Evaluation(
         {
