@@ -5,6 +5,7 @@ import json
 import math
 import sys
 from io import BytesIO, StringIO, TextIOWrapper
+from itertools import pairwise
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from steploom.data.labelled import LabelledBatches
 from steploom.errors import DataError, ModelDirectoryError, OptionError
 from steploom.tasks.classify import Classify
 from steploom.tasks.classify_data import class_weights
-from steploom.tasks.classify_plot import _attended
+from steploom.tasks.classify_plot import _attended, _draw_matrix, _side
 from steploom.tasks.classify_scores import figures
 from steploom.tasks.train import resume, train
 from steploom.tasks.trained import load
@@ -141,6 +142,31 @@ def test_the_picture(model, folder, tmp_path):
     assert (tmp_path / "b.png").stat().st_size > (tmp_path / "a.png").stat().st_size + 5000, (
         "the weights of words are lacking"
     )
+
+
+@pytest.mark.parametrize("classes", [2, 4, 5, 19, 21, 60, 130, 200])
+@pytest.mark.parametrize("name", ["{}", "category {}", "a label with a long name {}"])
+def test_no_label_of_the_matrix_lies_over_another_one(classes, name):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    side = _side(classes)
+    figure = Figure(figsize=(side + 0.8, side), layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    _draw_matrix(figure, axes, torch.eye(classes, dtype=torch.long), [name.format(n) for n in range(classes)])
+    canvas.draw()
+    across, down = axes.get_xticklabels(), axes.get_yticklabels()
+    assert len(across) == len(down) >= min(classes, 50)
+    boxes = [label.get_window_extent() for label in across]
+    for one, other in pairwise(boxes):
+        if across[0].get_rotation() == 45:
+            # Across the slant.
+            assert (other.x1 - one.x1) * 0.707 > across[0].get_fontsize() * figure.dpi / 72
+        else:
+            assert other.x0 > one.x1
+    for one, other in pairwise([label.get_window_extent() for label in down]):
+        assert one.y0 > other.y1
 
 
 def test_the_attention_is_asked_on_the_device_of_the_model(model, folder, monkeypatch):

@@ -181,6 +181,17 @@ def test_the_cosine_is_scaled_without_a_look_at_the_scores_that_are_told(model, 
             error(score_range=wrong)
 
 
+def test_no_sentence_is_cut_at_the_edge_of_the_picture(model, tmp_path):
+    from matplotlib.image import imread
+
+    lines = ["W" * 70, "in the park, " * 9, "靜夜思" * 30, "The dog runs."] * 2
+    (tmp_path / "long.txt").write_text("\n".join(lines), encoding="utf-8")
+    model.plot(tmp_path / "a.png", tmp_path / "long.txt")
+    picture = imread(tmp_path / "a.png")[..., :3]
+    for edge in (picture[:, 0], picture[:, -1], picture[0], picture[-1]):
+        assert (edge == 1).all()
+
+
 def test_sentences_that_are_cut_in_an_evaluation_are_said(folder, tmp_path, caplog):
     caplog.set_level("INFO", logger="steploom")
     (tmp_path / "long.txt").write_text("the dog ran\nthe dog ran to the cat\n" * 20)

@@ -187,6 +187,24 @@ def test_a_table_and_a_dialogue(folder, tmp_path):
     assert "bleu" in model.evaluate(folder / "dialogue.tsv").metrics
 
 
+def test_the_picture_says_what_it_shows(model, blind, folder, tmp_path, monkeypatch):
+    from steploom.tasks import translate_plot
+
+    drawn = []
+    monkeypatch.setattr(translate_plot, "write_picture", lambda figure, path, dpi: drawn.append(figure))
+    model.plot(tmp_path / "a.png", folder / "test.fr")
+    model.plot(tmp_path / "b.png")
+    blind.plot(tmp_path / "c.png", folder / "test.fr")
+    assert [figure.get_suptitle() for figure in drawn[:2]] == [
+        f"{part}: where the model looks while it writes" for part in ("test.fr", "validation part")
+    ]
+    *grids, bar = drawn[0].axes
+    assert [grid.get_title(loc="left") for grid in grids] == [f"example {n}" for n in range(1, 7)]
+    assert (drawn[0].get_supxlabel(), drawn[0].get_supylabel()) == ("token read", "token written")
+    assert bar.get_ylabel() == "share of the attention (all grids alike)" and bar.get_ylim() == (0, 1)
+    assert drawn[2].axes[0].get_title(loc="left") == "test.fr: what the model reads (grey) and what it writes"
+
+
 def test_a_model_may_learn_to_copy_one_file(folder, tmp_path):
     one = folder / "train.fr"
     assert train("translate", [one, one], tmp_path / "m", unit="words", **SMALL).report["validation"]["metrics"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,10 @@ __all__ = ["plot_confusion"]
 _EXAMPLES, _WIDTH = 8, 66
 # Beyond so many classes, numbers in the cells cannot be read.
 _WRITTEN = 25
+# Beyond so many classes, labels at a slant would lie over each other; and below so many points, none can be read.
+_SLANTED, _SMALLEST = 20, 6.0
+# Of the size of a font: the width of a letter, and its inverse with the space to the next line.
+_WIDEST, _HEIGHT = 0.7, 0.75
 
 
 def plot_confusion(task: Classify, network: Classifier, data: Sequence[Path], path: Path) -> None:
@@ -62,7 +67,7 @@ def plot_confusion(task: Classify, network: Classifier, data: Sequence[Path], pa
         matrix, title = confusion(task, examples, found), _named(data)
         attended = _attended(task, network, examples, found)
     classes = len(matrix)
-    side = min(12.0, max(4.2, 2.4 + 0.55 * classes))
+    side = _side(classes)
     below = 0.9 + 0.3 * len(attended) if attended else 0.0
     figure = Figure(figsize=(max(side + 0.8, 9.0 if attended else 0.0), side + below), layout="constrained")
     FigureCanvasAgg(figure)
@@ -98,12 +103,15 @@ def _draw_matrix(figure: Any, axes: Axes, matrix: Tensor, classes: list[str]) ->
     # By the square root, so that a share of a percent can be seen beside one of 99.
     drawn = axes.imshow(shares.numpy(), cmap="Blues", norm=PowerNorm(0.5, 0, 1))
     places, names = range(len(classes)), classes_shown(classes)
-    if len(classes) <= 60:
-        turned = any(len(name) > 4 for name in names) and len(classes) > 4
-        axes.set_xticks(places, names, family=fonts, rotation=45 if turned else 0, ha="right" if turned else "center")
-        axes.set_yticks(places, names, family=fonts)
-        for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
-            label.set_parse_math(False)
+    every, size = _labels_of(len(classes))
+    shown = range(0, len(classes), every)
+    text: dict[str, Any] = {"family": fonts, "fontsize": size}
+    wide = _WIDEST * size * max(len(name) for name in names) > _cell(len(classes)) * every
+    rotation = 90 if len(classes) > _SLANTED else 45 if wide else 0
+    axes.set_xticks(shown, names[::every], rotation=rotation, ha="right" if rotation == 45 else "center", **text)
+    axes.set_yticks(shown, names[::every], **text)
+    for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
+        label.set_parse_math(False)
     axes.set(xlabel="label given", ylabel="true label")
     if len(classes) <= _WRITTEN:
         for row in places:
@@ -111,7 +119,25 @@ def _draw_matrix(figure: Any, axes: Axes, matrix: Tensor, classes: list[str]) ->
                 count = int(matrix[row, column])
                 ink = "white" if shares[row, column] > 0.3 else "black" if count else "0.75"
                 axes.text(column, row, f"{count:,}", ha="center", va="center", color=ink, fontsize=8)
-    figure.colorbar(drawn, ax=axes, label="share of the true label", shrink=0.8)
+    bar = figure.colorbar(drawn, ax=axes, label="share of the true label (by its square root)", shrink=0.8)
+    bar.set_ticks([0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1])
+
+
+def _side(classes: int) -> float:
+    """The height of the matrix with its labels, in inches."""
+    return min(12.0, max(4.2, 2.4 + 0.55 * classes))
+
+
+def _cell(classes: int) -> float:
+    """The side of a cell of the matrix in points, or somewhat less."""
+    return 72 * (_side(classes) - 2.4) / classes
+
+
+def _labels_of(classes: int) -> tuple[int, float]:
+    """Every which label is written so that none lies over another one, and its size in points."""
+    cell = _HEIGHT * _cell(classes)
+    every = max(1, math.ceil(_SMALLEST / cell))
+    return every, min(10.0, cell * every)
 
 
 def _attended(
@@ -140,7 +166,8 @@ def _draw_attention(axes: Axes, attended: list[tuple[list[str], Tensor, str]]) -
     from matplotlib.patches import Rectangle
 
     fonts, colours = fonts_for("DejaVu Sans Mono"), colormaps["Oranges"]
-    for row, (pieces, weights, caption) in enumerate(attended):
+    widest = 0
+    for row, (pieces, weights, _) in enumerate(attended):
         column = 0
         spread = (weights - weights.min()) / (weights.max() - weights.min()).clamp(min=1e-6)
         for piece, weight in zip(pieces, spread.tolist(), strict=True):
@@ -162,7 +189,9 @@ def _draw_attention(axes: Axes, attended: list[tuple[list[str], Tensor, str]]) -
                 parse_math=False,
             )
             column += len(piece) + 1
-        axes.text(_WIDTH + 3, row + 0.5, caption, va="center", family=fonts, fontsize=9, parse_math=False)
+        widest = max(widest, column)
+    for row, (_, _, caption) in enumerate(attended):
+        axes.text(widest + 3, row + 0.5, caption, va="center", family=fonts, fontsize=9, parse_math=False)
     axes.set(xlim=(0, _WIDTH + 22), ylim=(len(attended), 0))
     axes.set_title("what the attention looks at, and the label given", fontsize=10)
     axes.axis("off")

@@ -64,7 +64,8 @@ def _draw(cosines: list[list[float]], labels: list[str], path: Path, title: str)
 
     count = len(labels)
     side = 0.42 * count + 1.2
-    figure = Figure(figsize=(side + 6, side + 1), layout="constrained")
+    # The labels need no place in it: what is written is as large as all that is drawn.
+    figure = Figure(figsize=(side + 1, side))
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     image = axes.imshow(cosines, cmap="RdBu_r", vmin=-1, vmax=1)
@@ -78,6 +79,8 @@ def _draw(cosines: list[list[float]], labels: list[str], path: Path, title: str)
             axes.text(
                 column, row, f"{value:.1f}".replace("-0.0", "0.0"), color=ink, ha="center", va="center", fontsize=7
             )
-    axes.set_title(f"{title}: cosine of the sentences' vectors, less their mean", family=fonts, parse_math=False)
-    figure.colorbar(image, ax=axes, shrink=0.8)
+    axes.set_title(
+        f"{title}: cosine of their vectors, less the mean vector", family=fonts, fontsize=11, parse_math=False
+    )
+    figure.colorbar(image, ax=axes, shrink=0.8, label="cosine")
     write_picture(figure, path, 130)

@@ -50,5 +50,7 @@ def write_picture(figure: Figure, path: Path, dpi: int) -> None:
     with warnings.catch_warnings():
         # A machine without a font for the script shows boxes; the rest is right nevertheless.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
-        figure.savefig(drawn, format=path.suffix[1:].lower() or "png", dpi=dpi)
+        # Tight: labels as long as a user's sentences are never cut at the edge, and no edge is left white.
+        kind = path.suffix[1:].lower() or "png"
+        figure.savefig(drawn, format=kind, dpi=dpi, bbox_inches="tight", pad_inches=0.12)
     path.write_bytes(drawn.getvalue())

@@ -42,19 +42,23 @@ def plot_lines(task: Translate, network: EncoderDecoder, data: Path | None, path
     """
     languages = task.languages
     lines = task.artefacts["pairs"]["examples"] if data is None else read_lines_of(task, data)
-    short = [line for line in lines if 0 < len(languages.source_tokens(line)) - 1 <= _MOST and line.strip()][:_LINES]
+    fits = [n for n, line in enumerate(lines) if 0 < len(languages.source_tokens(line)) - 1 <= _MOST and line.strip()]
+    short = [lines[number] for number in fits[:_LINES]]
     if not short:
         raise DataError(f"no line of at most {_MOST} tokens to draw", file=data)
     looks = task.options.attention != "none"
+    part = "training" if task.artefacts["pairs"]["validation"] == "none" else "validation"
+    title = data.name if data is not None else f"{part} part"
     options = task.PredictOptions.checked({"attention": looks, "max_new_tokens": _MOST})
     found = translate_lines(task, network, short, settings_of(task, options))
     sources = [languages.source_pieces(text, line.source) for text, line in zip(short, found, strict=True)]
     written = [languages.target_pieces(_tokens(task, line)) for line in found]
     if looks:
         weights = [line.hypotheses[0].attention for line in found]
-        _draw_attention(sources, written, [w for w in weights if w is not None], path)
+        names = [f"example {number + 1}" for number in fits[:_LINES]]
+        _draw_attention(sources, written, [w for w in weights if w is not None], names, title, path)
     else:
-        _draw_surprise(short, written, _surprise(task, network, found), path)
+        _draw_surprise(short, written, _surprise(task, network, found), title, path)
 
 
 def _tokens(task: Translate, line: Translated) -> list[int]:
@@ -64,7 +68,12 @@ def _tokens(task: Translate, line: Translated) -> list[int]:
 
 
 def _draw_attention(
-    sources: Sequence[Sequence[str]], written: Sequence[Sequence[str]], weights: Sequence[Tensor], path: Path
+    sources: Sequence[Sequence[str]],
+    written: Sequence[Sequence[str]],
+    weights: Sequence[Tensor],
+    names: Sequence[str],
+    title: str,
+    path: Path,
 ) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -78,11 +87,13 @@ def _draw_attention(
     longest = max(len(piece) for pieces in (*sources, *written) for piece in pieces)
     margin = 0.09 * min(longest, 24) + 0.4
     size = (columns * (0.27 * max(widest, 8) + margin), sum(0.27 * max(h, 6) + margin for h in heights) + 0.3)
-    figure = Figure(figsize=size, layout="constrained")
+    figure = Figure(figsize=(size[0] + 1.0, size[1] + 0.6), layout="constrained")
     FigureCanvasAgg(figure)
+    grids = []
     for place, (source, target, weight) in enumerate(zip(sources, written, weights, strict=True)):
         axes: Any = figure.add_subplot(rows, columns, place + 1)
-        axes.imshow(weight.cpu().numpy(), cmap="Blues", vmin=0, vmax=1, aspect="equal", interpolation="nearest")
+        grids.append(axes)
+        drawn = axes.imshow(weight.cpu().numpy(), cmap="Blues", vmin=0, vmax=1, aspect="equal", interpolation="nearest")
         axes.xaxis.tick_top()
         axes.set_xticks(range(len(source)), source, rotation=60, ha="left", rotation_mode="anchor")
         axes.set_yticks(range(len(target)), target)
@@ -94,11 +105,17 @@ def _draw_attention(
         axes.grid(which="minor", color="0.9", linewidth=0.5)
         axes.tick_params(which="minor", length=0)
         axes.spines[:].set_color("0.7")
+        axes.set_title(names[place], fontsize=9, loc="left", color="0.4")
+    figure.suptitle(f"{title}: where the model looks while it writes", fontsize=11, parse_math=False)
+    figure.supxlabel("token read", fontsize=10)
+    figure.supylabel("token written", fontsize=10)
+    bar: dict[str, Any] = {"shrink": min(1.0, 3.0 / size[1]), "anchor": (0.0, 1.0), "aspect": 15}
+    figure.colorbar(drawn, ax=grids, label="share of the attention (all grids alike)", **bar)
     write_picture(figure, path, 120)
 
 
 def _draw_surprise(
-    lines: Sequence[str], written: Sequence[Sequence[str]], bits: Sequence[Sequence[float]], path: Path
+    lines: Sequence[str], written: Sequence[Sequence[str]], bits: Sequence[Sequence[float]], title: str, path: Path
 ) -> None:
     from matplotlib import colormaps
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -124,7 +141,9 @@ def _draw_surprise(
             ink = "white" if value > 6 else "black"
             axes.text(column + 0.5, 3 * row + 1.5, piece, color=ink, **text)  # type: ignore[arg-type]
             column += len(piece) + 1
-    axes.set(xlim=(0, width), ylim=(3 * len(lines), 0), title="What the model reads (grey) and what it writes")
+    axes.set(xlim=(0, width), ylim=(3 * len(lines), 0))
+    named = f"{title}: what the model reads (grey) and what it writes"
+    axes.set_title(named, fontsize=10, loc="left", parse_math=False)
     axes.axis("off")
     figure.colorbar(ScalarMappable(scale, colours), ax=axes, label="surprise (bits)")
     write_picture(figure, path, 130)
