@@ -171,6 +171,8 @@ def test_more_children_than_two(folder, tmp_path):
     with pytest.raises(DataError, match="-, row 1: a node has 4 children; this nary network takes 3 at most"):
         model.predict(**four)
     summed = trained(folder, tmp_path / "s", "wide.txt", valid_share=0, tree_network="child-sum")
+    architecture = {"network": "TreeClassifier", "tree_network": "child-sum", "hidden_size": 12}
+    assert summed.manifest["architecture"] == architecture and summed.manifest["engine"] == "pytorch"
     assert summed.predict(**four).value[0]["label"] in ("0", "1")
     assert summed.task.facts()["children of a node"] == "any number"
     wider = trained(folder, tmp_path / "w", "wide.txt", valid_share=0, max_children=4)

@@ -31,6 +31,10 @@ def command(directory: Path, as_json: bool) -> None:
     facts: dict[str, Any] = {
         name: value for name, value in stored.manifest.items() if name not in ("files", "trained_on")
     }
+    # As the task says it: an older model.json may name a cell that the network has not.
+    stated = facts.get("architecture")
+    network = {"network": stated["network"]} if isinstance(stated, dict) and "network" in stated else {}
+    facts["architecture"] = network | task.architecture()
     facts["data"] = task.facts()
     facts["files"] = {path.name: path.stat().st_size for path in sorted(directory.iterdir()) if path.is_file()}
     facts["can_resume"] = (directory / "last").is_dir()

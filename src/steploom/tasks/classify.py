@@ -135,6 +135,10 @@ class Classify(Task):
 
         plot_confusion(self, network, data, path)
 
+    def architecture(self) -> dict[str, Any]:
+        """As every task, or that of a tree network."""
+        return self.kind.architecture() or super().architecture()
+
     def facts(self) -> dict[str, Any]:
         """The classes and what the kind of data has to say."""
         labels = self.artefacts["labels"]

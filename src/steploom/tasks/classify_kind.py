@@ -110,6 +110,10 @@ class Kind(ABC):
     def build(self, classes: int, class_weights: Tensor | None) -> Classifier:
         """The network with fresh weights."""
 
+    def architecture(self) -> dict[str, Any] | None:
+        """`Task.architecture`, where the network is not made of recurrent layers."""
+        return None
+
     def facts(self) -> dict[str, Any]:
         """What `steploom info` shows about the inputs."""
         return {}

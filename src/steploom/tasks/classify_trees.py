@@ -224,6 +224,10 @@ class TreesKind(Kind):
             found += torch.split(shares, encoded.lengths[rows].tolist())
         return found
 
+    def architecture(self) -> dict[str, Any]:
+        """Which tree network it is; of cells and layers it has none."""
+        return {"tree_network": self.options.tree_network, "hidden_size": self.options.hidden_size}
+
     def facts(self) -> dict[str, Any]:
         """The words, and how wide and large the trees are."""
         inputs = self.artefacts["inputs"]

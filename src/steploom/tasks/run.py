@@ -183,17 +183,12 @@ def _how_to_go_on(path: Path, result: FitResult, options: TrainOptions) -> str:
 
 
 def _describe(task: Task, network: Network, result: FitResult, anew: dict[str, Any] | None = None) -> dict[str, Any]:
-    options = task.options
     return {
         "task": task.name,
-        "architecture": {
-            "network": type(network).__name__,
-            "cell": options.cell,
-            "hidden_size": options.hidden_size,
-            "num_layers": options.num_layers,
-        },
+        "architecture": {"network": type(network).__name__, **task.architecture()},
         "parameters": sum(p.numel() for p in network.parameters()),
-        "engine": _engine(network) or options.engine,
+        # A network without recurrent layers runs on none of the engines.
+        "engine": _engine(network) or "pytorch",
         "training": {
             "epochs": result.epochs,
             "steps": result.steps,

@@ -217,6 +217,10 @@ class Task(ABC):
     def plot(self, network: Any, data: Sequence[Path], path: Path) -> None:
         """Writes a picture that shows what the model does to `path` (PNG); `data` may be no file at all."""
 
+    def architecture(self) -> dict[str, Any]:
+        """What decides the shape of the network, for model.json and `steploom info`: short name to value."""
+        return {name: getattr(self.options, name) for name in ("cell", "hidden_size", "num_layers")}
+
     def facts(self) -> dict[str, Any]:
         """What `steploom info` shows besides the options: short name to value."""
         return {}

@@ -56,7 +56,7 @@ class TrainedModel:
         task: the task; `task.options` are the options of its training.
         network: the network, a `torch.nn.Module` in evaluation mode.
         path: the model directory.
-        manifest: what model.json says: "task", "architecture" (network, cell, hidden_size, num_layers), "parameters",
+        manifest: what model.json says: "task", "architecture" (network and what decides its shape), "parameters",
             "engine", and in "training" how it ended: epochs, steps, stopped, best_valid_loss, seconds, and refit, the
             steps and epochs of training anew (None without). Of a loaded model also "format", the versions "steploom"
             and "torch", and "files", name to bytes and sha256; "trained_on" has the same of the training files.
