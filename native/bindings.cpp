@@ -302,12 +302,12 @@ NB_MODULE(_native, m) {
         .def("elementwise", &add_elementwise)
         .def("reduction", &add_reduction)
         .def("weight_gradient",
-             [](Schedule& s, int matrix, const OperandSpec& grad, const OperandSpec& left, int n, int k) {
-                 s.weight_gradients.push_back({matrix, operand(grad), operand(left), n, k});
+             [](Schedule& s, int matrix, const OperandSpec& grad, const OperandSpec& left, int n, int k, bool fresh) {
+                 s.weight_gradients.push_back({matrix, operand(grad), operand(left), n, k, fresh});
              })
         .def("vector_gradient",
-             [](Schedule& s, int vector, int column, const OperandSpec& value, int width) {
-                 s.vector_gradients.push_back({vector, column, operand(value), width});
+             [](Schedule& s, int vector, int column, const OperandSpec& value, int width, bool fresh) {
+                 s.vector_gradients.push_back({vector, column, operand(value), width, fresh});
              })
         .def("weights", [](Schedule& s, const std::vector<ViewSpec>& matrices, const std::vector<std::pair<int, std::int64_t>>& vectors,
                            const std::vector<int>& gradient_leaves) {
@@ -336,5 +336,4 @@ NB_MODULE(_native, m) {
         });
         return nb::ndarray<nb::numpy, std::uint8_t, nb::ndim<1>>(block.data, {bytes}, owner);
     }, "Memory not yet written, as bytes; it is used again once nothing holds it.");
-    m.def("prefer_large_pages", [](Pointer data, std::size_t bytes) { prefer_large_pages(pointer(data), bytes); });
 }

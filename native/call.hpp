@@ -111,7 +111,7 @@ template <class T> class Run {
     void run_elementwise(Member<T>& m, const Stage& stage, PreparedStage<T>& prepared, Index row, Index rows, int first, int last) const;
     void run_reduction(const Member<T>& m, const Stage& stage, Index row, Index rows) const;
     void chunk(Member<T>& m, Index first, Index last) const;
-    void gradients(int thread, int count, Index first, Index last);
+    void gradients(int thread, int count, Index first, Index last, bool begins);
     void copy_row(T* to, const T* from, int width) const { std::copy(from, from + width, to); }
 };
 

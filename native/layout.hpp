@@ -65,8 +65,8 @@ template <class T> void Run<T>::layout() {
     // Sums over many steps read and write the gradients of all weights once a chunk: of large weights more than the rows.
     Index weights = 0;
     for (const WeightGradient& g : s.weight_gradients) weights += Index{g.n} * g.k;
-    const Index least = weights * static_cast<Index>(sizeof(T)) > (Index{2} << 20) ? 384 : 128;
-    chunk_steps = std::max<Index>(1, std::clamp<Index>(fitting, least, 512) / widest_slice);
+    const Index least = weights * static_cast<Index>(sizeof(T)) > (Index{2} << 20) ? 1024 : 128;
+    chunk_steps = std::max<Index>(1, std::max(least, std::min<Index>(fitting, 512)) / widest_slice);
     chunk_steps = std::max<Index>(1, std::min(chunk_steps, c.time));
     const Index chunks = (c.time + chunk_steps - 1) / chunk_steps;
     chunk_steps = (c.time + chunks - 1) / chunks;

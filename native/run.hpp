@@ -72,7 +72,7 @@ template <class T> bool Run<T>::operator()() {
                 chunk(m, first, last);
                 if (!has_gradients) continue;
                 all_barrier->wait();
-                gradients(thread, threads, first, last);
+                gradients(thread, threads, first, last, i == 0);
                 all_barrier->wait();
             }
         };

@@ -63,11 +63,13 @@ struct Stage {
     std::vector<ElementOp> ops;   // Elementwise
 };
 
-// dM[n, k] += sum over rows of grad[:, n] * left[:, k]
+// dM[n, k] += sum over rows of grad[:, n] * left[:, k]. `fresh`: nothing stands there before the call, and nothing else is
+// added there.
 struct WeightGradient {
     int matrix;
     Operand grad, left;
     int n, k;
+    bool fresh = false;
 };
 
 // dv[n] += sum over rows of value[:, n]
@@ -76,6 +78,7 @@ struct VectorGradient {
     int column;
     Operand value;
     int width;
+    bool fresh = false;
 };
 
 // A matrix or a vector of the call within one of the tensors that hold the weights, all of them contiguous. In elements.

@@ -1,5 +1,7 @@
 """The compiled core; built from native/ by `pip install`."""
 
+from typing import Any
+
 def version() -> str:
     """The version of the package that this core was built with."""
 
@@ -18,11 +20,8 @@ def run(*arguments: object) -> None:
 def saved_elements(widths: list[int], time: int, batch: int, lengths: int, slices: int) -> int:
     """Elements of all regions that a call keeps for its backward pass."""
 
-def memory(size: int) -> object:
+def memory(size: int) -> Any:
     """Bytes not yet written, a NumPy array; they are used again once nothing holds it."""
-
-def prefer_large_pages(data: int, size: int) -> None:
-    """Ask for large pages in fresh memory."""
 
 class Schedule:
     """One pass over the sequences as stages on buffers; `steploom.engine.lowering` builds it."""

@@ -9,6 +9,7 @@ from typing import Any
 from steploom.engine.places import NOTHING, Kind, Operand, Where
 from steploom.engine.sections import Sections
 from steploom.engine.staging import Aliases, Elementwise, Products, Reduction, Stage
+from steploom.engine.written import written_whole
 from steploom.native import core
 from steploom.program.plan import Plan
 from steploom.program.program import Instruction, MatrixView, Value, VectorView
@@ -25,6 +26,7 @@ class Lowered:
         matrices: what each matrix of a call is.
         vectors: what each vector of a call is.
         vector_gradients: the leaf that each gradient of vectors belongs to.
+        written: leaves whose gradient a backward pass writes whole, whatever stood there; to others it adds.
         saved_widths: widths of the regions kept from the forward to the backward pass.
         weights: elements of all matrices that a step reads.
         work: multiplications and additions of one step and row, about.
@@ -34,6 +36,7 @@ class Lowered:
     matrices: tuple[MatrixView, ...]
     vectors: tuple[VectorView, ...]
     vector_gradients: tuple[int, ...]
+    written: frozenset[int]
     saved_widths: tuple[int, ...]
     weights: int
     work: int
@@ -111,15 +114,19 @@ def lower_backward(plan: Plan) -> Lowered:
     later += [vector.grad for vector in plan.vector_gradients]
     sections = {"before": (), "step": [*head, *plan.recomputed, *plan.backward_loop], "after": plan.deferred}
     lowering.emit(sections, read_later=later)
+    lowering.written = written = written_whole(plan)
     for weight in plan.weight_gradients:
         matrix = lowering.matrix(weight.matrix)
         operands = lowering.operand(weight.grad), lowering.operand(weight.left)
-        lowering.schedule.weight_gradient(matrix, *operands, weight.grad.width, weight.left.width)
+        assert isinstance(weight.matrix.view, MatrixView)
+        fresh = weight.matrix.view.leaf in written
+        lowering.schedule.weight_gradient(matrix, *operands, weight.grad.width, weight.left.width, fresh)
     for vector in plan.vector_gradients:
         view = vector.vector.view
         assert isinstance(view, VectorView)
         slot = lowering.gradient_slot(view.leaf)
-        lowering.schedule.vector_gradient(slot, view.start, lowering.operand(vector.grad), vector.grad.width)
+        sizes = lowering.operand(vector.grad), vector.grad.width
+        lowering.schedule.vector_gradient(slot, view.start, *sizes, view.leaf in written)
     return lowering.finish()
 
 
@@ -138,6 +145,7 @@ class _Lowering(Sections):
         self.descending = descending
         self.saved_widths = tuple(saved_widths)
         self.emitted: list[tuple[str, tuple[Any, ...]]] = []
+        self.written: frozenset[int] = frozenset()
         self.registers = 0
         self.weights = 0
         self.work = 0
@@ -228,6 +236,7 @@ class _Lowering(Sections):
             tuple(self.matrices),
             tuple(self.vectors),
             tuple(self.gradient_slots),
+            self.written,
             self.saved_widths,
             self.weights,
             self.work,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import NamedTuple
 
 import torch
@@ -88,9 +89,7 @@ def saved_for(one_way: Pass, x: Tensor, sequences: Sequences) -> Tensor | None:
         return None
     lengths = 0 if sequences.lengths is None else sequences.lengths.data_ptr()
     count = core().saved_elements(one_way.saved_widths, x.shape[0], x.shape[1], lengths, sequences.slices)
-    if count * x.element_size() < LARGE:
-        return x.new_empty(count)
-    return torch.from_numpy(core().memory(count * x.element_size())).view(x.dtype)
+    return _empty(x, count)
 
 
 def backward(
@@ -119,7 +118,7 @@ def backward(
     if needs[0]:
         whole = sequences.lengths is None and compiled.plan.dx is not None
         # Not empty_like, which takes over what strides x has: the core writes the features of a step side by side.
-        dx = x.new_empty(x.shape) if whole else x.new_zeros(x.shape)
+        dx = _empty(x, *x.shape) if whole else x.new_zeros(x.shape)
         places.append((dx.data_ptr(), dx.stride(0), dx.stride(1)))
     else:
         places.append((0, 0, 0))
@@ -127,7 +126,8 @@ def backward(
     end = 1 + states + len(leaves)
     dresets = [x.new_zeros((batch, width)) for width in widths] if len(needs) > end else []
     gradients = [
-        torch.zeros_like(leaf) if needed else None for leaf, needed in zip(leaves, needs[1 + states : end], strict=True)
+        None if not needed else _empty(leaf, *leaf.shape) if written else torch.zeros_like(leaf)
+        for leaf, needed, written in zip(leaves, needs[1 + states : end], one_way.written, strict=True)
     ]
     _run(one_way, x, sequences, places, dfinals, dstates, dresets, leaves, gradients, saved)
     return [dx, *dstates, *gradients, *dresets]
@@ -175,8 +175,11 @@ def _place(tensor: Tensor | None) -> int:
 
 
 def _empty(like: Tensor, *shape: int) -> Tensor:
-    """Memory not yet written, in large pages where there is much of it."""
-    fresh = like.new_empty(shape)
-    if (size := fresh.nbytes) >= LARGE:
-        core().prefer_large_pages(fresh.data_ptr(), size)
-    return fresh
+    """Memory not yet written. Where there is much of it, it is the core's, which keeps what becomes free for the next
+    call: fresh memory is cleared page by page."""
+    size = like.element_size() * prod(shape)
+    if size < LARGE:
+        return like.new_empty(shape)
+    # Shaped by NumPy, since PyTorch's own views may not be written to where a function of autograd returns them.
+    dtype = "float64" if like.dtype is torch.float64 else "float32"
+    return torch.from_numpy(core().memory(size).view(dtype).reshape(shape))
