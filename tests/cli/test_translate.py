@@ -57,6 +57,19 @@ def test_lines_that_come_give_what_a_file_gives(model: Path) -> None:
             assert [[t["text"] for t in row] for row in texts[0]] == [[t["text"] for t in row] for row in texts[1]]
 
 
+def test_what_is_noticed_in_lines_that_come_is_said_once(model: Path) -> None:
+    text = "Le wagon\n" * 5 + "Le vin " * 60 + "\n" + "Le chat " * 60 + "wagon\n"
+    Path("in.txt").write_text(text)
+    whole = CliRunner().invoke(cli, ["predict", "model", "in.txt", "--max-new-tokens", "2"])
+    assert "<unk> instead: 5 of" in whole.stderr and "2 of 7 lines, the first one is line 6" in whole.stderr
+    piped = CliRunner().invoke(cli, ["predict", "model", "--max-new-tokens", "2"], input=text)
+    assert piped.stdout == whole.stdout
+    assert piped.stderr.splitlines() == [
+        "unknown to the model, which reads <unk> instead (said once)",
+        "standard input: clipped to the 100 tokens of --max-length that the model was trained with (said once)",
+    ]
+
+
 def test_a_line_is_answered_before_the_next_one_comes(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from steploom.tasks import translate_lines
     from steploom.tasks.trained import load

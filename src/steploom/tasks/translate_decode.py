@@ -88,6 +88,7 @@ def translate_lines(
     settings: DecodingSettings,
     batch_size: int = 64,
     where: str = "",
+    said: set[str] | None = None,
 ) -> list[Translated]:
     """The translations of each line, in order. A blank line stays one.
 
@@ -100,15 +101,15 @@ def translate_lines(
         settings: how to decode.
         batch_size: lines decoded together.
         where: the file, for what is said.
+        said: where lines come one by one, what was said of those before, to which is added; None: these are all.
     """
     languages, most = task.languages, task.options.max_length
     sources = [languages.source_tokens(line) if line.strip() else [] for line in lines]
     too_long = [i for i, tokens in enumerate(sources) if len(tokens) - 1 > most]
     if too_long:
-        words.info(
-            f"{where + ': ' if where else ''}clipped to the {most} tokens of --max-length that the model was trained "
-            f"with: {len(too_long):,} of {len(lines):,} lines, the first one is line {too_long[0] + 1}"
-        )
+        clipped = f"clipped to the {most} tokens of --max-length that the model was trained with"
+        counted = f"{len(too_long):,} of {len(lines):,} lines, the first one is line {too_long[0] + 1}"
+        _say(f"{where + ': ' if where else ''}{clipped}", counted, said)
         for i in too_long:
             sources[i] = [*sources[i][:most], sources[i][-1]]
     unknown = languages.source.unknown
@@ -116,7 +117,8 @@ def translate_lines(
         strange = sum(tokens.count(unknown) for tokens in sources)
         if strange:
             total = sum(len(tokens) - 1 for tokens in sources if tokens)
-            words.info(f"unknown to the model, which reads <unk> instead: {strange:,} of {total:,} source tokens")
+            counted = f"{strange:,} of {total:,} source tokens"
+            _say("unknown to the model, which reads <unk> instead", counted, said)
     order = sorted((i for i, tokens in enumerate(sources) if tokens), key=lambda i: -len(sources[i]))
     found = [Translated()] * len(lines)
     batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
@@ -125,6 +127,15 @@ def translate_lines(
         for i, best in zip(batch, hypotheses, strict=True):
             found[i] = Translated(tuple(sources[i]), tuple(best))
     return found
+
+
+def _say(what: str, counted: str, said: set[str] | None) -> None:
+    """Says something of all lines; of lines that come one by one only once, and without the count of that one."""
+    if said is None:
+        words.info(f"{what}: {counted}")
+    elif what not in said:
+        said.add(what)
+        words.info(f"{what} (said once)")
 
 
 @torch.no_grad()

@@ -93,8 +93,8 @@ def translate(task: Translate, network: EncoderDecoder, data: Path | None, optio
     if data is not None and options.text is not None:
         raise OptionError(f"--text: the lines come from {data} already. Give one or the other")
 
-    def made(lines: Sequence[str], where: str) -> _Lines:
-        found = translate_lines(task, network, lines, settings, options.batch_size, where)
+    def made(lines: Sequence[str], where: str, said: set[str] | None = None) -> _Lines:
+        found = translate_lines(task, network, lines, settings, options.batch_size, where, said)
         return _Lines(task, lines, found, settings.num_return_sequences)
 
     if data is None and options.text is None:
@@ -122,9 +122,10 @@ def _write(parts: Iterable[_Lines], path: Path) -> None:
                 file.write(part.whole())
 
 
-def _from_stdin(made: Callable[[Sequence[str], str], _Lines]) -> Prediction:
+def _from_stdin(made: Callable[[Sequence[str], str, set[str] | None], _Lines]) -> Prediction:
     """Each line is translated as it comes, and nothing is read before the result is asked for."""
-    parts = (made([line], _STDIN) for line in _stdin_lines())
+    said: set[str] = set()
+    parts = (made([line], _STDIN, said) for line in _stdin_lines())
     shown = iter(parts)
     texts = (text for part in shown for text in part.value())
     return Prediction("", lambda path: _write(shown, path), texts, (part.whole() for part in shown))
