@@ -75,6 +75,23 @@ def test_a_part_that_is_trained_on_is_said(tmp_path, data, caplog):
         caplog.clear()
 
 
+@pytest.mark.parametrize(
+    ("task", "option"),
+    [
+        ("tag", {"valid_every": 10}),
+        ("translate", {"valid_every": 5}),
+        ("embed", {"valid_share": 0.2}),
+        ("generate", {"valid_share": 0.1}),
+        ("forecast", {"valid_share": 0.2, "target": "y", "horizon": 2}),
+        ("classify", {"valid_share": 0.1}),
+    ],
+)
+def test_setting_rows_aside_beside_a_file_for_it_is_refused(tmp_path, data, task, option):
+    name = next(iter(option)).replace("_", "-")
+    with pytest.raises(OptionError, match=f"--{name}: there is a --valid. Leave it out"):
+        train(task, data, tmp_path / "model", valid=data, **option)
+
+
 def test_a_model_is_saved_elsewhere(model, tmp_path):
     first = load(model)
     first.save(tmp_path / "copy")

@@ -15,7 +15,7 @@ from torch import Tensor
 from steploom.data.labelled import Examples, class_numbers, classes_of, set_aside
 from steploom.data.name_list import names_shown
 from steploom.errors import DataError, OptionError, nearest
-from steploom.tasks.classify_kind import kind_class, kind_of_files, refuse_ignored
+from steploom.tasks.classify_kind import kind_class, kind_of_files
 
 if TYPE_CHECKING:
     from steploom.tasks.classify import ClassifyOptions
@@ -46,9 +46,6 @@ def prepare_examples(
         DataError: a file cannot be used, or a label is not known from training.
         OptionError: an option does not fit the data.
     """
-    for part, files in (("valid", valid), ("test", test)):
-        if files:
-            refuse_ignored(options, (f"{part}_share",), f"there is a --{part}")
     kind = kind_of_files(train) if options.kind == "auto" else kind_class(options.kind)
     names = options.new_labels
     whole = kind.read(options, train, None, labelled=True)

@@ -17,6 +17,7 @@ from steploom.tasks.trained import File, TrainedModel, files_of, trust_cell
 from steploom.training.directory import FORMAT, RUN, read
 from steploom.training.interruption import told_how_to_go_on
 from steploom.training.lock import only_training_in
+from steploom.training.options import flag
 from steploom.training.output import check_output, create, discard, read_run, rewrite_run
 from steploom.training.processes import is_main_process, others_end_silently
 from steploom.training.sources import fingerprint, is_among, unchanged
@@ -73,6 +74,8 @@ def train(
     parts = {"train": list(files_of(data))}
     for part, named in (("valid", valid), ("test", test)):
         parts[part] = list(files_of(named)) if named else []
+        if named:
+            _refuse_setting_aside(checked, part)
     _check_files(parts)
     _check_repeated(kind, parts)
     prepared = kind.prepare(checked, parts["train"], parts["valid"], parts["test"])
@@ -164,6 +167,12 @@ def _options_of_run(file: Path, run: dict[str, Any]) -> tuple[type[Task], TrainO
         return kind, kind.TrainOptions.checked(kind.TrainOptions.unless_default(run["options"]), where=str(file))
     except OptionError as error:
         raise ModelDirectoryError(f"{error if str(file) in str(error) else f'{file}: {error}'}") from error
+
+
+def _refuse_setting_aside(options: TrainOptions, part: str) -> None:
+    for name in (f"{part}_share", f"{part}_every"):
+        if name in type(options).model_fields and options.given(name):
+            raise OptionError(f"{flag(name)}: there is a --{part}. Leave it out")
 
 
 def _check_files(parts: dict[str, list[Path]]) -> None:
