@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import partial
 from itertools import chain
-from operator import attrgetter, call, is_
+from operator import attrgetter, call, is_, itemgetter
 from typing import Any, NamedTuple
 
 import torch
@@ -51,8 +52,8 @@ class Watch:
 
     def __init__(self, cell: nn.Module) -> None:
         self._holders = list(_holders(cell))
-        self._dictionaries = [holder for holder in self._holders if isinstance(holder, dict)]
-        self._readers = [holder.values if isinstance(holder, dict) else holder.__iter__ for holder in self._holders]
+        self._readers = [_reader(holder) for holder in self._holders]
+        self._dictionaries = [h for h in self._holders if isinstance(h, dict) and not _is_of_module(h)]
         self._lengths, self._keys, self._values = self._held()
         self._tensors = list({id(value): value for value in self._values if isinstance(value, Tensor)}.values())
         self._choosing = [tensor for tensor in self._tensors if not tensor.is_floating_point()]
@@ -69,7 +70,10 @@ class Watch:
         for module, kind in self._modules:
             if type(module) is not kind or module._forward_hooks or module._forward_pre_hooks or module._backward_hooks:
                 return False
-        lengths, keys, values = self._held()
+        try:
+            lengths, keys, values = self._held()
+        except KeyError:  # an attribute of a module is gone
+            return False
         if lengths != self._lengths or keys != self._keys or not all(map(is_, values, self._values)):
             return self._same_forms()
         return self._forms() == self._shapes
@@ -107,6 +111,19 @@ class Watch:
                 else:
                     seen.append(value)
         return seen
+
+
+def _reader(holder: Holder) -> Callable[[], Iterable[Any]]:
+    """What reads the values of a holder, quickly; of the attributes of a module, those that a step can see."""
+    if not isinstance(holder, dict):
+        return holder.__iter__
+    if _is_of_module(holder):
+        return partial(itemgetter(*(name for name in holder if name not in OWN)), holder)
+    return holder.values
+
+
+def _is_of_module(holder: Holder) -> bool:
+    return isinstance(holder, dict) and "_parameters" in holder and "_backward_hooks" in holder
 
 
 def has_hooks(cell: nn.Module) -> bool:

@@ -7,7 +7,7 @@ a `PackedSequence` runs as a padded batch with lengths, where torch.nn goes step
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import torch
@@ -23,12 +23,13 @@ from steploom.engine.choice import wanted
 from steploom.engine.compiled import Compiled, compiled_by_key, compiled_cell
 from steploom.engine.graphs import same_in_a_graph
 from steploom.errors import OptionError
-from steploom.layers.stack import Batch, Runner, Stack
+from steploom.layers.stack import Stack
 
 __all__ = ["GRU", "LSTM", "RNN"]
 
 States = tuple[Tensor, ...]
 Kind = tuple[str, int, bool, int, str]
+Layer = tuple[str, list[Tensor]]
 
 # What torch.nn calls the products of a cell.
 NAMES = {"input": "ih", "recurrent": "hh", "projection": "hr"}
@@ -112,7 +113,8 @@ def _run_layers(
     stack = Stack(directions=2 if module.bidirectional else 1, dropout=module.dropout)
     if not native:
         return stack.run(_cells(module), x, state, lengths, None)
-    return stack.run_layers(_runners(module), module.training, x, state, lengths, None, module.batch_first)
+    layers = _leaves(module)
+    return stack.run_layers(_run_native, layers, module.training, x, state, lengths, None, module.batch_first)
 
 
 def _run_packed(module: nn.RNNBase, packed: PackedSequence, hx: Any, native: bool) -> tuple[PackedSequence, Any]:
@@ -138,20 +140,28 @@ def _initial_state(module: nn.RNNBase, input: Tensor, batch_sizes: Tensor | None
     return tuple(hx) if isinstance(module, nn.LSTM) else (hx,)
 
 
-def _runners(module: nn.RNNBase) -> list[Runner]:
-    """What runs each layer and direction on the native engine, with the module's own parameters."""
+def _leaves(module: nn.RNNBase) -> list[Layer]:
+    """The key of the plan of each layer and direction, and the module's own parameters that it reads."""
     kind = _kind(module)
-    runners: list[Runner] = []
+    layers: list[Layer] = []
     for layer in range(module.num_layers):
         for suffix in ("", "_reverse") if module.bidirectional else ("",):
             end = f"_l{layer}{suffix}"
             key, names = _plan(kind, getattr(module, f"weight_ih{end}").shape[1])
-            runners.append(partial(_run_native, key, [getattr(module, name + end) for name in names]))
-    return runners
+            layers.append((key, [getattr(module, name + end) for name in names]))
+    return layers
 
 
-def _run_native(key: str, leaves: list[Tensor], batch: Batch) -> tuple[Tensor, States]:
-    x, state, lengths, resets, backwards, batch_first = batch
+def _run_native(
+    layer: Layer,
+    x: Tensor,
+    state: States | None,
+    lengths: Tensor | None,
+    resets: Tensor | None,
+    backwards: bool,
+    batch_first: bool,
+) -> tuple[Tensor, States]:
+    key, leaves = layer
     x, state = native.in_dtype(leaves[0].dtype, x, state or ())
     if torch.compiler.is_compiling():
         from steploom.engine.operator import run_operator

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,23 +17,13 @@ from steploom.engine.lengths import padding, reverse, reverse_resets
 from steploom.layers.arguments import check_dtype
 from steploom.layers.dropout import dropout_mask
 
-__all__ = ["Stack"]
+__all__ = ["Runner", "Stack"]
 
 States = tuple[Tensor, ...]
 
 
-class Batch(NamedTuple):
-    """What a cell runs over: see `Stack.run`."""
-
-    x: Tensor
-    state: States | None
-    lengths: Tensor | None
-    resets: Tensor | None
-    backwards: bool
-    batch_first: bool
-
-
-Runner = Callable[[Batch], tuple[Tensor, States]]
+# Runs one layer and direction: called with it and x, state, lengths, resets, backwards, batch_first; see `Stack.run`.
+Runner = Callable[..., tuple[Tensor, States]]
 
 
 @dataclass(frozen=True)
@@ -95,12 +84,12 @@ class Stack:
             The outputs (time, batch, size * directions), 0 in the padding, and the final states (layers * directions,
             batch, size).
         """
-        runners = [partial(self._run_cell, cell) for cell in cells]
-        return self.run_layers(runners, cells[0].training, x, state, lengths, resets, batch_first)
+        return self.run_layers(self._run_cell, cells, cells[0].training, x, state, lengths, resets, batch_first)
 
     def run_layers(
         self,
-        runners: Sequence[Runner],
+        run: Runner,
+        layers: Sequence[Any],
         training: bool,
         x: Tensor,
         state: States | None,
@@ -108,12 +97,12 @@ class Stack:
         resets: Tensor | None,
         batch_first: bool = False,
     ) -> tuple[Tensor, States]:
-        """As `run`, with what runs each layer and direction in the place of the cells."""
-        entering: list[States | None] = [None] * len(runners)
+        """As `run`, with anything in the place of the cells, and what runs each of them."""
+        entering: list[States | None] = [None] * len(layers)
         if state is not None:
             entering = list(zip(*(part.unbind(0) for part in state), strict=True))
         finals: list[States] = []
-        for first in range(0, len(runners), self.directions):
+        for first in range(0, len(layers), self.directions):
             inputs = x
             if first and self.dropout:
                 inputs = F.dropout(inputs, self.dropout, training)
@@ -121,7 +110,7 @@ class Stack:
                 inputs = inputs * dropout_mask(inputs.shape[1], inputs.shape[2], self.input_dropout, inputs)
             outputs = []
             for place in range(first, first + self.directions):
-                y, final = runners[place](Batch(inputs, entering[place], lengths, resets, place > first, batch_first))
+                y, final = run(layers[place], inputs, entering[place], lengths, resets, place > first, batch_first)
                 outputs.append(y)
                 finals.append(final)
             y = outputs[0] if self.directions == 1 else torch.cat(outputs, -1)
@@ -133,8 +122,16 @@ class Stack:
             return x, tuple([part.unsqueeze(0) for part in finals[0]])
         return x, tuple(torch.stack(parts) for parts in zip(*finals, strict=True))
 
-    def _run_cell(self, cell: Cell, batch: Batch) -> tuple[Tensor, States]:
-        x, state, lengths, resets, backwards, batch_first = batch
+    def _run_cell(
+        self,
+        cell: Cell,
+        x: Tensor,
+        state: States | None,
+        lengths: Tensor | None,
+        resets: Tensor | None,
+        backwards: bool,
+        batch_first: bool,
+    ) -> tuple[Tensor, States]:
         dtype, device = x.dtype, x.device.type
         if torch.is_autocast_enabled(device):
             dtype = next(cell.parameters(), x).dtype
