@@ -20,11 +20,17 @@ template <class T> struct Factor {
     std::int64_t inner;        // K
 };
 
+// Memory that a product asks for early, a little at each k: `step` bytes further each time.
+struct Early {
+    const char* at;
+    std::int64_t step;
+};
+
 // `Rows` x `columns` of out = init + sum of factors, for columns of `N` vectors: whole panels, or the first half of one.
 // Rows of `init` are `init_row` apart (0: one row for all).
 template <class T, int Rows, int N>
 void product_tile(const Factor<T>* factors, int count, const T* init, std::int64_t init_row, T* out,
-                  std::int64_t out_row, int columns) {
+                  std::int64_t out_row, int columns, Early early) {
     constexpr int L = lanes<T>;
     V<T> sum[Rows][N];
     const bool whole = columns == N * L;
@@ -57,6 +63,8 @@ void product_tile(const Factor<T>* factors, int count, const T* init, std::int64
 #pragma GCC unroll 16
                 for (int j = 0; j < N; ++j) sum[i][j] += x * right[j];
             }
+            __builtin_prefetch(early.at, 0, 2);
+            early.at += early.step;
             ++left;
             panel += 2 * L;
         }
@@ -162,7 +170,7 @@ void outer_tile(std::int64_t count, const T* left, std::int64_t left_row, const 
 }
 
 template <class T>
-using ProductTile = void (*)(const Factor<T>*, int, const T*, std::int64_t, T*, std::int64_t, int);
+using ProductTile = void (*)(const Factor<T>*, int, const T*, std::int64_t, T*, std::int64_t, int, Early);
 template <class T>
 using OuterTile = void (*)(std::int64_t, const T*, std::int64_t, const T*, std::int64_t, T*, std::int64_t, bool, int);
 
@@ -190,20 +198,21 @@ struct Ahead {
     const char* at[most];
     std::int64_t bytes[most];
     int count = 0, place = 0;
-    std::int64_t offset = 0, lines = 0, each = 0;
+    std::int64_t offset = 0, total = 0;
 
     void add(const void* data, std::int64_t size) {
         if (count == most || size <= 0) return;
         at[count] = static_cast<const char*>(data);
         bytes[count++] = size;
-        lines += size / 64 + 1;
+        total += size;
     }
-    void issue() {
-        for (std::int64_t n = each; n > 0 && place < count; --n) {
-            __builtin_prefetch(at[place] + offset, 0, 2);
-            offset += 64;
-            if (offset >= bytes[place]) offset = 0, ++place;
-        }
+    // What one of so many equal parts of a product asks for, in `inner` steps.
+    Early next(std::int64_t parts, std::int64_t inner, const void* idle) {
+        if (place == count) return {static_cast<const char*>(idle), 0};
+        const Early early{at[place] + offset, std::max<std::int64_t>(total / (parts * inner) + 1, 8)};
+        offset += early.step * inner;
+        if (offset >= bytes[place]) offset = 0, ++place;
+        return early;
     }
 };
 
@@ -220,7 +229,8 @@ void product(Factor<T>* factors, int count, const T* init, std::int64_t init_row
         return run(factors, count, init, out, columns, first_panel, last_panel);
     }
     const int tiles = static_cast<int>((rows + most_rows - 1) / most_rows);
-    if (ahead) ahead->each = ahead->lines / std::max(1, tiles * (last_panel - first_panel)) + 1;
+    std::int64_t inner = 0;
+    for (int f = 0; f < count; ++f) inner += factors[f].inner;
     Factor<T> at[8];
     for (int panel = first_panel; panel < last_panel;) {
         const int column = panel * P;
@@ -240,9 +250,10 @@ void product(Factor<T>* factors, int count, const T* init, std::int64_t init_row
             const ProductTile<T> run = panels > 1              ? wide_tile<T>(tile_rows)
                                        : width <= lanes<T>     ? product_tile_of<T, 1>(tile_rows, heights)
                                                                : product_tile_of<T, 2>(tile_rows, heights);
-            if (ahead) ahead->issue();
+            const Early idle{reinterpret_cast<const char*>(at[0].left), 0};
+            const Early early = ahead ? ahead->next(tiles * (last_panel - first_panel), inner, idle.at) : idle;
             run(at, count, init ? init + row * init_row + column : nullptr, init_row, out + row * out_row + column,
-                out_row, width);
+                out_row, width, early);
         }
         panel += panels;
     }
