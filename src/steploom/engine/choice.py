@@ -107,19 +107,16 @@ def choose(
     if needs_reference is not None:
         _refuse(name, needs_reference)
         return Choice("reference", needs_reference)
-    native = Choice("reference", "")
-    if name != "aten":
-        native = _native(cell, name, dtype, device)
-        if native.engine == "native":
-            return native
-        if name == "native":
-            _refuse(name, native.reason)
-    obstacle = aten.why_not(cell)
-    if obstacle is None:
-        return Choice("aten", "it was asked for" if name == "aten" else "PyTorch has a kernel for this cell")
     if name == "aten":
-        _refuse(name, obstacle)
-    return native
+        if (obstacle := aten.why_not(cell)) is not None:
+            _refuse(name, obstacle)
+        return Choice("aten", "it was asked for")
+    native = _native(cell, name, dtype, device)
+    if native.engine == "native":
+        return native
+    if name == "native":
+        _refuse(name, native.reason)
+    return native if aten.why_not(cell) is not None else Choice("aten", "PyTorch has a kernel for this cell")
 
 
 def warn_once(choice: Choice) -> None:

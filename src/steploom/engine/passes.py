@@ -58,7 +58,7 @@ def forward(
 ) -> tuple[Tensor, list[Tensor]]:
     """The outputs, as they lie in memory, and the final states; what the backward pass reads is written to `saved`."""
     time, batch, _ = x.shape
-    if one_way.inline is not None and inlines(batch // sequences.slices, one_way.inline.weight_bytes[x.element_size()]):
+    if one_way.inline is not None and inlines(batch // sequences.slices):
         one_way = one_way.inline
     widths = compiled.widths
     if x.stride(2) != 1:

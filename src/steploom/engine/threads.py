@@ -45,14 +45,13 @@ def decide(time: int, batch: int, work: int, weight_bytes: int) -> tuple[int, in
     return 1, threads
 
 
-def inlines(rows: int, weight_bytes: int) -> bool:
+def inlines(rows: int) -> bool:
     """Whether products with the input are made step by step, rather than for many steps at once before them.
 
     Step by step, a product with the input goes into the same sum as the product with the state, and no sum is written
-    to memory and read again. It asks for the input's weights at every step, though.
+    to memory and read again. It asks for the input's weights at every step, though, which few rows do not pay for.
 
     Args:
         rows: sequences of a slice.
-        weight_bytes: size of all matrices of a step, those of the input counted.
     """
-    return rows >= ROWS_TO_INLINE or weight_bytes <= CACHED_WEIGHTS
+    return rows >= ROWS_TO_INLINE
