@@ -29,7 +29,7 @@ class RunInSegments(torch.autograd.Function):
         ctx.compiled, ctx.sequences, ctx.states = compiled, sequences, states
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(x, kept, *leaves, *starts)
-        return (y, *finals)
+        return (y, *(final.unsqueeze(0).clone() for final in finals))
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor | None, *dfinals: Tensor | None) -> Any:
@@ -45,7 +45,7 @@ class RunInSegments(torch.autograd.Function):
                 rest[:count],
                 rest[count:],
                 dy,
-                dfinals,
+                [None if gradient is None else gradient.squeeze(0) for gradient in dfinals],
                 ctx.needs_input_grad[3:],
                 ctx.states,
                 ctx.sequences,

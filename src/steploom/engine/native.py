@@ -67,7 +67,8 @@ def run(
         checkpoint_every: see `Sequences`.
 
     Returns:
-        The outputs (time, batch, hidden_size), 0 in the padding, and the states at each sequence's last step.
+        The outputs (time, batch, hidden_size), 0 in the padding, and the states at each sequence's last step, each
+        (1, batch, size) as one layer of a stack has them.
 
     Raises:
         OptionError: weights of other dtypes or devices than `x`, or an unknown STEPLOOM_ISA.
@@ -157,7 +158,7 @@ def run_plan(
         sequences: lengths, direction, resets and threads.
 
     Returns:
-        The outputs (time, batch, size), 0 in the padding, and the final states (batch, size).
+        The outputs (time, batch, size), 0 in the padding, and the final states (1, batch, size).
     """
     tensors = (x, *states, *leaves, *reset_states)
     if forward_ad._current_level >= 0 and any(_is_dual(t) for t in tensors):
@@ -170,7 +171,7 @@ def run_plan(
             function = RunInSegments
         y, *finals = function.apply(compiled, sequences, len(states), *tensors)
     else:
-        y, finals = forward(compiled, compiled.inference, x, states, leaves, reset_states, sequences, None)
+        y, finals = forward(compiled, compiled.inference, x, states, leaves, reset_states, sequences, None, (1,))
     # Here and not within the function of autograd, whose results may not be written to where they are views.
     return (y.transpose(0, 1) if sequences.batch_first else y), tuple(finals)
 
@@ -187,7 +188,7 @@ class _Run(torch.autograd.Function):
         x, leaves = tensors[0], tensors[1 + states : end]
         saved = saved_for(compiled.training, x, sequences)
         y, finals = forward(
-            compiled, compiled.training, x, tensors[1 : 1 + states], leaves, tensors[end:], sequences, saved
+            compiled, compiled.training, x, tensors[1 : 1 + states], leaves, tensors[end:], sequences, saved, (1,)
         )
         ctx.compiled, ctx.sequences, ctx.states = compiled, sequences, states
         ctx.set_materialize_grads(False)

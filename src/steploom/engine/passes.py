@@ -55,8 +55,10 @@ def forward(
     reset_states: Sequence[Tensor],
     sequences: Sequences,
     saved: Tensor | None,
+    finals_of: tuple[int, ...] = (),
 ) -> tuple[Tensor, list[Tensor]]:
-    """The outputs, as they lie in memory, and the final states; what the backward pass reads is written to `saved`."""
+    """The outputs, as they lie in memory, and the final states (*finals_of, batch, size); what the backward pass reads
+    is written to `saved`."""
     time, batch, _ = x.shape
     if one_way.inline is not None and inlines(batch // sequences.slices):
         one_way = one_way.inline
@@ -65,7 +67,7 @@ def forward(
         x = x.contiguous()
     shape = (batch, time, widths[0]) if sequences.batch_first else (time, batch, widths[0])
     y = x.new_zeros(shape) if sequences.lengths is not None else _empty(x, *shape)
-    finals = [x.new_empty((batch, width)) for width in widths]
+    finals = [x.new_empty((*finals_of, batch, width)) for width in widths]
     row, step = y.stride()[:2] if sequences.batch_first else y.stride()[1::-1]
     places = [(x.data_ptr(), x.stride(0), x.stride(1)), (y.data_ptr(), step, row)]
     _run(

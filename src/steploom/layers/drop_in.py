@@ -166,7 +166,8 @@ def _run_native(
     if torch.compiler.is_compiling():
         from steploom.engine.operator import run_operator
 
-        return run_operator(key, x, state, leaves, (), lengths, resets, backwards, batch_first)
+        y, state = run_operator(key, x, state, leaves, (), lengths, resets, backwards, batch_first)
+        return y, tuple(part.unsqueeze(0) for part in state)
     leaves = [leaf.contiguous() for leaf in leaves]
     return native.run_leaves(compiled_by_key(key), leaves, x, state, (), lengths, resets, backwards, batch_first)
 

@@ -23,6 +23,7 @@ States = tuple[Tensor, ...]
 
 
 # Runs one layer and direction: called with it and x, state, lengths, resets, backwards, batch_first; see `Stack.run`.
+# It gives the outputs and the final states, each (1, batch, size).
 Runner = Callable[..., tuple[Tensor, States]]
 
 
@@ -119,8 +120,8 @@ class Stack:
                 y = y + (x if first or lengths is None else x.masked_fill(padding(lengths, len(x)), 0))
             x = y
         if len(finals) == 1:
-            return x, tuple([part.unsqueeze(0) for part in finals[0]])
-        return x, tuple(torch.stack(parts) for parts in zip(*finals, strict=True))
+            return x, finals[0]
+        return x, tuple(torch.cat(parts) for parts in zip(*finals, strict=True))
 
     def _run_cell(
         self,
@@ -140,7 +141,9 @@ class Stack:
 
             key = plan_for_graph(cell, self.engine, self._needs_reference(cell), dtype, device)
             if key is not None:
-                return run_in_graph(key, cell, x, state, lengths, resets, backwards, batch_first, self.checkpoint_every)
+                given = lengths, resets, backwards, batch_first, self.checkpoint_every
+                y, state = run_in_graph(key, cell, x, state, *given)
+                return y, tuple(part.unsqueeze(0) for part in state)
         choice = choose(cell, self.engine, self._needs_reference(cell), dtype, device)
         if choice.compiled is not None:
             if state is None:
@@ -183,4 +186,4 @@ class Stack:
                 recurrent_mask=mask,
                 zoneout=self.zoneout if any(self.zoneout) else None,
             )
-        return (reverse(y, lengths) if backwards else y), state
+        return (reverse(y, lengths) if backwards else y), tuple(part.unsqueeze(0) for part in state)
