@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -164,12 +164,12 @@ def run_plan(
     if forward_ad._current_level >= 0 and any(_is_dual(t) for t in tensors):
         raise OptionError(FIRST_DERIVATIVES_ALONE)
     if torch.is_grad_enabled() and any(map(_requires_grad, tensors)):
-        function: Any = _Run
+        apply = _apply
         if 0 < sequences.checkpoint_every < x.shape[0]:
             from steploom.engine.checkpoint import RunInSegments
 
-            function = RunInSegments
-        y, *finals = function.apply(compiled, sequences, len(states), *tensors)
+            apply = RunInSegments.apply
+        y, *finals = apply(compiled, sequences, len(states), *tensors)
     else:
         y, finals = forward(compiled, compiled.inference, x, states, leaves, reset_states, sequences, None, (1,))
     # Here and not within the function of autograd, whose results may not be written to where they are views.
@@ -205,6 +205,11 @@ class _Run(torch.autograd.Function):
         with torch.no_grad():
             gradients = backward(*given)
         return (None, None, None, *once(gradients, *ctx.saved_tensors, dy, *dfinals))
+
+
+# Function.apply itself first looks for tensors of torch.func, which `run_leaves` has refused; that takes longer than most
+# of what is done in Python here.
+_apply: Callable[..., Any] = super(torch.autograd.Function, _Run).apply
 
 
 def time_first(dy: Tensor | None, batch_first: bool) -> Tensor | None:

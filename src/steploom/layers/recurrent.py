@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -190,7 +190,7 @@ class Recurrent(nn.Module):
             OptionError: an argument has the wrong shape, dtype or range.
             CellError: the cell returns a wrong number or shape of states.
         """
-        cells = cast("list[Cell]", list(self.cells))
+        cells: list[Any] = list(self.cells._modules.values())
         check_input(cells[0], x, self.batch_first)
         if self.batch_first:
             x = x.transpose(0, 1)
