@@ -207,8 +207,8 @@ class _Run(torch.autograd.Function):
         return (None, None, None, *once(gradients, *ctx.saved_tensors, dy, *dfinals))
 
 
-# Function.apply itself first looks for tensors of torch.func, which `run_leaves` has refused; that takes longer than most
-# of what is done in Python here.
+# Function.apply itself first looks for tensors of torch.func, which `run_leaves` has refused; that takes longer than
+# most of what is done in Python here.
 _apply: Callable[..., Any] = super(torch.autograd.Function, _Run).apply
 
 
