@@ -309,12 +309,21 @@ void pack(const T* matrix, std::int64_t column_stride, std::int64_t inner_stride
             const int here = std::clamp(width - half, 0, L);
             const T* source = from + half * column_stride;
             int k = 0;
+            // The hardware does not guess so many streams, so what is read later is asked for.
             if (here == L && column_stride == 1) {
-                for (; k < inner; ++k) store(out + k * P + half, load(source + k * inner_stride));
+                for (; k < inner; ++k) {
+                    __builtin_prefetch(source + (k + 16) * inner_stride);
+                    store(out + k * P + half, load(source + k * inner_stride));
+                }
             } else if (here == L && inner_stride == 1) {
                 for (; k + L <= inner; k += L) {
+                    const int later = k + 4 * L;
+                    const T* next = later < inner ? source + later : source + L * column_stride + (later - inner);
                     V<T> square[L];
-                    for (int n = 0; n < L; ++n) square[n] = load(source + n * column_stride + k);
+                    for (int n = 0; n < L; ++n) {
+                        __builtin_prefetch(next + n * column_stride);
+                        square[n] = load(source + n * column_stride + k);
+                    }
                     transpose<T>(square);
                     for (int j = 0; j < L; ++j) store(out + (k + j) * P + half, square[j]);
                 }
