@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import field_validator, model_validator
 
 from steploom.errors import OptionError
-from steploom.training.options import Options, TrainOptions, option
+from steploom.training.options import Options, TrainOptions, columns, option
 
 __all__ = ["ClassifyOptions", "EvaluateOptions", "PredictOptions"]
 
@@ -59,11 +59,7 @@ class ClassifyOptions(TrainOptions):
         "cosine", "how the learning rate changes", common=True
     )
 
-    @field_validator("text", "label", mode="before")
-    @classmethod
-    def _text(cls, value: Any) -> Any:
-        """A column's number may come as a number from Python or YAML."""
-        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    _columns = columns("text", "label")
 
     @field_validator("file_labels", "relabel", "class_weights", mode="before")
     @classmethod

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from pydantic import field_validator, model_validator
+from pydantic import model_validator
 
 from steploom.errors import OptionError
 from steploom.tasks.task import Evaluation, Files, MetricLabel, Prediction, Prepared, Task, only_file
-from steploom.training.options import Options, TrainOptions, flag, option
+from steploom.training.options import Options, TrainOptions, columns, flag, option
 
 if TYPE_CHECKING:
     from steploom.data.vocabulary import Vocabulary
@@ -55,11 +55,7 @@ class _ColumnOptions(Options):
     first: str = option("sentence_A", "column of the first sentence: name, or number", common=True)
     second: str = option("sentence_B", "column of the second sentence", common=True)
 
-    @field_validator("first", "second", "score", mode="before", check_fields=False)
-    @classmethod
-    def _text(cls, value: Any) -> Any:
-        """A column's number may come as a number from Python or YAML."""
-        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    _columns = columns("first", "second", "score")
 
     @model_validator(mode="after")
     def _all_of_a_kind(self) -> Self:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from pydantic import field_validator, model_validator
+from pydantic import model_validator
 
 from steploom.errors import OptionError
 from steploom.tasks.task import Evaluation, Files, MetricLabel, Prediction, Prepared, Task, only_file
-from steploom.training.options import Options, TrainOptions, option
+from steploom.training.options import Options, TrainOptions, columns, option
 
 if TYPE_CHECKING:
     from steploom.data.vocabulary import Vocabulary
@@ -46,11 +46,7 @@ class GenerateOptions(TrainOptions):
         "cosine", "how the learning rate changes", common=True
     )
 
-    @field_validator("column", mode="before")
-    @classmethod
-    def _text(cls, value: Any) -> Any:
-        """A column's number may come as a number from Python or YAML."""
-        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    _columns = columns("column")
 
     @model_validator(mode="after")
     def _one_direction(self) -> Self:

@@ -20,7 +20,7 @@ from steploom.training.lock import only_training_in
 from steploom.training.options import flag
 from steploom.training.output import check_output, create, discard, read_run, rewrite_run
 from steploom.training.processes import is_main_process, others_end_silently
-from steploom.training.sources import fingerprint, is_among, unchanged
+from steploom.training.sources import fingerprint, unchanged
 
 if TYPE_CHECKING:
     from steploom.training.options import TrainOptions
@@ -79,6 +79,8 @@ def train(
     _check_files(parts)
     _check_repeated(kind, parts)
     prepared = kind.prepare(checked, parts["train"], parts["valid"], parts["test"])
+    files = {part: [fingerprint(file) for file in chosen] for part, chosen in parts.items()}
+    _warn_of_trained_on(files)
     network = first_weights(prepared.task, checked.seed)
     used: list[dict[str, Any]] = []
     with only_training_in(out / "last") if main else nullcontext():
@@ -91,9 +93,9 @@ def train(
                 "task": task,
                 "options": checked.model_dump(mode="json"),
             }
-            run["files"] = {part: [fingerprint(file) for file in chosen] for part, chosen in parts.items()}
+            run["files"] = files
             run["further"] = {name: fingerprint(file) for name, file in checked.further_files().items()}
-            used = run["files"]["train"]
+            used = files["train"]
             create(out, run, checked.model_dump(mode="json"))
         try:
             with told_how_to_go_on(out, checked.cell):
@@ -184,20 +186,26 @@ def _check_files(parts: dict[str, list[Path]]) -> None:
                 raise DataError("there is no such file", file=file)
 
 
+# How messages call the parts.
+_PARTS = {"train": "the training data", "valid": "--valid", "test": "--test"}
+
+
 def _check_repeated(kind: type[Task], parts: dict[str, list[Path]]) -> None:
-    """Refuses a part that has a file twice, and warns of a part that is trained on."""
-    options = {"train": "the training data", "valid": "--valid", "test": "--test"}
     for part, files in parts.items():
         found: set[Path] = set()
         for file in files:
             if file.resolve() in found and not kind.parallel:
-                raise DataError(f"this file stands twice in {options[part]}", file=file, hint="Name each file once")
+                raise DataError(f"this file stands twice in {_PARTS[part]}", file=file, hint="Name each file once")
             found.add(file.resolve())
-    used = [fingerprint(file) for file in parts["train"]] if parts["valid"] or parts["test"] else []
+
+
+def _warn_of_trained_on(files: dict[str, list[dict[str, Any]]]) -> None:
+    learnt = {file["sha256"] for file in files["train"]}
     for part in ("valid", "test"):
-        for file in parts[part]:
-            if is_among(file, used):
-                words.warning(f"{file}: the model is trained on this file too; as {options[part]} it says little")
+        for file in files[part]:
+            if file["sha256"] in learnt:
+                said = "the model is trained on this file too; as"
+                words.warning(f"{file['path']}: {said} {_PARTS[part]} it says little")
 
 
 def _version() -> str:

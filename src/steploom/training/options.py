@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from steploom.errors import OptionError, nearest
 
-__all__ = ["Options", "TrainOptions", "flag", "option"]
+__all__ = ["Options", "TrainOptions", "columns", "flag", "option"]
 
 
 def option(default: Any, help: str, common: bool = False, **constraints: Any) -> Any:
@@ -23,6 +23,16 @@ def option(default: Any, help: str, common: bool = False, **constraints: Any) ->
         constraints: what pydantic's Field takes: ge, gt, le, lt, min_length, pattern.
     """
     return Field(default, description=help, json_schema_extra={"common": common}, **constraints)
+
+
+def columns(*names: str) -> Any:
+    """Lets options that name columns of a table, strings, take a column's number as a number too, as Python and YAML
+    may give it. It stands in the class of the options, under any name."""
+    return field_validator(*names, mode="before", check_fields=False)(_text_of_number)
+
+
+def _text_of_number(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def flag(name: str) -> str:
