@@ -20,13 +20,13 @@ using namespace steploom;
 
 namespace {
 
-using OperandSpec = std::tuple<int, int, int>;                                    // where, index, column
+using OperandSpec = std::tuple<int, int, int, int>;                               // where, index, column, group
 using ViewSpec = std::tuple<int, std::int64_t, std::int64_t, std::int64_t>;         // leaf, start, row and column strides
 using TermSpec = std::tuple<OperandSpec, int, int>;                                // left, matrix, inner
 using OpSpec = std::tuple<std::string, OperandSpec, std::vector<OperandSpec>, int>;  // name, out, inputs, group
 
 Operand operand(const OperandSpec& spec) {
-    return {static_cast<Where>(std::get<0>(spec)), std::get<1>(spec), std::get<2>(spec)};
+    return {static_cast<Where>(std::get<0>(spec)), std::get<1>(spec), std::get<2>(spec), std::get<3>(spec)};
 }
 
 Opcode opcode(const std::string& name) {
@@ -70,10 +70,16 @@ void add_elementwise(Schedule& s, const std::string& where, int width, const std
     part(s, where).push_back(std::move(stage));
 }
 
-void add_reduction(Schedule& s, const std::string& where, bool largest, int width, int groups, const OperandSpec& out,
-                   const OperandSpec& in) {
+void add_reduction(Schedule& s, const std::string& where, const std::string& name, int width, int groups, double epsilon,
+                   const OperandSpec& out, const OperandSpec& in, const OperandSpec& other) {
     Stage stage;
-    stage.kind = largest ? StageKind::Max : StageKind::Sum;
+    if (name == "sum") stage.kind = StageKind::Sum;
+    else if (name == "max") stage.kind = StageKind::Max;
+    else if (name == "dot") stage.kind = StageKind::Dot;
+    else if (name == "moments") stage.kind = StageKind::Moments;
+    else throw std::invalid_argument("the native core has no reduction '" + name + "'");
+    stage.epsilon = epsilon;
+    stage.other = operand(other);
     stage.width = width;
     stage.groups = groups;
     stage.out = operand(out);
@@ -306,8 +312,8 @@ NB_MODULE(_native, m) {
                  s.weight_gradients.push_back({matrix, operand(grad), operand(left), n, k, fresh});
              })
         .def("vector_gradient",
-             [](Schedule& s, int vector, int column, const OperandSpec& value, int width, bool fresh) {
-                 s.vector_gradients.push_back({vector, column, operand(value), width, fresh});
+             [](Schedule& s, int vector, int column, const OperandSpec& value, const OperandSpec& by, int width, bool fresh) {
+                 s.vector_gradients.push_back({vector, column, operand(value), operand(by), width, fresh});
              })
         .def("weights", [](Schedule& s, const std::vector<ViewSpec>& matrices, const std::vector<std::pair<int, std::int64_t>>& vectors,
                            const std::vector<int>& gradient_leaves) {

@@ -34,7 +34,26 @@ template <class T> struct PreparedOp {
     Opcode code;
     Tile<T> tile[4];           // out, inputs
     bool moves_row[4], moves_column[4], is_register[4];
-    int group;
+    int group;        // expand: columns a value
+    int shared[4];    // columns that share a value of an input; 0: each has its own
+    bool shares;      // whether any input is such
+};
+
+// Where a gradient is summed up.
+template <class T> struct SumPlace {
+    T* data;
+    Index row_stride, column_stride;
+};
+
+// A gradient's sums of all threads but the first, which has the place of the gradient itself.
+template <class T> struct OwnSum {
+    T* data = nullptr;
+    Index size = 0, row_stride = 0, column_stride = 0;
+    SumPlace<T> of(int thread) const { return {data + (thread - 1) * size, row_stride, column_stride}; }
+};
+
+struct Share {
+    int place, count;
 };
 
 struct Moving {
@@ -45,6 +64,7 @@ struct Moving {
 template <class T> struct PreparedStage {
     std::vector<PreparedOp<T>> ops;
     std::vector<Moving> moving;
+    std::vector<int> groups;  // of inputs whose values columns share: a tile lies within one group of each
 };
 
 template <class T> struct SliceState {
@@ -79,6 +99,8 @@ template <class T> class Run {
     std::vector<int> packed_at;      // of each matrix of the call; -1: no product reads it
     std::vector<Member<T>> readers;  // one a thread: places in any slice, for the gradients
     bool shared_gradients = false;   // whether two gradients add to the same memory
+    bool own_sums = false;           // whether each thread sums up the gradients over the rows of its own slice
+    std::vector<OwnSum<T>> weight_sums, vector_sums;
     std::vector<T*> vectors, constants;
     std::vector<char> in_chunk;  // whether a buffer is used by `before`, `after` or a gradient
     std::unique_ptr<Workspace> space;
@@ -94,7 +116,8 @@ template <class T> class Run {
     }
     bool direct(const Slice& part, int buffer) const;
     void layout();
-    void prepare(Member<T>& m);
+    void find_shared_gradients();
+    void choose_sums();
     void prepare(Member<T>& m, const std::vector<Stage>& stages, std::vector<PreparedStage<T>>& into);
     void pack_share(int thread, int count);
     void place(Member<T>& m, Index t, Index first) const;
@@ -108,10 +131,18 @@ template <class T> class Run {
     void stages(Member<T>& m, const std::vector<Stage>& list, std::vector<PreparedStage<T>>& prepared, Index rows, Ahead* ahead = nullptr) const;
     void look_ahead(Member<T>& m, Index t, Index first, Index last) const;
     void run_product(const Member<T>& m, const Stage& stage, Index row, Index rows, int first, int last, Ahead* ahead) const;
-    void run_elementwise(Member<T>& m, const Stage& stage, PreparedStage<T>& prepared, Index row, Index rows, int first, int last) const;
+    void point(const Member<T>& m, PreparedStage<T>& prepared) const;
+    void run_elementwise(const PreparedStage<T>& prepared, Index row, Index rows, int first, int last) const;
+    void run_rows(const Member<T>& m, const std::vector<Stage>& list, const std::vector<PreparedStage<T>>& prepared, std::size_t first, std::size_t last, Index row, Index rows) const;
     void run_reduction(const Member<T>& m, const Stage& stage, Index row, Index rows) const;
     void chunk(Member<T>& m, Index first, Index last) const;
-    void gradients(int thread, int count, Index first, Index last, bool begins);
+    void gradients(int thread, Index first, Index last, bool begins);
+    void weight_gradient(const WeightGradient& g, const Member<T>& at, Index rows, SumPlace<T> to, Share share, bool add);
+    void vector_gradient(const VectorGradient& g, const Member<T>& at, Index first, Index last, T* to, Share share, bool add);
+    void join_sums(int thread) const;
+    static SumPlace<T> place_of(const MatrixView& m) {
+        return {static_cast<T*>(m.gradient), m.gradient_row_stride, m.gradient_column_stride};
+    }
     void copy_row(T* to, const T* from, int width) const { std::copy(from, from + width, to); }
 };
 

@@ -10,10 +10,13 @@ namespace steploom::STEPLOOM_ISA {
 
 // Values a tile holds at most: all its registers stay in the first-level cache.
 constexpr int tile_values = 512;
+// Values of a row times the rows that a run of passes and reductions takes at a time.
+constexpr int block_values = 8192;
 
 template <class T> struct Tile {
     T* data;
     std::int64_t row;  // distance between rows; 0 where one row serves all
+    bool shared;       // all columns share one value of a row
 };
 
 // Scalar functions of the C library, for what is rare in recurrent cells.
@@ -22,11 +25,36 @@ template <class T, class F> inline V<T> each(V<T> x, F f) {
     return x;
 }
 
-template <class T, class F>
+// With `Shared`, an input may have one value a row: it is put into a vector, which is then read again and again.
+template <class T, bool Shared, class F>
 inline void over(int rows, int columns, Tile<T> out, Tile<T> a, Tile<T> b, Tile<T> c, int inputs, F f) {
     constexpr int L = lanes<T>;
     const int whole = columns / L * L;
     const Part<T> rest(std::max(1, columns - whole));
+    if constexpr (Shared) {
+        const Tile<T> in[3] = {a, b, c};
+        alignas(STEPLOOM_VECTOR_BYTES) T same[3][L];
+        for (int r = 0; r < rows; ++r) {
+            T* to = out.data + r * out.row;
+            const T* from[3];
+            int moves[3];
+            for (int i = 0; i < inputs; ++i) {
+                from[i] = in[i].data + r * in[i].row;
+                moves[i] = in[i].shared ? 0 : -1;
+                if (!in[i].shared) continue;
+                store(same[i], broadcast<T>(*from[i]));
+                from[i] = same[i];
+            }
+            const auto at = [&](int i, int j) { return from[i] + (j & moves[i]); };
+            int j = 0;
+            for (; j < whole; j += L)
+                store(to + j, f(load(at(0, j)), inputs > 1 ? load(at(1, j)) : V<T>{}, inputs > 2 ? load(at(2, j)) : V<T>{}));
+            if (j < columns)
+                rest.store(to + j, f(rest.load(at(0, j)), inputs > 1 ? rest.load(at(1, j)) : V<T>{},
+                                     inputs > 2 ? rest.load(at(2, j)) : V<T>{}));
+        }
+        return;
+    }
     for (int r = 0; r < rows; ++r) {
         T* to = out.data + r * out.row;
         const T *x = a.data + r * a.row, *y = b.data + r * b.row, *z = c.data + r * c.row;
@@ -38,20 +66,20 @@ inline void over(int rows, int columns, Tile<T> out, Tile<T> a, Tile<T> b, Tile<
     }
 }
 
-template <class T>
+template <class T, bool Shared>
 void run_op(Opcode code, int rows, int columns, Tile<T> out, Tile<T> a, Tile<T> b, Tile<T> c) {
     const V<T> one = broadcast<T>(1), zero{};
 #define UNARY(NAME, ...)                                                                        \
     case Opcode::NAME:                                                                          \
-        over(rows, columns, out, a, a, a, 1, [=](V<T> x, V<T>, V<T>) -> V<T> { return __VA_ARGS__; }); \
+        over<T, Shared>(rows, columns, out, a, a, a, 1, [=](V<T> x, V<T>, V<T>) -> V<T> { return __VA_ARGS__; }); \
         break;
 #define BINARY(NAME, ...)                                                                         \
     case Opcode::NAME:                                                                            \
-        over(rows, columns, out, a, b, a, 2, [=](V<T> x, V<T> y, V<T>) -> V<T> { return __VA_ARGS__; }); \
+        over<T, Shared>(rows, columns, out, a, b, a, 2, [=](V<T> x, V<T> y, V<T>) -> V<T> { return __VA_ARGS__; }); \
         break;
 #define TERNARY(NAME, ...)                                                                          \
     case Opcode::NAME:                                                                              \
-        over(rows, columns, out, a, b, c, 3, [=](V<T> x, V<T> y, V<T> z) -> V<T> { return __VA_ARGS__; }); \
+        over<T, Shared>(rows, columns, out, a, b, c, 3, [=](V<T> x, V<T> y, V<T> z) -> V<T> { return __VA_ARGS__; }); \
         break;
     switch (code) {
         UNARY(copy, x)
@@ -91,10 +119,11 @@ void run_op(Opcode code, int rows, int columns, Tile<T> out, Tile<T> a, Tile<T> 
         BINARY(relu_grad, y > zero ? x : zero)
         TERNARY(where, x != zero ? y : z)
         TERNARY(fma, x * y + z)
+        TERNARY(submul, (x - y) * z)
         case Opcode::pow:
             for (int r = 0; r < rows; ++r)
                 for (int j = 0; j < columns; ++j)
-                    out.data[r * out.row + j] = std::pow(a.data[r * a.row + j], b.data[r * b.row + j]);
+                    out.data[r * out.row + j] = std::pow(a.data[r * a.row + (a.shared ? 0 : j)], b.data[r * b.row + (b.shared ? 0 : j)]);
             break;
         case Opcode::expand:  // needs the place of the tile: stages.hpp
             break;
@@ -116,25 +145,47 @@ template <class T> void expand_row(T* out, const T* values, int first, int colum
     }
 }
 
-template <class T> T reduce(const T* values, int count, bool largest) {
+template <class T> T largest(const T* values, int count) {  // NaN where there is one
+    T result = values[0];
+    for (int j = 1; j < count; ++j) result = values[j] > result || values[j] != values[j] ? values[j] : result;
+    return result;
+}
+
+// The sum of f(vector at j, part or whole) over `count` columns. Four sums at once: an addition waits for the one before.
+template <class T, class F> T sum_of(int count, F f) {
     constexpr int L = lanes<T>;
-    if (largest) {
-        T result = values[0];
-        for (int j = 1; j < count; ++j)
-            result = values[j] > result || values[j] != values[j] ? values[j] : result;
-        return result;
-    }
-    // Four sums at once: an addition waits for the one before it.
     V<T> sum[4]{};
     int j = 0;
     for (; j + 4 * L <= count; j += 4 * L)
-        for (int i = 0; i < 4; ++i) sum[i] += load(values + j + i * L);
-    for (; j + L <= count; j += L) sum[0] += load(values + j);
-    if (j < count) sum[1] += load_part(values + j, count - j);
-    const V<T> total = (sum[0] + sum[1]) + (sum[2] + sum[3]);
-    T result = 0;
-    for (int i = 0; i < L; ++i) result += total[i];
-    return result;
+        for (int i = 0; i < 4; ++i) sum[i] += f(j + i * L, [](const T* p) { return load(p); });
+    for (; j + L <= count; j += L) sum[0] += f(j, [](const T* p) { return load(p); });
+    if (j < count) {
+        // f may make something of the 0 that a part has beyond its end.
+        const Part<T> rest(count - j);
+        T kept[L];
+        store(kept, f(j, [&](const T* p) { return rest.load(p); }));
+        sum[1] += rest.load(kept);
+    }
+    return sum_lanes<T>((sum[0] + sum[1]) + (sum[2] + sum[3]));
+}
+
+template <class T> T sum(const T* values, int count) {
+    return sum_of<T>(count, [=](int j, auto read) { return read(values + j); });
+}
+
+template <class T> T dot(const T* values, const T* others, int count) {
+    return sum_of<T>(count, [=](int j, auto read) { return read(values + j) * read(others + j); });
+}
+
+// Two passes: the squares are of what is left without the mean.
+template <class T> void moments(const T* values, int count, T epsilon, T& mean, T& inverse_deviation) {
+    mean = sum(values, count) / count;
+    const V<T> middle = broadcast<T>(mean);
+    const T squares = sum_of<T>(count, [=](int j, auto read) {
+        const V<T> away = read(values + j) - middle;
+        return away * away;
+    });
+    inverse_deviation = 1 / std::sqrt(squares / count + epsilon);
 }
 
 }  // namespace steploom::STEPLOOM_ISA

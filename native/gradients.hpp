@@ -1,59 +1,136 @@
 // Sums the gradients of weights and vectors over the rows of a chunk.
+//
+// Either the threads divide each gradient among them and read the rows of all slices, or each thread sums over the rows of
+// its own slice, the first in the place of the gradient and the others in sums of their own, which are added up at the end.
+// The second way little passes from one processor's cache to another's.
 #pragma once
 
 #include "call.hpp"
 
 namespace steploom::STEPLOOM_ISA {
 
-template <class T> void Run<T>::gradients(int thread, int count, Index first, Index last, bool begins) {
+// to[n] += sum over rows r of f(r, n), several rows at a time: `to` is read and written as often as that.
+template <class T, class F> void add_rows(Index rows, int columns, T* to, F f) {
+    constexpr int L = lanes<T>;
+    const auto whole = [](const T* p) { return load(p); };
+    const auto add = [&](Index r, int height) {
+        int n = 0;
+        for (; n + L <= columns; n += L) {
+            V<T> sum = load(to + n);
+            for (int i = 0; i < height; ++i) sum += f(r + i, n, whole);
+            store(to + n, sum);
+        }
+        if (n == columns) return;
+        const Part<T> rest(columns - n);
+        V<T> sum = rest.load(to + n);
+        for (int i = 0; i < height; ++i) sum += f(r + i, n, [&](const T* p) { return rest.load(p); });
+        rest.store(to + n, sum);
+    };
+    Index r = 0;
+    for (; r + 8 <= rows; r += 8) add(r, 8);
+    for (; r < rows; ++r) add(r, 1);
+}
+
+// What the thread sums up in this chunk. `begins`: it is the first chunk.
+template <class T> void Run<T>::gradients(int thread, Index first, Index last, bool begins) {
     for (std::size_t i = 0; i < slices.size(); ++i) {
+        if (own_sums && static_cast<int>(i) != thread) continue;
         Member<T>& at = readers[thread];
         at.slice = &slices[i];
         const Index rows = parts[i].offset[last] - parts[i].offset[first];
         place_chunk(at, first);
-        for (const WeightGradient& g : s.weight_gradients) {
+        const bool fresh = begins && (own_sums || i == 0);
+        const Share share = own_sums ? Share{0, 1} : Share{thread, threads};
+        for (std::size_t k = 0; k < s.weight_gradients.size(); ++k) {
+            const WeightGradient& g = s.weight_gradients[k];
             const MatrixView& m = c.matrices[g.matrix];
             if (!m.gradient) continue;
             if (shared_gradients) all_barrier->wait();
-            const T *grad = find(at, g.grad), *left = find(at, g.left);
-            const Index grad_row = row_of(at, g.grad), left_row = row_of(at, g.left);
-            T* to = static_cast<T*>(m.gradient);
-            const bool add = !(g.fresh && begins && i == 0);
-            if (m.gradient_column_stride == 1 && g.k >= lanes<T>) {
-                const int n0 = g.n * thread / count, n1 = g.n * (thread + 1) / count;
-                outer(rows, grad + n0, grad_row, n1 - n0, left, left_row, g.k, to + n0 * m.gradient_row_stride, m.gradient_row_stride, add);
-            } else if (m.gradient_row_stride == 1 && m.gradient_column_stride >= g.n) {
-                const int k0 = g.k * thread / count, k1 = g.k * (thread + 1) / count;
-                outer(rows, left + k0, left_row, k1 - k0, grad, grad_row, g.n, to + k0 * m.gradient_column_stride, m.gradient_column_stride, add);
-            } else {
-                // Few columns, or strides of neither kind: sum the other way round in blocks, then add them in place.
-                constexpr int block = panel_columns<T>;
-                alignas(64) T sum[most_rows * block];
-                const int blocks = (g.n + block - 1) / block;
-                for (int n = blocks * thread / count * block; n < std::min(g.n, blocks * (thread + 1) / count * block); n += block)
-                    for (int k = 0; k < g.k; k += most_rows) {
-                        const int width = std::min(block, g.n - n), height = std::min(most_rows, g.k - k);
-                        outer(rows, left + k, left_row, height, grad + n, grad_row, width, sum, block, false);
-                        for (int a = 0; a < height; ++a)
-                            for (int b = 0; b < width; ++b) {
-                                T& there = to[(n + b) * m.gradient_row_stride + (k + a) * m.gradient_column_stride];
-                                there = sum[a * block + b] + (add ? there : T(0));
-                            }
+            if (own_sums && thread) weight_gradient(g, at, rows, weight_sums[k].of(thread), share, !fresh);
+            else weight_gradient(g, at, rows, place_of(m), share, !(g.fresh && fresh));
+        }
+        // One block of rows after the other: several sums read the same values. Without rows, what is fresh is cleared.
+        const Index block = shared_gradients ? std::max<Index>(1, rows) : 32;
+        for (Index r = 0; r == 0 || r < rows; r += block)
+            for (std::size_t k = 0; k < s.vector_gradients.size(); ++k) {
+                const VectorGradient& g = s.vector_gradients[k];
+                T* to = static_cast<T*>(c.vector_gradients[g.vector]);
+                if (!to) continue;
+                if (shared_gradients) all_barrier->wait();
+                const bool own = own_sums && thread;
+                const bool add = !(fresh && r == 0 && (own || g.fresh));
+                vector_gradient(g, at, r, std::min(rows, r + block), own ? vector_sums[k].of(thread).data : to + g.column, share, add);
+            }
+    }
+}
+
+template <class T>
+void Run<T>::weight_gradient(const WeightGradient& g, const Member<T>& at, Index rows, SumPlace<T> to, Share share, bool add) {
+    const T *grad = find(at, g.grad), *left = find(at, g.left);
+    const Index grad_row = row_of(at, g.grad), left_row = row_of(at, g.left);
+    const auto [place, count] = share;
+    if (to.column_stride == 1 && g.k >= lanes<T>) {
+        const int n0 = g.n * place / count, n1 = g.n * (place + 1) / count;
+        outer(rows, grad + n0, grad_row, n1 - n0, left, left_row, g.k, to.data + n0 * to.row_stride, to.row_stride, add);
+    } else if (to.row_stride == 1 && to.column_stride >= g.n) {
+        const int k0 = g.k * place / count, k1 = g.k * (place + 1) / count;
+        outer(rows, left + k0, left_row, k1 - k0, grad, grad_row, g.n, to.data + k0 * to.column_stride, to.column_stride, add);
+    } else {
+        // Few columns, or strides of neither kind: sum the other way round in blocks, then add them in place.
+        constexpr int block = panel_columns<T>;
+        alignas(64) T sum[most_rows * block];
+        const int blocks = (g.n + block - 1) / block;
+        for (int n = blocks * place / count * block; n < std::min(g.n, blocks * (place + 1) / count * block); n += block)
+            for (int k = 0; k < g.k; k += most_rows) {
+                const int width = std::min(block, g.n - n), height = std::min(most_rows, g.k - k);
+                outer(rows, left + k, left_row, height, grad + n, grad_row, width, sum, block, false);
+                for (int a = 0; a < height; ++a)
+                    for (int b = 0; b < width; ++b) {
+                        T& there = to.data[(n + b) * to.row_stride + (k + a) * to.column_stride];
+                        there = sum[a * block + b] + (add ? there : T(0));
                     }
             }
-        }
-        for (const VectorGradient& g : s.vector_gradients) {
-            T* to = static_cast<T*>(c.vector_gradients[g.vector]);
-            if (!to) continue;
-            if (shared_gradients) all_barrier->wait();
-            to += g.column;
-            const T* value = find(at, g.value);
-            const Index row = row_of(at, g.value);
-            const int n0 = g.width * thread / count, n1 = g.width * (thread + 1) / count;
-            if (g.fresh && begins && i == 0) std::fill(to + n0, to + n1, T(0));
-            for (Index r = 0; r < rows; ++r)
-                for (int n = n0; n < n1; ++n) to[n] += value[r * row + n];
-        }
+    }
+}
+
+template <class T>
+void Run<T>::vector_gradient(const VectorGradient& g, const Member<T>& at, Index first, Index last, T* to, Share share, bool add) {
+    const int n0 = g.width * share.place / share.count, columns = g.width * (share.place + 1) / share.count - n0;
+    to += n0;
+    if (!add) std::fill(to, to + columns, T(0));
+    const Index row = row_of(at, g.value), by_row = row_of(at, g.by);
+    const T *value = find(at, g.value) + first * row + n0, *by = find(at, g.by);
+    if (!by) return add_rows(last - first, columns, to, [=](Index r, int n, auto read) { return read(value + r * row + n); });
+    by += first * by_row + n0;
+    add_rows(last - first, columns, to, [=](Index r, int n, auto read) { return read(value + r * row + n) * read(by + r * by_row + n); });
+}
+
+// Adds the threads' own sums up, each thread a share of them.
+template <class T> void Run<T>::join_sums(int thread) const {
+    const auto join = [&](SumPlace<T> to, const OwnSum<T>& own, int rows, int columns) {
+        // The inner loop runs along neighbours.
+        const bool turned = own.column_stride != 1;
+        const Index from_row = turned ? own.column_stride : own.row_stride;
+        if (turned) std::swap(rows, columns), std::swap(to.row_stride, to.column_stride);
+        for (int other = 1; other < threads; ++other)
+            for (int i = rows * thread / threads; i < rows * (thread + 1) / threads; ++i) {
+                T* const row = to.data + i * to.row_stride;
+                const T* const values = own.of(other).data + i * from_row;
+                if (to.column_stride == 1)
+                    for (int j = 0; j < columns; ++j) row[j] += values[j];
+                else
+                    for (int j = 0; j < columns; ++j) row[j * to.column_stride] += values[j];
+            }
+    };
+    for (std::size_t i = 0; i < s.weight_gradients.size(); ++i) {
+        const WeightGradient& g = s.weight_gradients[i];
+        const MatrixView& m = c.matrices[g.matrix];
+        if (m.gradient) join(place_of(m), weight_sums[i], g.n, g.k);
+    }
+    for (std::size_t i = 0; i < s.vector_gradients.size(); ++i) {
+        const VectorGradient& g = s.vector_gradients[i];
+        T* to = static_cast<T*>(c.vector_gradients[g.vector]);
+        if (to) join({to + g.column, g.width, 1}, vector_sums[i], 1, g.width);
     }
 }
 

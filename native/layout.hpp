@@ -27,7 +27,7 @@ template <class T> void Run<T>::layout() {
     };
     for (const auto* list : {&s.before, &s.after})
         for (const Stage& stage : *list) {
-            used(stage.init), used(stage.out), used(stage.in);
+            used(stage.init), used(stage.out), used(stage.in), used(stage.other);
             for (const Term& term : stage.terms) used(term.left);
             for (const ElementOp& op : stage.ops) {
                 used(op.out);
@@ -35,7 +35,7 @@ template <class T> void Run<T>::layout() {
             }
         }
     for (const WeightGradient& g : s.weight_gradients) used(g.grad), used(g.left);
-    for (const VectorGradient& g : s.vector_gradients) used(g.value);
+    for (const VectorGradient& g : s.vector_gradients) used(g.value), used(g.by);
 
     std::size_t elements = 0;
     const auto take = [&](Index count) {
@@ -106,6 +106,11 @@ template <class T> void Run<T>::layout() {
             }
         }
     }
+    find_shared_gradients();
+    choose_sums();
+    std::vector<std::size_t> weight_sums_at, vector_sums_at;
+    for (const OwnSum<T>& own : weight_sums) weight_sums_at.push_back(take((threads - 1) * own.size));
+    for (const OwnSum<T>& own : vector_sums) vector_sums_at.push_back(take((threads - 1) * own.size));
     std::vector<std::size_t> registers_at;
     for (int i = 0; i < threads; ++i) registers_at.push_back(take(Index{std::max(1, s.registers)} * tile_values));
 
@@ -122,6 +127,8 @@ template <class T> void Run<T>::layout() {
         constants.push_back(space->at<T>(constant_at[i]));
         std::fill(constants.back(), constants.back() + tile_values, static_cast<T>(s.constants[i]));
     }
+    for (std::size_t i = 0; i < weight_sums.size(); ++i) weight_sums[i].data = space->at<T>(weight_sums_at[i]);
+    for (std::size_t i = 0; i < vector_sums.size(); ++i) vector_sums[i].data = space->at<T>(vector_sums_at[i]);
     // Saved regions: all slices of the first, then all of the second, and so on.
     std::vector<std::vector<T*>> saved(parts.size());
     T* region = static_cast<T*>(c.saved);
@@ -145,20 +152,6 @@ template <class T> void Run<T>::layout() {
         reader.now.assign(s.buffers.size(), nullptr);
         reader.out.assign(s.buffers.size(), nullptr);
     }
-    // Threads divide each gradient by its own shape: where two lie in the same memory, one waits for the other.
-    std::vector<std::pair<const T*, const T*>> ranges;
-    const auto add_range = [&](const T* first, Index size) {
-        for (const auto& [begin, end] : ranges) shared_gradients |= first < end && begin < first + size;
-        ranges.emplace_back(first, first + size);
-    };
-    for (const WeightGradient& g : s.weight_gradients) {
-        const MatrixView& m = c.matrices[g.matrix];
-        if (m.gradient)
-            add_range(static_cast<const T*>(m.gradient),
-                      (g.n - 1) * m.gradient_row_stride + (g.k - 1) * m.gradient_column_stride + 1);
-    }
-    for (const VectorGradient& g : s.vector_gradients)
-        if (c.vector_gradients[g.vector]) add_range(static_cast<const T*>(c.vector_gradients[g.vector]) + g.column, g.width);
     members.resize(threads);
     for (int i = 0; i < threads; ++i) {
         Member<T>& m = members[i];
@@ -174,6 +167,48 @@ template <class T> void Run<T>::layout() {
     }
 }
 
+// Threads divide each gradient by its own shape: where two lie in the same memory, one waits for the other.
+template <class T> void Run<T>::find_shared_gradients() {
+    std::vector<std::pair<const T*, const T*>> ranges;
+    const auto add_range = [&](const T* first, Index size) {
+        for (const auto& [begin, end] : ranges) shared_gradients |= first < end && begin < first + size;
+        ranges.emplace_back(first, first + size);
+    };
+    for (const WeightGradient& g : s.weight_gradients) {
+        const MatrixView& m = c.matrices[g.matrix];
+        if (m.gradient)
+            add_range(static_cast<const T*>(m.gradient),
+                      (g.n - 1) * m.gradient_row_stride + (g.k - 1) * m.gradient_column_stride + 1);
+    }
+    for (const VectorGradient& g : s.vector_gradients)
+        if (c.vector_gradients[g.vector]) add_range(static_cast<const T*>(c.vector_gradients[g.vector]) + g.column, g.width);
+}
+
+// A slice's rows are read by all threads where these divide the gradients; else the sums of all threads are read. The less
+// is done.
+template <class T> void Run<T>::choose_sums() {
+    Index rows = 0, of_rows = 0, of_sums = 0;
+    for (const Slice& part : parts) rows = std::max(rows, part.offset.back());
+    for (const WeightGradient& g : s.weight_gradients) of_rows += rows * (g.n + g.k), of_sums += 2 * Index{g.n} * g.k;
+    own_sums = c.slices > 1 && !shared_gradients && of_sums < of_rows;
+    if (!own_sums) return;
+    const auto padded = [](Index n) { return (n + 15) / 16 * 16; };
+    for (const WeightGradient& g : s.weight_gradients) {
+        const MatrixView& m = c.matrices[g.matrix];
+        // Laid out as the gradient is, so that the same kind of sum is made in both.
+        const bool turned = m.gradient_column_stride != 1 && m.gradient_row_stride == 1;
+        OwnSum<T> own;
+        own.size = m.gradient ? turned ? padded(g.n) * g.k : padded(g.k) * g.n : 0;
+        own.row_stride = turned ? 1 : padded(g.k), own.column_stride = turned ? padded(g.n) : 1;
+        weight_sums.push_back(own);
+    }
+    for (const VectorGradient& g : s.vector_gradients) {
+        OwnSum<T> own;
+        own.size = padded(g.width), own.row_stride = g.width, own.column_stride = 1;
+        vector_sums.push_back(own);
+    }
+}
+
 template <class T>
 void Run<T>::prepare(Member<T>& m, const std::vector<Stage>& list, std::vector<PreparedStage<T>>& into) {
     into.resize(list.size());
@@ -186,6 +221,9 @@ void Run<T>::prepare(Member<T>& m, const std::vector<Stage>& list, std::vector<P
             ready.group = op.group;
             for (int slot = 0; slot < 4; ++slot) {
                 const Operand& o = slot ? op.in[slot - 1] : op.out;
+                ready.shared[slot] = o.group;
+                ready.tile[slot].shared = o.group > 0;
+                if (o.group) ready.shares = true, into[i].groups.push_back(o.group);
                 switch (o.where) {
                     case Where::None: break;
                     case Where::Buffer:

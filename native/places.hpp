@@ -90,7 +90,7 @@ template <class T> void Run<T>::scatter(Member<T>& m, Index first, Index last) c
 
 // Notes what the step after step t will touch of the long buffers, for the first product of step t.
 template <class T> void Run<T>::look_ahead(Member<T>& m, Index t, Index first, Index last) const {
-    m.ahead = Ahead{};
+    m.ahead.clear();
     const Index next = s.descending ? t - 1 : t + 1;
     const Slice& part = *m.slice->part;
     const bool within = next >= first && next < last;

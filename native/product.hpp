@@ -20,17 +20,45 @@ template <class T> struct Factor {
     std::int64_t inner;        // K
 };
 
-// Memory that a product asks for early, a little at each k: `step` bytes further each time.
-struct Early {
-    const char* at;
-    std::int64_t step;
+// Memory that the next step will read, brought nearer while a product keeps the multipliers busy, a little at each k. The
+// hardware does not guess it: a step reads a little from many places, and the backward pass reads them from the end.
+class Ahead {
+  public:
+    static constexpr int most = 32;     // places
+    static constexpr int stretch = 32;  // k between two looks at where to go on
+
+    void clear() { count_ = 0, total_ = 0; }
+    void add(const void* data, std::int64_t size) {
+        if (count_ == most || size <= 0) return;
+        at_[count_] = static_cast<const char*>(data);
+        bytes_[count_++] = size;
+        total_ += size;
+    }
+    bool empty() const { return count_ == 0; }
+    // Deals everything out to that many k.
+    void start(std::int64_t steps) { place_ = 0, offset_ = 0, step_ = std::max<std::int64_t>(total_ / std::max<std::int64_t>(1, steps) + 1, 8); }
+    std::int64_t step() const { return step_; }
+    // From where on the next k ask, each `step` bytes further.
+    const char* next(std::int64_t steps) {
+        if (place_ == count_) return at_[count_ - 1];
+        const char* const from = at_[place_] + offset_;
+        offset_ += step_ * steps;
+        if (offset_ >= bytes_[place_]) offset_ = 0, ++place_;
+        return from;
+    }
+
+  private:
+    const char* at_[most];
+    std::int64_t bytes_[most];
+    int count_ = 0, place_ = 0;
+    std::int64_t offset_ = 0, total_ = 0, step_ = 8;
 };
 
 // `Rows` x `columns` of out = init + sum of factors, for columns of `N` vectors: whole panels, or the first half of one.
 // Rows of `init` are `init_row` apart (0: one row for all).
 template <class T, int Rows, int N>
 void product_tile(const Factor<T>* factors, int count, const T* init, std::int64_t init_row, T* out,
-                  std::int64_t out_row, int columns, Early early) {
+                  std::int64_t out_row, int columns, Ahead* ahead) {
     constexpr int L = lanes<T>;
     V<T> sum[Rows][N];
     const bool whole = columns == N * L;
@@ -53,20 +81,25 @@ void product_tile(const Factor<T>* factors, int count, const T* init, std::int64
         const T* panel = factors[f].panel;
         const std::int64_t row = factors[f].left_row, step = factors[f].panel_step, inner = factors[f].inner;
 #pragma GCC unroll 1
-        for (std::int64_t k = 0; k < inner; ++k) {
-            V<T> right[N];
+        for (std::int64_t k = 0; k < inner;) {
+            const std::int64_t end = std::min<std::int64_t>(inner, k + Ahead::stretch), further = ahead ? ahead->step() : 0;
+            const char* early = ahead ? ahead->next(end - k) : reinterpret_cast<const char*>(left);
+#pragma GCC unroll 1
+            for (; k < end; ++k) {
+                V<T> right[N];
 #pragma GCC unroll 16
-            for (int j = 0; j < N; ++j) right[j] = load(panel + (j / 2) * step + (j % 2) * L);
+                for (int j = 0; j < N; ++j) right[j] = load(panel + (j / 2) * step + (j % 2) * L);
 #pragma GCC unroll 16
-            for (int i = 0; i < Rows; ++i) {
-                const V<T> x = broadcast(left[i * row]);
+                for (int i = 0; i < Rows; ++i) {
+                    const V<T> x = broadcast(left[i * row]);
 #pragma GCC unroll 16
-                for (int j = 0; j < N; ++j) sum[i][j] += x * right[j];
+                    for (int j = 0; j < N; ++j) sum[i][j] += x * right[j];
+                }
+                __builtin_prefetch(early, 0, 2);
+                early += further;
+                ++left;
+                panel += 2 * L;
             }
-            __builtin_prefetch(early.at, 0, 2);
-            early.at += early.step;
-            ++left;
-            panel += 2 * L;
         }
     }
     if (whole) {
@@ -170,7 +203,7 @@ void outer_tile(std::int64_t count, const T* left, std::int64_t left_row, const 
 }
 
 template <class T>
-using ProductTile = void (*)(const Factor<T>*, int, const T*, std::int64_t, T*, std::int64_t, int, Early);
+using ProductTile = void (*)(const Factor<T>*, int, const T*, std::int64_t, T*, std::int64_t, int, Ahead*);
 template <class T>
 using OuterTile = void (*)(std::int64_t, const T*, std::int64_t, const T*, std::int64_t, T*, std::int64_t, bool, int);
 
@@ -191,31 +224,6 @@ template <class T> ProductTile<T> wide_tile(int rows) {
 }
 inline int wide_panels(int rows) { return rows == 2 ? 4 : 2; }
 
-// Memory that the next step will read, brought nearer while a product keeps the multipliers busy. The hardware does not
-// guess it: a step reads a little from many places, and the backward pass reads them from the end.
-struct Ahead {
-    static constexpr int most = 32;
-    const char* at[most];
-    std::int64_t bytes[most];
-    int count = 0, place = 0;
-    std::int64_t offset = 0, total = 0;
-
-    void add(const void* data, std::int64_t size) {
-        if (count == most || size <= 0) return;
-        at[count] = static_cast<const char*>(data);
-        bytes[count++] = size;
-        total += size;
-    }
-    // What one of so many equal parts of a product asks for, in `inner` steps.
-    Early next(std::int64_t parts, std::int64_t inner, const void* idle) {
-        if (place == count) return {static_cast<const char*>(idle), 0};
-        const Early early{at[place] + offset, std::max<std::int64_t>(total / (parts * inner) + 1, 8)};
-        offset += early.step * inner;
-        if (offset >= bytes[place]) offset = 0, ++place;
-        return early;
-    }
-};
-
 // out[:, first panel * columns ...] of `rows` rows.
 template <class T>
 void product(Factor<T>* factors, int count, const T* init, std::int64_t init_row, T* out, std::int64_t out_row,
@@ -231,6 +239,7 @@ void product(Factor<T>* factors, int count, const T* init, std::int64_t init_row
     const int tiles = static_cast<int>((rows + most_rows - 1) / most_rows);
     std::int64_t inner = 0;
     for (int f = 0; f < count; ++f) inner += factors[f].inner;
+    if (ahead) ahead->start(tiles * (last_panel - first_panel) * inner);
     Factor<T> at[8];
     for (int panel = first_panel; panel < last_panel;) {
         const int column = panel * P;
@@ -250,10 +259,8 @@ void product(Factor<T>* factors, int count, const T* init, std::int64_t init_row
             const ProductTile<T> run = panels > 1              ? wide_tile<T>(tile_rows)
                                        : width <= lanes<T>     ? product_tile_of<T, 1>(tile_rows, heights)
                                                                : product_tile_of<T, 2>(tile_rows, heights);
-            const Early idle{reinterpret_cast<const char*>(at[0].left), 0};
-            const Early early = ahead ? ahead->next(tiles * (last_panel - first_panel), inner, idle.at) : idle;
             run(at, count, init ? init + row * init_row + column : nullptr, init_row, out + row * out_row + column,
-                out_row, width, early);
+                out_row, width, ahead);
         }
         panel += panels;
     }

@@ -23,7 +23,7 @@ template <class T> void Run<T>::chunk(Member<T>& m, Index first, Index last) con
         place(m, t, first);
         enter(m, t);
         look_ahead(m, t, first, last);
-        stages(m, s.step, m.step, part.active[t], m.ahead.count ? &m.ahead : nullptr);
+        stages(m, s.step, m.step, part.active[t], m.ahead.empty() ? nullptr : &m.ahead);
         leave(m, t);
     }
     if (!s.after.empty() && rows) {
@@ -71,9 +71,13 @@ template <class T> bool Run<T>::operator()() {
                 const Index first = k * chunk_steps, last = std::min(c.time, first + chunk_steps);
                 chunk(m, first, last);
                 if (!has_gradients) continue;
+                if (!own_sums) all_barrier->wait();
+                gradients(thread, first, last, i == 0);
+                if (!own_sums) all_barrier->wait();
+            }
+            if (own_sums && end == chunks) {
                 all_barrier->wait();
-                gradients(thread, threads, first, last, i == 0);
-                all_barrier->wait();
+                join_sums(thread);
             }
         };
         on_threads(threads, work);

@@ -36,12 +36,13 @@ struct Operand {
     Where where = Where::None;
     int index = 0;       // of the buffer, vector, constant or register
     int column = 0;      // first column in the buffer or vector
+    int group = 0;       // input of an elementwise pass: so many columns share each value; 0: each has its own
 };
 
 struct ElementOp {
     Opcode code;
     Operand out, in[3];
-    int group = 1;  // Expand: how many neighbouring columns share a value
+    int group = 1;  // expand: how many neighbouring columns share a value
 };
 
 struct Term {
@@ -49,7 +50,9 @@ struct Term {
     int matrix;      // of the call: M (columns made, K)
 };
 
-enum class StageKind : int { Product, Elementwise, Sum, Max };
+// Sum, Max: of each group of columns. Dot: the sum of the products of two. Moments: the means of all groups, then
+// 1 / sqrt(variance + epsilon) of all groups.
+enum class StageKind : int { Product, Elementwise, Sum, Max, Dot, Moments };
 
 struct Stage {
     StageKind kind;
@@ -58,8 +61,9 @@ struct Stage {
     std::vector<int> inners;      // Product: K of each term
     Operand init;                 // Product: what it is added to (None: zero)
     Operand out;                  // Product, reductions
-    Operand in;                   // reductions
-    int groups = 1;               // reductions: how many values they leave a row
+    Operand in, other;            // reductions; Dot: the second factor
+    int groups = 1;               // reductions: of how many groups
+    double epsilon = 0;           // Moments
     std::vector<ElementOp> ops;   // Elementwise
 };
 
@@ -72,11 +76,11 @@ struct WeightGradient {
     bool fresh = false;
 };
 
-// dv[n] += sum over rows of value[:, n]
+// dv[n] += sum over rows of value[:, n], or of value[:, n] * by[:, n]
 struct VectorGradient {
     int vector;
     int column;
-    Operand value;
+    Operand value, by;
     int width;
     bool fresh = false;
 };

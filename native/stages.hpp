@@ -20,43 +20,75 @@ void Run<T>::run_product(const Member<T>& m, const Stage& stage, Index row, Inde
     product(factors, count, from ? from + row * init : nullptr, init, find(m, stage.out) + row * out, out, rows, stage.width, first, last, ahead);
 }
 
-template <class T>
-void Run<T>::run_elementwise(Member<T>& m, const Stage&, PreparedStage<T>& prepared, Index row, Index rows, int first, int last) const {
-    constexpr int L = lanes<T>;
+// Points the operands of a pass at where the buffers are now.
+template <class T> void Run<T>::point(const Member<T>& m, PreparedStage<T>& prepared) const {
     for (const Moving& at : prepared.moving)
         prepared.ops[at.op].tile[at.slot].data = (at.out ? m.out[at.buffer] : m.now[at.buffer]) + at.column;
+}
+
+template <class T>
+void Run<T>::run_elementwise(const PreparedStage<T>& prepared, Index row, Index rows, int first, int last) const {
+    constexpr int L = lanes<T>;
     const int blocks = (last - first + tile_values - 1) / tile_values;
     const int width = ((last - first + blocks - 1) / blocks + L - 1) / L * L;
     const Index height = std::max<Index>(1, tile_values / width);
     for (Index r = row; r < row + rows; r += height) {
         const int tile_rows = static_cast<int>(std::min(height, row + rows - r));
-        for (int j = first; j < last; j += width) {
-            const int columns = std::min(width, last - j);
+        for (int j = first, columns; j < last; j += columns) {
+            columns = std::min(width, last - j);
+            for (int group : prepared.groups) columns = std::min(columns, (j / group + 1) * group - j);
             for (const PreparedOp<T>& op : prepared.ops) {
                 Tile<T> tile[4];
                 for (int slot = 0; slot < 4; ++slot) {
                     const Tile<T>& from = op.tile[slot];
-                    if (op.moves_row[slot]) tile[slot] = {from.data + r * from.row + (op.moves_column[slot] ? j : 0), from.row};
-                    else if (op.moves_column[slot]) tile[slot] = {from.data + j, 0};
-                    else tile[slot] = {from.data, op.is_register[slot] ? width : 0};
+                    const int column = from.shared ? j / op.shared[slot] : op.moves_column[slot] ? j : 0;
+                    if (op.moves_row[slot]) tile[slot] = {from.data + r * from.row + column, from.row, from.shared};
+                    else tile[slot] = {from.data + column, op.is_register[slot] ? width : 0, from.shared};
                 }
                 if (op.code == Opcode::expand) {
                     for (int i = 0; i < tile_rows; ++i)
                         expand_row(tile[0].data + i * tile[0].row, tile[1].data + i * tile[1].row, j, columns, op.group);
                     continue;
                 }
-                run_op<T>(op.code, tile_rows, columns, tile[0], tile[1], tile[2], tile[3]);
+                if (op.shares) run_op<T, true>(op.code, tile_rows, columns, tile[0], tile[1], tile[2], tile[3]);
+                else run_op<T, false>(op.code, tile_rows, columns, tile[0], tile[1], tile[2], tile[3]);
             }
         }
     }
 }
 
 template <class T> void Run<T>::run_reduction(const Member<T>& m, const Stage& stage, Index row, Index rows) const {
-    const Index in = row_of(m, stage.in), out = row_of(m, stage.out);
+    const Index in = row_of(m, stage.in), other = row_of(m, stage.other), out = row_of(m, stage.out);
     const int size = stage.width / stage.groups;
+    const T *from = find(m, stage.in), *by = find(m, stage.other);
+    T* const to = find(m, stage.out);
     for (Index r = row; r < row + rows; ++r)
-        for (int g = 0; g < stage.groups; ++g)
-            find(m, stage.out)[r * out + g] = reduce(find(m, stage.in) + r * in + g * size, size, stage.kind == StageKind::Max);
+        for (int g = 0; g < stage.groups; ++g) {
+            const T* values = from + r * in + g * size;
+            T& result = to[r * out + g];
+            switch (stage.kind) {
+                case StageKind::Max: result = largest(values, size); break;
+                case StageKind::Dot: result = dot(values, by + r * other + g * size, size); break;
+                case StageKind::Moments: moments(values, size, static_cast<T>(stage.epsilon), result, to[r * out + stage.groups + g]); break;
+                default: result = sum(values, size);
+            }
+        }
+}
+
+// Stages [first, last), which treat each row by itself, on some rows at a time: what one leaves is still in the
+// first-level cache when the next reads it.
+template <class T>
+void Run<T>::run_rows(const Member<T>& m, const std::vector<Stage>& list, const std::vector<PreparedStage<T>>& prepared, std::size_t first, std::size_t last, Index row, Index rows) const {
+    int widest = 1;
+    for (std::size_t i = first; i < last; ++i) widest = std::max(widest, list[i].width);
+    const Index height = last - first == 1 ? rows : std::max<Index>(1, block_values / widest);
+    for (Index r = row; r < row + rows; r += height) {
+        const Index here = std::min(height, row + rows - r);
+        for (std::size_t i = first; i < last; ++i) {
+            if (list[i].kind == StageKind::Elementwise) run_elementwise(prepared[i], r, here, 0, list[i].width);
+            else run_reduction(m, list[i], r, here);
+        }
+    }
 }
 
 // All stages of a list on `rows` rows, shared among the team.
@@ -64,22 +96,26 @@ template <class T>
 void Run<T>::stages(Member<T>& m, const std::vector<Stage>& list, std::vector<PreparedStage<T>>& prepared, Index rows, Ahead* ahead) const {
     const bool by_row = rows >= 4 * m.team || m.team == 1;
     const Index row = by_row ? rows * m.place / m.team : 0, height = by_row ? rows * (m.place + 1) / m.team - row : rows;
-    for (std::size_t i = 0; i < list.size(); ++i) {
+    const auto is_product = [](const Stage& stage) { return stage.kind == StageKind::Product; };
+    for (std::size_t i = 0; i < list.size();) {
         const Stage& stage = list[i];
-        if (stage.kind == StageKind::Product) {
+        if (is_product(stage)) {
             const int panels = (stage.width + panel_columns<T> - 1) / panel_columns<T>;
             run_product(m, stage, 0, rows, panels * m.place / m.team, panels * (m.place + 1) / m.team, ahead);
             ahead = nullptr;
-        } else if (stage.kind == StageKind::Elementwise) {
-            if (by_row) {
-                if (height > 0) run_elementwise(m, stage, prepared[i], row, height, 0, stage.width);
-            } else {
-                const int blocks = (stage.width + 15) / 16;
-                const int first = blocks * m.place / m.team * 16, last = std::min(stage.width, blocks * (m.place + 1) / m.team * 16);
-                if (last > first) run_elementwise(m, stage, prepared[i], 0, rows, first, last);
-            }
-        } else if (by_row || m.place == 0) {
-            run_reduction(m, stage, by_row ? row : 0, by_row ? height : rows);
+            ++i;
+        } else if (by_row) {
+            const std::size_t last = std::find_if(list.begin() + i, list.end(), is_product) - list.begin();
+            for (std::size_t k = i; k < last; ++k) point(m, prepared[k]);
+            run_rows(m, list, prepared, i, last, row, height);
+            i = last;
+        } else {
+            point(m, prepared[i]);
+            const int blocks = (stage.width + 15) / 16;
+            const int first = blocks * m.place / m.team * 16, last = std::min(stage.width, blocks * (m.place + 1) / m.team * 16);
+            if (stage.kind == StageKind::Elementwise && last > first) run_elementwise(prepared[i], 0, rows, first, last);
+            else if (stage.kind != StageKind::Elementwise && m.place == 0) run_reduction(m, stage, 0, rows);
+            ++i;
         }
         team_barrier->wait();
     }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 #if defined(__AVX512F__) || defined(__AVX2__)
 #include <immintrin.h>
@@ -125,6 +126,15 @@ template <class T> inline V<T> with_sign_of(V<T> size, V<T> sign) {
     using I = typename Vectors<T>::I;
     const I bit = I{} + std::numeric_limits<typename Vectors<T>::Int>::min();
     return (V<T>)(((I)size & ~bit) | ((I)sign & bit));
+}
+
+// The sum of all lanes: halves are added to each other until one lane is left.
+template <class T, int D, int... J> inline V<T> rotated(V<T> x, std::integer_sequence<int, J...>) {
+    return __builtin_shufflevector(x, x, (J + D) % lanes<T>...);
+}
+template <class T, int D = lanes<T> / 2> inline T sum_lanes(V<T> x) {
+    if constexpr (D == 0) return x[0];
+    else return sum_lanes<T, D / 2>(x + rotated<T, D>(x, std::make_integer_sequence<int, lanes<T>>{}));
 }
 
 template <class T> struct ExpConstants;

@@ -34,6 +34,7 @@ const std::vector<Instruction>& instructions() {
         {Opcode::ge, F(x >= y)}, {Opcode::lt, F(x < y)}, {Opcode::le, F(x <= y)}, {Opcode::eq, F(x == y)},
         {Opcode::ne, F(x != y)}, {Opcode::sigmoid_grad, F(x * y * (1 - y))}, {Opcode::tanh_grad, F(x * (1 - y * y))},
         {Opcode::relu_grad, F(y > 0 ? x : 0)}, {Opcode::where, F(x != 0 ? y : z)}, {Opcode::fma, F(x * y + z)},
+        {Opcode::submul, F((x - y) * z)},
         {Opcode::pow, F(std::pow(x, y)), true}};
 #undef F
     return list;
@@ -105,26 +106,44 @@ template <class T> void extremes(const Kernels& k) {
     hold(Opcode::minimum, {nan, inf, -inf, big, -big, 0, T(1e-6)});
 }
 
-// Layer norm: two sums, a vector, a constant, and values handed to all columns of their group.
+// Each input in turn has one value for each group of columns.
+template <class T> void shared_values(const Kernels& k, const Instruction& i, int batch, int width, int groups, int team) {
+    const int size = width / groups;
+    Random random(width + static_cast<int>(i.code));
+    std::vector<T> x = as<T>(random.normals(static_cast<std::size_t>(batch) * 3 * width, 2));
+    if (i.positive)
+        for (T& v : x) v = std::fabs(v) + T(0.01);
+    for (int shared = 0; shared < 3; ++shared) {
+        Schedule s;
+        s.buffers = {{Kind::Input, 3 * width, 0, -1}, {Kind::Output, width, 1, -1}};
+        Operand in[3] = {buffer(0), buffer(0, width), buffer(0, 2 * width)};
+        in[shared].group = size;
+        s.step = {elementwise(width, {op(i.code, buffer(1), in[0], in[1], in[2])})};
+        std::vector<double> expected;
+        for (int r = 0; r < batch; ++r)
+            for (int j = 0; j < width; ++j) {
+                T v[3];
+                for (int a = 0; a < 3; ++a) v[a] = x[(static_cast<std::size_t>(r) * 3 + a) * width + (a == shared ? j / size : j)];
+                expected.push_back(static_cast<T>(i.function(v[0], v[1], v[2])));
+            }
+        const std::string name = std::string(opcode_names[static_cast<int>(i.code)]) + " with input " + std::to_string(shared) +
+                                 " shared, width " + std::to_string(width) + ", groups " + std::to_string(groups) + ", " + k.name;
+        close(run<T>(k, s, x, batch, 3 * width, width, team), expected, sizeof(T) == 4 ? 1e-6 : 1e-14, name);
+    }
+}
+
+// Layer norm: the moments, each handed to all columns of its group.
 template <class T> void normalised(const Kernels& k, int batch, int width, int groups, int team) {
     const int size = width / groups;
     std::vector<T> x = as<T>(Random(width).normals(static_cast<std::size_t>(batch) * width));
     Schedule s;
-    s.buffers = {{Kind::Input, width, 0, -1}, {Kind::Output, width, 1, -1}, {Kind::Step, groups, -1, -1},
-                 {Kind::Step, width, -1, -1}, {Kind::Step, groups, -1, -1}, {Kind::Step, width, -1, -1}};
-    enum { in, out, sums, centred, squares, product };
-    s.constants = {1.0 / size, 1e-5};
-    s.registers = 2;
-    s.step = {reduction(StageKind::Sum, width, groups, buffer(sums), buffer(in)),
-              elementwise(groups, {op(Opcode::mul, buffer(sums), buffer(sums), constant(0))}),
-              elementwise(width, {op(Opcode::expand, reg(0), buffer(sums), {}, {}, size),
-                                  op(Opcode::sub, buffer(centred), buffer(in), reg(0)),
-                                  op(Opcode::square, buffer(product), buffer(centred))}),
-              reduction(StageKind::Sum, width, groups, buffer(squares), buffer(product)),
-              elementwise(groups, {op(Opcode::fma, reg(0), buffer(squares), constant(0), constant(1)),
-                                   op(Opcode::rsqrt, buffer(squares), reg(0))}),
-              elementwise(width, {op(Opcode::expand, reg(0), buffer(squares), {}, {}, size),
-                                  op(Opcode::mul, buffer(out), buffer(centred), reg(0))})};
+    s.buffers = {{Kind::Input, width, 0, -1}, {Kind::Output, width, 1, -1}, {Kind::Step, 2 * groups, -1, -1}};
+    enum { in, out, found };
+    Stage moments = reduction(StageKind::Moments, width, groups, buffer(found), buffer(in));
+    moments.epsilon = 1e-5;
+    Operand mean = buffer(found), deviation = buffer(found, groups);
+    mean.group = deviation.group = size;
+    s.step = {moments, elementwise(width, {op(Opcode::submul, buffer(out), buffer(in), mean, deviation)})};
     std::vector<double> expected;
     for (int r = 0; r < batch; ++r)
         for (int g = 0; g < groups; ++g) {
@@ -147,6 +166,21 @@ template <class T> void normalised(const Kernels& k, int batch, int width, int g
         most.push_back(best);
     }
     close(run<T>(k, largest, x, batch, width, groups, team), most, 0, name + ": maximum");
+
+    Schedule sums;
+    sums.buffers = {{Kind::Input, width, 0, -1}, {Kind::Output, 2 * groups, 1, -1}};
+    Stage dot = reduction(StageKind::Dot, width, groups, buffer(1, groups), buffer(0));
+    dot.other = buffer(0);
+    sums.step = {reduction(StageKind::Sum, width, groups, buffer(1), buffer(0)), dot};
+    std::vector<double> both;
+    for (int r = 0; r < batch; ++r)
+        for (int power : {1, 2})
+            for (int g = 0; g < groups; ++g) {
+                double total = 0;
+                for (int j = 0; j < size; ++j) total += std::pow(x[static_cast<std::size_t>(r) * width + g * size + j], power);
+                both.push_back(total);
+            }
+    close(run<T>(k, sums, x, batch, width, 2 * groups, team), both, tolerance<T>, name + ": sum and dot");
 }
 
 }  // namespace
@@ -160,6 +194,13 @@ void test_instructions() {
                     if (team > 1 && (width != 33 || i.code > Opcode::exp)) continue;  // the threads do not know the code
                     one_instruction<float>(k, i, batch, width, team);
                     one_instruction<double>(k, i, batch, width, team);
+                }
+        for (const Instruction& i : instructions())
+            for (const auto& [width, groups] : {std::pair{33, 1}, {33, 3}, {64, 2}, {1040, 2}})
+                for (int team : {1, 2}) {
+                    if (team > 1 && i.code > Opcode::exp) continue;
+                    shared_values<float>(k, i, 5, width, groups, team);
+                    shared_values<double>(k, i, 5, width, groups, team);
                 }
         extremes<float>(k);
         extremes<double>(k);

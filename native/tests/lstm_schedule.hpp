@@ -113,7 +113,7 @@ inline Schedule lstm_backward(int I, int H) {
               product(H, state_out(dh), {}, buffer(dz), 3, 4 * H)};
     s.after = {product(I, buffer(dx), {}, buffer(dz), 2, 4 * H)};
     s.weight_gradients = {{0, buffer(dz), buffer(x), 4 * H, I}, {1, buffer(dz), buffer(h), 4 * H, H}};
-    s.vector_gradients = {{0, 0, buffer(dz), 4 * H}};
+    s.vector_gradients = {{0, 0, buffer(dz), {}, 4 * H}};
     return s;
 }
 

@@ -16,7 +16,15 @@ from steploom.program.program import Argument, Instruction, Leaf, Program, Value
 
 # How often a gradient is needed: structure is differentiated by `derive`, and these have no derivative.
 FLAT = {"sign", "floor", "gt", "ge", "lt", "le", "eq", "ne", "detach", "sigmoid_grad", "tanh_grad", "relu_grad"}
-ATTRS = {"sum": {"groups": 2}, "max": {"groups": 2}, "expand": {"width": 12}, "slice": {"start": 1, "stop": 4}}
+ATTRS: dict[str, dict[str, float]] = {
+    "sum": {"groups": 2},
+    "max": {"groups": 2},
+    "dot": {"groups": 2},
+    "moments": {"groups": 3, "eps": 1e-5},
+    "standardize": {"groups": 2, "eps": 1e-5},
+    "expand": {"width": 12},
+    "slice": {"start": 1, "stop": 4},
+}
 POSITIVE = {"log", "sqrt", "rsqrt", "reciprocal", "log1p", "div", "pow"}
 
 
@@ -28,8 +36,13 @@ def program_of(op: str, kinds: str) -> Program:
     choose: dict[str, Callable[[], Argument]] = {"r": lambda: next(rows), "v": lambda: vector, "f": lambda: 1.5}
     args = tuple(choose[kind]() for kind in kinds)
     attrs = ATTRS.get(op, {})
+    instructions: tuple[Instruction, ...] = ()
+    if op == "standardize":
+        moments = Value("m", width_of("moments", args[:1], attrs))
+        args = (args[0], moments)
+        instructions = (Instruction("moments", args[:1], moments, attrs),)
     out = Value("y", width_of(op, args, attrs))
-    instructions = (Instruction(op, args, out, attrs),)
+    instructions = (*instructions, Instruction(op, args, out, attrs))
     outputs: tuple[Value, ...] = (out,)
     if out.width != 6:
         whole = Value("whole", 6)

@@ -60,7 +60,7 @@ def lower_forward(plan: Plan, training: bool, inline: bool = False) -> Lowered:
         region = next(regions) if plan.saves_state[number] else -1
         buffer = lowering.buffer(Kind.STATE, state.width, number, region if training else -1)
         lowering.place(state, buffer)
-        outs.append((Where.STATE_OUT, buffer[1], 0))
+        outs.append((Where.STATE_OUT, buffer[1], 0, 0))
     y = lowering.buffer(Kind.OUTPUT, program.outputs[0].width, 1)
     step = [*(plan.hoisted if inline else ()), *plan.loop, *plan.sunk]
     if training:
@@ -106,12 +106,12 @@ def lower_backward(plan: Plan) -> Lowered:
     if plan.dx is not None:
         lowering.deliver(plan.dx, lowering.buffer(Kind.OUTPUT, plan.dx.width, 2), section=_section(plan, plan.dx))
     for number, dstate in enumerate(plan.dstates):
-        out = (Where.STATE_OUT, lowering.state_buffer(number), 0)
+        out = (Where.STATE_OUT, lowering.state_buffer(number), 0, 0)
         lowering.deliver(0.0 if dstate is None else dstate, out, program.states[number].width)
     later = [*plan.kept]
     for weight in plan.weight_gradients:
         later += [weight.left, weight.grad]
-    later += [vector.grad for vector in plan.vector_gradients]
+    later += [value for vector in plan.vector_gradients for value in vector.reads]
     sections = {"before": (), "step": [*head, *plan.recomputed, *plan.backward_loop], "after": plan.deferred}
     lowering.emit(sections, read_later=later)
     lowering.written = written = written_whole(plan)
@@ -125,7 +125,8 @@ def lower_backward(plan: Plan) -> Lowered:
         view = vector.vector.view
         assert isinstance(view, VectorView)
         slot = lowering.gradient_slot(view.leaf)
-        sizes = lowering.operand(vector.grad), vector.grad.width
+        by = NOTHING if vector.by is None else lowering.operand(vector.by)
+        sizes = lowering.operand(vector.grad), by, vector.grad.width
         lowering.schedule.vector_gradient(slot, view.start, *sizes, view.leaf in written)
     return lowering.finish()
 
@@ -169,8 +170,9 @@ class _Lowering(Sections):
         elif isinstance(stage, Reduction):
             i = stage.instruction
             assert isinstance(i.args[0], Value)
-            sizes = (i.op == "max", i.args[0].width, int(i.attrs["groups"]))
-            self.emitted.append(("reduction", (section, *sizes, self.operand(i.out), self.operand(i.args[0]))))
+            sizes = (i.op, i.args[0].width, int(i.attrs["groups"]), float(i.attrs.get("eps", 0)))
+            other = self.operand(i.args[1]) if len(i.args) > 1 else NOTHING
+            self.emitted.append(("reduction", (section, *sizes, self.operand(i.out), self.operand(i.args[0]), other)))
         else:
             self.emitted.append(("elementwise", (section, stage.width, self._allocate(stage))))
             self.work += stage.width * len(stage.instructions)
@@ -183,20 +185,14 @@ class _Lowering(Sections):
         used = 0
         ops = []
         for number, i in enumerate(stage.instructions):
-            inputs = [self.operand(argument) for argument in i.args]
-            name, group = i.op, 1
-            if i.op == "fill":
-                name, inputs = "copy", [self.operand(float(i.attrs["value"]))]
-            elif i.op == "expand":
-                assert isinstance(i.args[0], Value)
-                group = i.out.width // i.args[0].width
+            name, inputs, group = self._instruction(i)
             if i.out in self.places:
                 out = self.operand(i.out)
             else:
                 if not free:
                     free.append(used)
                     used += 1
-                out = (Where.REGISTER, free.pop(), 0)
+                out = (Where.REGISTER, free.pop(), 0, 0)
                 self.places[i.out] = out
                 if i.out not in last:
                     free.append(out[1])
@@ -208,6 +204,21 @@ class _Lowering(Sections):
                         free.append(place[1])
         self.registers = max(self.registers, used)
         return ops
+
+    def _instruction(self, i: Instruction) -> tuple[str, list[Operand], int]:
+        """The name that the core has for an instruction, its inputs, and how many columns share a value."""
+        width = i.out.width
+        if i.op == "fill":
+            return "copy", [self.operand(float(i.attrs["value"]))], 1
+        if i.op == "expand":
+            return "expand", [self.operand(i.args[0])], self.shared(i.args[0], width)[-1]
+        if i.op == "standardize":
+            value, moments = i.args
+            groups = int(i.attrs["groups"])
+            deviation = self.shared(moments, width, groups)
+            mean = (*self.operand(moments)[:3], deviation[-1])
+            return "submul", [self.operand(value), mean, deviation], 1
+        return i.op, [self.operand(argument) for argument in i.args], 1
 
     @property
     def schedule(self) -> Any:

@@ -9,7 +9,8 @@ from steploom.program.program import Argument, MatrixView, Value, VectorView
 
 __all__ = ["NOTHING", "Kind", "Operand", "Places", "Where"]
 
-Operand = tuple[int, int, int]
+# What it is, its number, its first column, and how many columns share a value of it (0: each has its own).
+Operand = tuple[int, int, int, int]
 
 
 class Where(IntEnum):
@@ -24,7 +25,7 @@ class Kind(IntEnum):
     INPUT, OUTPUT, SAVED, CHUNK, STEP, STATE = range(6)
 
 
-NOTHING: Operand = (Where.NONE, 0, 0)
+NOTHING: Operand = (Where.NONE, 0, 0, 0)
 
 
 class Places:
@@ -32,7 +33,7 @@ class Places:
 
     Attributes:
         buffers: kind, width, number of what the caller hands over, and saved region of each.
-        places: where the values stand: what it is, its number, and the first column.
+        places: where the values stand.
         constants, vectors, matrices: the number of each.
         vector_sums: the number of each sum of vectors; a vector by itself is a sum of one.
         gradient_slots: for each leaf of vectors, the number of its gradient.
@@ -52,7 +53,7 @@ class Places:
     def buffer(self, kind: Kind, width: int, external: int = -1, saved: int = -1) -> Operand:
         """A new buffer."""
         self.buffers.append((kind, width, external, saved))
-        return (Where.BUFFER, len(self.buffers) - 1, 0)
+        return (Where.BUFFER, len(self.buffers) - 1, 0, 0)
 
     def state_buffer(self, number: int) -> int:
         """The number of the buffer of a state."""
@@ -76,14 +77,22 @@ class Places:
         for value in values:
             assert isinstance(value.view, VectorView)
             self.vectors.setdefault(value.view, len(self.vectors))
-        return (Where.VECTOR, self.vector_sums.setdefault(values, len(self.vector_sums)), 0)
+        return (Where.VECTOR, self.vector_sums.setdefault(values, len(self.vector_sums)), 0, 0)
 
     def operand(self, value: Argument) -> Operand:
         """Where an argument is read, or a value written."""
         if isinstance(value, float | int):
-            return (Where.CONSTANT, self.constants.setdefault(float(value), len(self.constants)), 0)
+            return (Where.CONSTANT, self.constants.setdefault(float(value), len(self.constants)), 0, 0)
         if value.kind == "vector":
             return self.vector_sum((value,))
+        if value in self.aliases.shared:
+            return self.shared(self.aliases.shared[value], value.width)
         root, column = self.aliases.root(value)
-        where, index, start = self.places[root]
-        return (where, index, start + column)
+        where, index, start, group = self.places[root]
+        return (where, index, start + column, group)
+
+    def shared(self, value: Argument, width: int, column: int = 0) -> Operand:
+        """Where a value is read of which each column from `column` on serves a group of neighbours among `width`."""
+        assert isinstance(value, Value)
+        where, index, start, _ = self.operand(value)
+        return (where, index, start + column, width // (value.width - column))

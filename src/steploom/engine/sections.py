@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
 from steploom.engine.places import Kind, Operand, Places, Where
 from steploom.engine.staging import Elementwise, Products, Reduction, Stage, stages_of
+from steploom.program.primitives import is_elementwise
 from steploom.program.program import Argument, Instruction, Value
 
 __all__ = ["Sections"]
+
+# So many columns must share a value for it to be read as the input of an instruction: passes over fewer cost more than
+# to write it to each of them first.
+LEAST_SHARED = 16
 
 
 class Sections(Places):
@@ -43,6 +49,7 @@ class Sections(Places):
         uses = Counter(value for items in lists.values() for i in items for value in i.args if isinstance(value, Value))
         uses.update(self.places.keys())
         uses.update(later)
+        self.aliases.shared = self._shared(lists, set(later))
         staged = {name: stages_of(instructions, uses, self.aliases) for name, instructions in lists.items()}
         self._place_all(staged, lists, set(later))
         return staged
@@ -85,6 +92,21 @@ class Sections(Places):
         for name, items in lists.items():
             lists[name] = [item for i in items for item in self._own_parts(i, name, computed, aliases, taken)]
         return later
+
+    def _shared(self, lists: dict[str, list[Instruction]], later: set[Value]) -> dict[Value, Value]:
+        """The repeated values that are nowhere read but column by column: they are not written at all."""
+        whole = later | set(self.places)
+        for i in chain.from_iterable(lists.values()):
+            if not is_elementwise(i.op):
+                whole |= {a for a in (i.args[1:] if i.op == "standardize" else i.args) if isinstance(a, Value)}
+        shared = {}
+        for i in chain.from_iterable(lists.values()):
+            if i.op == "expand" and i.out not in whole:
+                (source,) = i.args
+                assert isinstance(source, Value)
+                if i.out.width // source.width >= LEAST_SHARED:
+                    shared[i.out] = source
+        return shared
 
     def _copy(self, items: list[Instruction], value: Argument, operand: Operand, width: int) -> None:
         out = Value("copy", width)
@@ -131,6 +153,8 @@ class Sections(Places):
         def reads(value: Argument | tuple[Value, ...], name: str, number: int, whole: bool) -> None:
             if isinstance(value, tuple | float):
                 return
+            if value in self.aliases.shared:
+                return reads(self.aliases.shared[value], name, number, True)
             for part in self.aliases.parts.get(value, ()):
                 reads(part, name, number, True)
             root, _ = self.aliases.root(value)
@@ -152,11 +176,12 @@ class Sections(Places):
                     reads(stage.init, name, number, True)
                 elif isinstance(stage, Reduction):
                     memory.add(stage.instruction.out)
-                    reads(stage.instruction.args[0], name, number, True)
+                    for argument in stage.instruction.args:
+                        reads(argument, name, number, True)
                 else:
                     for i in stage.instructions:
-                        for argument in i.args:
-                            reads(argument, name, number, i.op == "expand")
+                        for place, argument in enumerate(i.args):
+                            reads(argument, name, number, i.op == "expand" or (i.op == "standardize" and place == 1))
         for value in later:
             root, _ = self.aliases.root(value)
             memory.add(root)
@@ -173,8 +198,8 @@ class Sections(Places):
             column = 0
             for part in parts:
                 assert isinstance(part, Value)
-                where, index, start = self.places[value]
-                self.places[part] = (where, index, start + column)
+                where, index, start, _ = self.places[value]
+                self.places[part] = (where, index, start + column, 0)
                 column += part.width
         for value in made:
             if value in memory and value not in self.places:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from steploom.program.primitives import REDUCTIONS
 from steploom.program.program import Argument, Instruction, Value
 
 __all__ = ["Aliases", "Elementwise", "Products", "Reduction", "Stage", "stages_of"]
@@ -26,7 +27,7 @@ class Products:
 
 @dataclass(frozen=True)
 class Reduction:
-    """A sum or maximum over groups of features."""
+    """Something about each group of features: their sum, their moments."""
 
     instruction: Instruction
 
@@ -49,10 +50,12 @@ class Aliases:
     Attributes:
         whole: for a slice or a detached value, what it is part of and its first column there.
         parts: for a concatenation, what stands in it.
+        shared: for a value of which neighbouring columns are the same, what is read in its place.
     """
 
     whole: dict[Value, tuple[Value, int]] = field(default_factory=dict)
     parts: dict[Value, tuple[Argument, ...]] = field(default_factory=dict)
+    shared: dict[Value, Value] = field(default_factory=dict)
 
     def add(self, instructions: Iterable[Instruction]) -> None:
         """Note the aliases among the instructions."""
@@ -80,7 +83,8 @@ def stages_of(instructions: Sequence[Instruction], uses: Counter[Value], aliases
         uses: how often each value is read, in all sections, the outputs counted.
         aliases: those of all sections; the instructions for them are left out here.
     """
-    waiting: list[Instruction | Products] = _fuse_sums(list(instructions), uses)
+    instructions = [i for i in instructions if i.out not in aliases.shared]
+    waiting: list[Instruction | Products] = _fuse_sums(instructions, uses)
     missing = {value for item in waiting for value in [_out(item)]}
     missing |= {i.out for i in instructions if i.op in ("slice", "detach", "concat")}
     waiting = [item for item in waiting if isinstance(item, Products) or item.op not in ("slice", "detach", "concat")]
@@ -92,6 +96,8 @@ def stages_of(instructions: Sequence[Instruction], uses: Counter[Value], aliases
             return True
         if isinstance(value, tuple):
             return True
+        if value in aliases.shared:
+            return whole_ready(aliases.shared[value])
         if value in aliases.parts:
             return all(whole_ready(part) for part in aliases.parts[value])
         root, _ = aliases.root(value)
@@ -112,7 +118,7 @@ def stages_of(instructions: Sequence[Instruction], uses: Counter[Value], aliases
             reductions = [
                 item
                 for item in waiting
-                if isinstance(item, Instruction) and item.op in ("sum", "max") and whole_ready(item.args[0])
+                if isinstance(item, Instruction) and item.op in REDUCTIONS and all(map(whole_ready, item.args))
             ]
             if reductions:
                 ready = [*reductions]
@@ -131,12 +137,12 @@ def stages_of(instructions: Sequence[Instruction], uses: Counter[Value], aliases
 def _widest_pass(waiting: Sequence[Instruction | Products], whole_ready: Callable[[Argument], bool]) -> Elementwise:
     """The elementwise pass that does most of what can be done now."""
     best = Elementwise(0)
-    widths = {item.out.width for item in waiting if isinstance(item, Instruction) and item.op not in ("sum", "max")}
+    widths = {item.out.width for item in waiting if isinstance(item, Instruction) and item.op not in REDUCTIONS}
     for width in sorted(widths):
         stage = Elementwise(width)
         inside: set[Argument] = set()
         for item in waiting:
-            if isinstance(item, Products) or item.op in ("sum", "max") or item.out.width != width:
+            if isinstance(item, Products) or item.op in REDUCTIONS or item.out.width != width:
                 continue
             if all(whole_ready(argument) or (item.op != "expand" and argument in inside) for argument in item.args):
                 stage.instructions.append(item)

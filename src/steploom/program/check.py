@@ -51,7 +51,7 @@ def check_plan(plan: Plan) -> None:
     check_instructions(plan.deferred, late, leaves)
     late |= _written(plan.deferred)
     ends = {w.left for w in plan.weight_gradients} | {w.grad for w in plan.weight_gradients}
-    ends |= {v.grad for v in plan.vector_gradients} | ({plan.dx} if plan.dx is not None else set())
+    ends |= {value for v in plan.vector_gradients for value in v.reads} | ({plan.dx} if plan.dx is not None else set())
     _demand(ends <= late, "a gradient reads what is not kept")
     backward = set(plan.derivative.inputs) | _written(chain(plan.recomputed, plan.backward_loop)) | at_hand
     _demand({d for d in plan.dstates if d is not None} <= backward, "the gradient of a state is not written")

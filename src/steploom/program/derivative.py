@@ -33,10 +33,16 @@ class WeightGradient:
 
 @dataclass(frozen=True, eq=False)
 class VectorGradient:
-    """`dv += sum over steps and rows of grad`, in the place of `vector.view`."""
+    """`dv += sum over steps and rows of grad`, or of `grad ⊙ by`, in the place of `vector.view`."""
 
     vector: Value
     grad: Value
+    by: Value | None = None
+
+    @property
+    def reads(self) -> tuple[Value, ...]:
+        """The values that are summed."""
+        return (self.grad,) if self.by is None else (self.grad, self.by)
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from steploom.program.passes.detached import without_detach
 from steploom.program.passes.schedule import fuse, group_products
 from steploom.program.printing import print_plan
 from steploom.program.program import Instruction, Program, Value
-from steploom.program.saving import choose
+from steploom.program.saving import choose, sums_of_products
 from steploom.program.structure import structure
 from steploom.program.trace import trace
 
@@ -100,10 +100,11 @@ def _arrange(program: Program, needs_dx: bool) -> Plan:
     program = derivative.program
     hoisted, loop, sunk = _forward_parts(program)
     dx = derivative.dx if needs_dx else None
-    weights, vectors = derivative.weight_gradients, derivative.vector_gradients
-    ends = [weight.grad for weight in weights] + [vector.grad for vector in vectors]
-    ends += [dx] if dx is not None else []
     dstates = [value for value in derivative.dstates if value is not None]
+    weights = derivative.weight_gradients
+    ends = [weight.grad for weight in weights] + ([dx] if dx is not None else [])
+    vectors = sums_of_products(derivative, [*ends, *dstates])
+    ends += [value for vector in vectors for value in vector.reads]
     backward = live(derivative.instructions, [*ends, *dstates])
     backward_loop, deferred = _backward_parts(backward, dstates, ends)
     lefts = {gradient.left for gradient in weights}

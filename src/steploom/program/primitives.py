@@ -16,7 +16,7 @@ from steploom.program import rules
 from steploom.program.program import Argument
 from steploom.program.rules import Number, Rule
 
-__all__ = ["PRIMITIVES", "Primitive", "is_elementwise", "width_of"]
+__all__ = ["PRIMITIVES", "REDUCTIONS", "Primitive", "is_elementwise", "width_of"]
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,22 @@ def _repeat_columns(a: Tensor, *, width: int) -> Tensor:
     return a.unsqueeze(-1).expand(*a.shape, width // a.shape[-1]).reshape(*a.shape[:-1], width)
 
 
+def _dot_groups(a: Tensor, b: Tensor, *, groups: int) -> Tensor:
+    return _sum_groups(a * b, groups=groups)
+
+
+def _moments(a: Tensor, *, groups: int, eps: float) -> Tensor:
+    parts = a.reshape(*a.shape[:-1], groups, -1)
+    variance, mean = torch.var_mean(parts, -1, correction=0)
+    return torch.cat([mean, (variance + eps).rsqrt()], -1)
+
+
+def _standardize(a: Tensor, moments: Tensor, *, groups: int, eps: float) -> Tensor:
+    # Not from `moments`: whoever differentiates this function shall find all that `a` does.
+    parts = a.reshape(*a.shape[:-1], groups, -1)
+    return torch.nn.functional.layer_norm(parts, parts.shape[-1:], eps=eps).reshape(a.shape)
+
+
 def _root(a: Tensor) -> Tensor:
     """√a, with the derivative of norms: 0 where a is 0."""
     zero = a == 0
@@ -126,6 +142,7 @@ PRIMITIVES: dict[str, Primitive] = {
     "ne": Primitive(2, _compare(torch.ne), rules.no_gradient),
     "where": Primitive(3, _choose, rules.where_gradient),
     "fma": Primitive(3, lambda a, b, c: a * b + c, rules.fma_gradient),
+    "submul": Primitive(3, lambda a, b, c: (a - b) * c, rules.submul_gradient),
     "sigmoid_grad": Primitive(2, lambda g, y: g * y * (1 - y), rules.no_gradient),
     "tanh_grad": Primitive(2, lambda g, y: g * (1 - y * y), rules.no_gradient),
     "relu_grad": Primitive(2, lambda g, y: g * (y > 0), rules.no_gradient),
@@ -136,10 +153,14 @@ PRIMITIVES: dict[str, Primitive] = {
     "concat": Primitive(None, lambda *parts: torch.cat(parts, -1), rules.no_gradient),
     "sum": Primitive(1, _sum_groups, rules.sum_gradient),
     "max": Primitive(1, _max_groups, rules.max_gradient, transcendental=True),
+    "dot": Primitive(2, _dot_groups, rules.dot_gradient),
+    "moments": Primitive(1, _moments, rules.moments_gradient, transcendental=True),
+    "standardize": Primitive(2, _standardize, rules.standardize_gradient, transcendental=True),
     "expand": Primitive(1, _repeat_columns, rules.expand_gradient),
 }
 
-STRUCTURE = {"fill", "product", "slice", "concat", "sum", "max", "expand"}
+REDUCTIONS = {"sum", "max", "dot", "moments"}
+STRUCTURE = {"fill", "product", "slice", "concat", "standardize", "expand"} | REDUCTIONS
 
 
 def is_elementwise(op: str) -> bool:
@@ -158,6 +179,6 @@ def width_of(op: str, args: Sequence[Argument], attrs: dict[str, Number]) -> int
         return int(attrs["stop"]) - int(attrs["start"])
     if op == "concat":
         return sum(widths)
-    if op in ("sum", "max"):
-        return int(attrs["groups"])
+    if op in REDUCTIONS:
+        return int(attrs["groups"]) * (2 if op == "moments" else 1)
     return widths[0]

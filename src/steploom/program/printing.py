@@ -70,7 +70,7 @@ def print_plan(plan: Plan) -> str:
 
 def _gradients(weights: Iterable[WeightGradient], vectors: Iterable[VectorGradient]) -> list[str]:
     lines = [f"    d {w.matrix.name} += {w.grad.name}ᵀ {w.left.name}\n" for w in weights]
-    return lines + [f"    d {v.vector.name} += {v.grad.name}\n" for v in vectors]
+    return lines + [f"    d {v.vector.name} += {' ⊙ '.join(value.name for value in v.reads)}\n" for v in vectors]
 
 
 def _right_side(instruction: Instruction) -> str:

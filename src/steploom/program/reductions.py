@@ -13,6 +13,8 @@ from steploom.program.program import Argument, Value
 from steploom.program.traced import Rows, Traced
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from steploom.program.tracer import Called, Tracer
 
 __all__ = ["HANDLERS"]
@@ -20,20 +22,12 @@ __all__ = ["HANDLERS"]
 
 def _reduce(tracer: Tracer, traced: Traced, dims: Any, op: str) -> tuple[Rows, int]:
     """The sum or max over some axes, which then have size 1, and how many numbers make one of the result."""
-    shape = traced.sample.shape
-    numbers, total = numbered(tracer, [traced])
-    axes = list(range(len(shape))) if dims is None or dims == [] else [dims] if isinstance(dims, int) else list(dims)
-    axes = sorted({axis % len(shape) for axis in axes})
-    kept = [axis for axis in range(len(shape)) if axis not in axes]
-    count = prod(shape[axis] for axis in axes)
-    value, form = rows_of(traced).value, rows_of(traced)
-    groups = value.width // count if count % tracer.batch else 0
-    if not groups or all(shape[axis] % tracer.batch for axis in kept):
-        raise UnsupportedOperation("it mixes the rows of the batch")
-    wanted, before = columns(numbers[0].permute(*kept, *axes), tracer.batch, total)
+    value = rows_of(traced).value
+    wanted, before, groups, across = _grouped(tracer, traced, dims)
+    count = value.width // groups
     if wanted == list(range(value.width)):
         return Rows(tracer.build.rows(op, value, groups=groups), min(before, groups)), count
-    first, _ = columns(numbers[0].permute(*axes, *kept), tracer.batch, total)
+    first, _ = columns(across, tracer.batch, value.width)
     if op == "sum" and first == list(range(value.width)) and count <= 64:
         # The parts to be added lie side by side, as heads do.
         result = tracer.build.rows("slice", value, start=0, stop=groups)
@@ -41,8 +35,29 @@ def _reduce(tracer: Tracer, traced: Traced, dims: Any, op: str) -> tuple[Rows, i
             part = tracer.build.rows("slice", value, start=number * groups, stop=(number + 1) * groups)
             result = tracer.build.rows("add", result, part)
         return Rows(result, before), count
-    del form
     return Rows(tracer.build.rows(op, gather(tracer.build, [value], wanted), groups=groups), before), count
+
+
+def _grouped(tracer: Tracer, traced: Traced, dims: Any) -> tuple[list[int], int, int, Tensor]:
+    """The columns in the order in which those to be reduced are neighbours, the number of groups before the batch, that
+    of all groups, and the columns' numbers with the reduced axes first."""
+    shape = traced.sample.shape
+    numbers, total = numbered(tracer, [traced])
+    axes = list(range(len(shape))) if dims is None or dims == [] else [dims] if isinstance(dims, int) else list(dims)
+    axes = sorted({axis % len(shape) for axis in axes})
+    kept = [axis for axis in range(len(shape)) if axis not in axes]
+    count = prod(shape[axis] for axis in axes)
+    groups = rows_of(traced).value.width // count if count % tracer.batch else 0
+    if not groups or all(shape[axis] % tracer.batch for axis in kept):
+        raise UnsupportedOperation("it mixes the rows of the batch")
+    wanted, before = columns(numbers[0].permute(*kept, *axes), tracer.batch, total)
+    return wanted, before, groups, numbers[0].permute(*axes, *kept)
+
+
+def _groups_in_order(tracer: Tracer, traced: Traced, dims: Sequence[int]) -> int | None:
+    """The number of groups, if what is to be reduced are neighbours as they stand."""
+    wanted, _, groups, _ = _grouped(tracer, traced, dims)
+    return groups if wanted == list(range(rows_of(traced).value.width)) else None
 
 
 def _dims(called: Called, place: int = 1) -> Any:
@@ -170,6 +185,11 @@ def _rms_norm(called: Called) -> Forms:
 
 def _normalised(tracer: Tracer, traced: Traced, dims: Sequence[int], eps: float, weight: Any, bias: Any) -> Rows:
     build, form = tracer.build, rows_of(traced)
+    groups = _groups_in_order(tracer, traced, dims)
+    if groups is not None:
+        moments = build.rows("moments", form.value, groups=groups, eps=float(eps))
+        standard = build.rows("standardize", form.value, moments, groups=groups, eps=float(eps))
+        return _scaled(tracer, tracer.wrap(traced.sample, Rows(standard, form.before)), weight, bias)
     total, count = _reduce(tracer, traced, dims, "sum")
     mean = Rows(build.rows("mul", total.value, 1 / count), total.before)
     centred = build.rows("sub", form.value, _spread(tracer, mean, traced, list(dims)))

@@ -172,6 +172,13 @@ def fma_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
     return [e("mul", g, b), e("mul", g, a), g]
 
 
+def submul_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
+    """y = (a - b) c."""
+    a, b, c = i.args
+    share = e("mul", g, c)
+    return [share, e("neg", share), e("mul", g, e("sub", a, b))]
+
+
 def sum_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
     """y = the sum of each group of neighbours."""
     return [e("expand", g, width=_width(i.args[0]))]
@@ -183,6 +190,41 @@ def max_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
     mask = e("eq", a, e("expand", i.out, width=width))
     count = e("sum", mask, groups=i.out.width)
     return [e("mul", mask, e("expand", e("div", g, count), width=width))]
+
+
+def dot_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
+    """y = the sum of the products of two in each group of neighbours."""
+    a, b = i.args
+    spread = e("expand", g, width=_width(a))
+    return [e("mul", spread, b), e("mul", spread, a)]
+
+
+def moments_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
+    """y = the mean μ of each of the groups of n neighbours, then the r = 1 / √(σ² + ε) of each of them.
+
+    ∂μ/∂a = 1/n and ∂r/∂a = -r² â / n, with â = (a - μ) r.
+    """
+    a, groups = i.args[0], int(i.attrs["groups"])
+    width = _width(a)
+    n = width // groups
+    inverse = e("slice", i.out, start=groups, stop=2 * groups)
+    of_mean = e("mul", e("slice", g, start=0, stop=groups), 1 / n)
+    of_inverse = e("mul", e("mul", e("slice", g, start=groups, stop=2 * groups), -1 / n), e("square", inverse))
+    standard = e("standardize", a, i.out, **i.attrs)
+    return [e("add", e("expand", of_mean, width=width), e("mul", e("expand", of_inverse, width=width), standard))]
+
+
+def standardize_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
+    """y = (a - μ) r, with the moments μ and r of a; the gradient by way of both is part of that of a:
+    r (g - mean(g) - y mean(g y))."""
+    a, moments = i.args
+    groups, width = int(i.attrs["groups"]), _width(a)
+    n = width // groups
+    inverse = e("slice", moments, start=groups, stop=2 * groups)
+    mean = e("mul", e("sum", g, groups=groups), 1 / n)
+    along = e("mul", e("dot", g, i.out, groups=groups), -1 / n)
+    away = e("add", e("mul", i.out, e("expand", along, width=width)), g)
+    return [e("mul", e("sub", away, e("expand", mean, width=width)), e("expand", inverse, width=width)), None]
 
 
 def expand_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:

@@ -115,6 +115,7 @@ def run_plan_backward(
     for vector in plan.vector_gradients:
         view_of = vector.vector.view
         assert isinstance(view_of, VectorView)
-        gradients[view_of.leaf][view_of.start : view_of.stop] += whole[vector.grad].flatten(0, 1).sum(0)
+        summed = whole[vector.grad] if vector.by is None else whole[vector.grad] * whole[vector.by]
+        gradients[view_of.leaf][view_of.start : view_of.stop] += summed.flatten(0, 1).sum(0)
     dx = whole[plan.dx] if plan.dx is not None else None
     return Gradients(dx, carried, gradients)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
+from steploom.program.derivative import Derivative, VectorGradient
 from steploom.program.passes.dead_code import live
 from steploom.program.primitives import PRIMITIVES
 from steploom.program.program import Instruction, Program, Value
@@ -36,6 +39,30 @@ def choose(
     again = live([i for i in program.instructions if i.out not in saved], wanted - saved)
     order = [instruction.out for instruction in program.instructions]
     return tuple(value for value in order if value in saved), again
+
+
+def sums_of_products(derivative: Derivative, wanted: Iterable[Value]) -> tuple[VectorGradient, ...]:
+    """The gradients of vectors; where one is the sum of a product that nothing else reads, and one of its factors is
+    saved anyway, it is summed from the factors, and the product is never written.
+
+    Args:
+        derivative: the backward step.
+        wanted: values that something other than the gradients of vectors reads.
+    """
+    program = derivative.program
+    makers = {instruction.out: instruction for instruction in derivative.instructions}
+    reads = Counter(a for i in derivative.instructions for a in i.args if isinstance(a, Value))
+    reads.update([*wanted, *(vector.grad for vector in derivative.vector_gradients)])
+    forward = {i.out for i in program.instructions if _is_dear(i)} | {program.x, *program.states}
+    vectors = []
+    for vector in derivative.vector_gradients:
+        maker = makers.get(vector.grad)
+        if maker is not None and maker.op == "mul" and reads[vector.grad] == 1:
+            grad, by = sorted(maker.args, key=lambda factor: factor in forward)
+            if isinstance(grad, Value) and isinstance(by, Value) and by in forward and grad in makers:
+                vector = replace(vector, grad=grad, by=by)
+        vectors.append(vector)
+    return tuple(vectors)
 
 
 def _is_dear(instruction: Instruction) -> bool:

@@ -2,8 +2,10 @@
 
 from collections import Counter
 
+import pytest
+
 from steploom.program.passes.schedule import fuse, group_products
-from steploom.program.program import Instruction, MatrixView, Value
+from steploom.program.program import Instruction, MatrixView, Value, VectorView
 
 A, B, C = (Value(name, 2) for name in "abc")
 M = Value("m", 2, "matrix", 2, MatrixView(0, 0, 2, 0, 2))
@@ -48,3 +50,22 @@ def test_a_fused_instruction_keeps_its_arguments_in_order() -> None:
     instructions = [Instruction("mul", (A, B), T), Instruction("add", (C, T), U)]
     (only,) = fuse(instructions, {U}, Counter({T: 1}))
     assert only.args == (A, B, C)
+
+
+@pytest.mark.parametrize(
+    ("inner", "outer", "expected"),
+    [
+        (Instruction("sub", (A, B), T), Instruction("mul", (C, T), U), ("submul", (A, B, C))),
+        (Instruction("mul", (A, B), T), Instruction("sum", (T,), U, {"groups": 1}), ("dot", (A, B))),
+        (Instruction("square", (A,), T), Instruction("sum", (T,), U, {"groups": 1}), ("dot", (A, A))),
+    ],
+)
+def test_pairs_are_fused(inner: Instruction, outer: Instruction, expected: tuple[str, tuple[Value, ...]]) -> None:
+    (only,) = fuse([inner, outer], {U}, Counter({T: 1}))
+    assert ((only.op, only.args), only.attrs) == (expected, outer.attrs)
+
+
+def test_a_sum_of_a_product_with_what_is_not_rows_stays() -> None:
+    vector = Value("v", 2, "vector", view=VectorView(0, 0, 2))
+    instructions = (Instruction("mul", (A, vector), T), Instruction("sum", (T,), U, {"groups": 1}))
+    assert fuse(instructions, {U}, Counter({T: 1})) == instructions

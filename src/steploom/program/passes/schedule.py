@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from steploom.program.program import Instruction, Value
 
@@ -28,27 +28,57 @@ def group_products(instructions: Sequence[Instruction]) -> tuple[Instruction, ..
     return tuple(ordered)
 
 
+@dataclass(frozen=True)
+class _Pair:
+    """`outer(…, inner(a, …), …)` in one instruction, whose arguments are those of the inner one and then the others."""
+
+    outer: str
+    inner: str
+    fused: str
+    rows_alone: bool = False
+
+
+PAIRS = [
+    _Pair("add", "mul", "fma"),
+    _Pair("mul", "sub", "submul"),
+    _Pair("sum", "mul", "dot", rows_alone=True),
+    _Pair("sum", "square", "dot", rows_alone=True),
+]
+
+
 def fuse(
     instructions: Sequence[Instruction], wanted: Collection[Value], reads: Counter[Value]
 ) -> tuple[Instruction, ...]:
-    """`a * b + c` as one instruction where nothing else reads the product of the two.
+    """Pairs of instructions such as `a * b + c` as one where nothing else reads the result of the inner one.
 
     Args:
         instructions: a list that runs in one piece.
         wanted: values that are read from outside, and must be written.
         reads: how often each value is read, in all lists.
     """
-    makers = {instruction.out: instruction for instruction in instructions if instruction.op == "mul"}
+    for pair in PAIRS:
+        instructions = _fused(instructions, pair, wanted, reads)
+    return tuple(instructions)
+
+
+def _fused(
+    instructions: Sequence[Instruction], pair: _Pair, wanted: Collection[Value], reads: Counter[Value]
+) -> list[Instruction]:
+    makers = {instruction.out: instruction for instruction in instructions if instruction.op == pair.inner}
     fused: dict[Value, Instruction] = {}
     inside: set[Value] = set()
     for instruction in instructions:
-        if instruction.op != "add":
+        if instruction.op != pair.outer:
             continue
-        for number in (1, 0):
-            factor, rest = instruction.args[number], instruction.args[1 - number]
-            maker = makers.get(factor) if isinstance(factor, Value) else None
-            if maker is not None and reads[maker.out] == 1 and maker.out not in wanted:
-                fused[instruction.out] = replace(instruction, op="fma", args=(*maker.args, rest))
-                inside.add(maker.out)
-                break
-    return tuple(fused.get(i.out, i) for i in instructions if i.out not in inside)
+        for number, argument in reversed(list(enumerate(instruction.args))):
+            maker = makers.get(argument) if isinstance(argument, Value) else None
+            if maker is None or reads[maker.out] != 1 or maker.out in wanted:
+                continue
+            factors = maker.args * 2 if maker.op == "square" and pair.fused == "dot" else maker.args
+            if pair.rows_alone and any(isinstance(a, float) or a.kind != "rows" for a in factors):
+                continue
+            others = (*instruction.args[:number], *instruction.args[number + 1 :])
+            fused[instruction.out] = replace(instruction, op=pair.fused, args=(*factors, *others))
+            inside.add(maker.out)
+            break
+    return [fused.get(i.out, i) for i in instructions if i.out not in inside]
