@@ -18,12 +18,13 @@ from steploom.errors import CellError, OptionError, UnsupportedOperation, neares
 if TYPE_CHECKING:
     from steploom.engine.compiled import Compiled
 
-__all__ = ["ENGINES", "Choice", "check_engine", "choose", "use_engine", "wanted"]
+__all__ = ["ENGINES", "Choice", "check_engine", "choose", "engine_wanted", "use_engine", "wanted"]
 
 ENGINES = ("auto", "native", "aten", "reference")
 
 # A context variable, not a global: threads and asynchronous tasks choose for themselves.
 _wanted: ContextVar[str] = ContextVar("steploom_engine", default="auto")
+engine_wanted = _wanted.get
 
 _warned: set[str] = set()
 

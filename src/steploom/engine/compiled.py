@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import Hashable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 import torch
@@ -26,7 +27,7 @@ from steploom.program.structure import structure
 from steploom.program.trace import replica, trace
 from steploom.program.tracer import Tracer
 
-__all__ = ["Compiled", "Pass", "compiled_cell", "compiled_plan", "refuse_within_a_step"]
+__all__ = ["Compiled", "Pass", "compiled_cell", "compiled_plan", "refuse_within_a_step", "states_of"]
 
 # A cell that goes back and forth between training and evaluation is not traced each time.
 KEPT_STATES_OF_A_CELL = 8
@@ -39,6 +40,7 @@ class Pass:
         lowered: the schedule and what its numbers mean.
         schedule: of the core.
         saved_widths: widths of the regions kept from the forward to the backward pass.
+        rooms: how many numbers that takes, of batches without lengths: for (time, batch, slices).
         written: for each leaf, whether the pass writes its gradient whole; otherwise it adds to it.
         inline: the same run with what reads the input alone done step by step, where there is such a thing.
     """
@@ -53,6 +55,7 @@ class Pass:
             list(lowered.vector_gradients),
         )
         self.saved_widths = list(lowered.saved_widths)
+        self.rooms: dict[tuple[int, int, int], int] = {}
         self.written = [number in lowered.written for number in range(len(leaves))]
         self.weight_bytes = {size: lowered.weights * size for size in (4, 8)}
         self.work = lowered.work
@@ -107,12 +110,15 @@ class Compiled:
 class _Known:
     watch: Watch
     found: Compiled | CellError
+    repeats: dict[Hashable, Any] = field(default_factory=dict)  # of `repeat`
 
 
 # By attribute and not by item: while torch.compile follows a call, it sees new attributes, but no new items.
 _by_key = SimpleNamespace()
 _by_plan: dict[Plan, Compiled] = {}
 _by_cell: WeakKeyDictionary[Cell, list[_Known]] = WeakKeyDictionary()
+# What is known of a cell, as it is now or was last in front.
+states_of = _by_cell.get
 # Never held while a cell is traced: the cell's own code may wait for another thread.
 _lock = threading.Lock()
 

@@ -11,10 +11,11 @@ from functools import cache
 from steploom.errors import OptionError
 from steploom.native import core
 
-__all__ = ["kernels", "use_kernels"]
+__all__ = ["kernels", "kernels_wanted", "of_environment", "use_kernels"]
 
 # The build of the kernels that `use_kernels` asks for in this thread or asynchronous task.
 _kernels: ContextVar[str] = ContextVar("steploom_kernels", default="")
+kernels_wanted = _kernels.get
 
 
 @contextmanager

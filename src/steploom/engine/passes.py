@@ -17,6 +17,8 @@ __all__ = ["Gradients", "Sequences", "backward", "forward", "saved_for"]
 
 # Bytes from which on fresh memory is dear: the system clears it page by page.
 LARGE = 1 << 22
+# Shapes of batches whose room is remembered.
+MOST_ROOMS = 64
 
 Gradients = list[Tensor | None]
 
@@ -89,9 +91,19 @@ def saved_for(one_way: Pass, x: Tensor, sequences: Sequences) -> Tensor | None:
     """Room for what the forward pass keeps."""
     if not one_way.saved_widths:
         return None
-    lengths = 0 if sequences.lengths is None else sequences.lengths.data_ptr()
-    count = core().saved_elements(one_way.saved_widths, x.shape[0], x.shape[1], lengths, sequences.slices)
-    return _empty(x, count)
+    time, batch, _ = x.shape
+    count = one_way.rooms.get((time, batch, sequences.slices)) if sequences.lengths is None else None
+    if count is None:
+        lengths = 0 if sequences.lengths is None else sequences.lengths.data_ptr()
+        count = core().saved_elements(one_way.saved_widths, time, batch, lengths, sequences.slices)
+        if sequences.lengths is None:
+            if len(one_way.rooms) >= MOST_ROOMS:
+                one_way.rooms.clear()
+            one_way.rooms[time, batch, sequences.slices] = count
+    size = x.element_size() * count
+    if size < LARGE:
+        return x.new_empty(count)
+    return torch.frombuffer(core().memory(size), dtype=x.dtype)
 
 
 def backward(
@@ -149,8 +161,10 @@ def _run(
 ) -> None:
     time, batch, _ = like.shape
     # What is made contiguous here must live until the core has run.
-    entering = [None if state is None else state.contiguous() for state in entering]
-    of_resets = [state.contiguous() for state in of_resets]
+    if entering:
+        entering = [None if state is None else state.contiguous() for state in entering]
+    if of_resets:
+        of_resets = [state.contiguous() for state in of_resets]
     core().run(
         one_way.schedule,
         like.dtype is torch.float64,
@@ -161,19 +175,19 @@ def _run(
         sequences.reversed,
         0 if sequences.resets is None else sequences.resets.data_ptr(),
         places,
-        list(map(_place, entering)),
-        list(map(_place, leaving)),
-        list(map(_place, of_resets)),
+        _places(entering) if entering else [],
+        list(map(Tensor.data_ptr, leaving)),
+        list(map(Tensor.data_ptr, of_resets)),
         list(map(Tensor.data_ptr, leaves)),
-        list(map(_place, gradients)),
+        _places(gradients) if gradients else [],
         0 if saved is None else saved.data_ptr(),
         sequences.slices,
         sequences.team,
     )
 
 
-def _place(tensor: Tensor | None) -> int:
-    return 0 if tensor is None else tensor.data_ptr()
+def _places(tensors: Sequence[Tensor | None]) -> list[int]:
+    return [0 if tensor is None else tensor.data_ptr() for tensor in tensors]
 
 
 def _empty(like: Tensor, *shape: int) -> Tensor:

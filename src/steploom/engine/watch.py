@@ -18,6 +18,7 @@ Holder = dict[Any, Any] | list[Any] | set[Any]
 
 # What torch.nn keeps of its own in every module and no step reads.
 OWN = frozenset(vars(nn.Module())) - {"training", "_parameters", "_buffers", "_modules"}
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks")
 OPAQUE = (Tensor, type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.MethodType)
 DEPTH = 4
 
@@ -32,7 +33,7 @@ class _Form(NamedTuple):
     contents: tuple[int, int] | None
 
 
-_shape_and_dtype = attrgetter("shape", "dtype")
+_form = attrgetter("shape", "dtype", "device")
 
 
 def _contents(tensor: Tensor) -> tuple[int, int] | None:
@@ -54,41 +55,50 @@ class Watch:
         self._holders = list(_holders(cell))
         self._readers = [_reader(holder) for holder in self._holders]
         self._dictionaries = [h for h in self._holders if isinstance(h, dict) and not _is_of_module(h)]
-        self._lengths, self._keys, self._values = self._held()
+        self._hooks = [partial(itemgetter(*HOOKS), vars(module)) for module in cell.modules()]
+        self._lengths = list(map(len, self._holders))
+        self._keys = list(chain.from_iterable(self._dictionaries))
+        self._values = list(chain.from_iterable(map(call, self._readers)))
         self._tensors = list({id(value): value for value in self._values if isinstance(value, Tensor)}.values())
         self._choosing = [tensor for tensor in self._tensors if not tensor.is_floating_point()]
-        self._shapes = self._forms()
-        # The root is not kept, or it would never be forgotten; its class is looked at with `holds`.
-        self._modules = [(module, type(module)) for module in cell.modules() if module is not cell]
+        self._shapes = list(map(_form, self._tensors))
+        self._chosen = list(map(_contents, self._choosing))
+        # The root is not kept, or it would never be forgotten; its class is looked at with `unchanged`.
+        self._modules = [module for module in cell.modules() if module is not cell]
+        self._types = list(map(type, self._modules))
         self._type = type(cell)
         self._seen_before = self._seen()
 
     def holds(self, cell: nn.Module) -> bool:
         """Whether nothing has changed that the step of `cell` can see."""
-        if type(cell) is not self._type or cell._forward_hooks or cell._forward_pre_hooks or cell._backward_hooks:
-            return False
-        for module, kind in self._modules:
-            if type(module) is not kind or module._forward_hooks or module._forward_pre_hooks or module._backward_hooks:
-                return False
-        try:
-            lengths, keys, values = self._held()
-        except KeyError:  # an attribute of a module is gone
-            return False
-        if lengths != self._lengths or keys != self._keys or not all(map(is_, values, self._values)):
-            return self._same_forms()
-        return self._forms() == self._shapes
+        if self.unchanged(cell):
+            return True
+        same_modules = type(cell) is self._type and list(map(type, self._modules)) == self._types
+        return same_modules and not any(chain.from_iterable(map(call, self._hooks))) and self._same_forms()
 
     # This is asked before every run of a layer, often with the caches full of numbers, when each function of Python
-    # takes several times as long as it otherwise would: hence few of them, and loops that are not Python's.
-    def _held(self) -> tuple[list[int], list[Any], list[Any]]:
-        values = list(chain.from_iterable(map(call, self._readers)))
-        return list(map(len, self._holders)), list(chain.from_iterable(self._dictionaries)), values
+    # takes several times as long as it otherwise would: hence one of them, and loops that are not Python's.
+    def unchanged(self, cell: nn.Module) -> bool:
+        """As `holds`, and whether the tensors are the same objects too."""
+        try:
+            values = list(chain.from_iterable(map(call, self._readers)))
+        except KeyError:  # an attribute of a module is gone
+            return False
+        return (
+            type(cell) is self._type
+            and len(values) == len(self._values)
+            and all(map(is_, values, self._values))
+            and list(map(len, self._holders)) == self._lengths
+            and list(chain.from_iterable(self._dictionaries)) == self._keys
+            and list(map(_form, self._tensors)) == self._shapes
+            and not any(chain.from_iterable(map(call, self._hooks)))
+            and list(map(type, self._modules)) == self._types
+            and (not self._choosing or list(map(_contents, self._choosing)) == self._chosen)
+        )
 
-    def _forms(self) -> list[Any]:
-        forms: list[Any] = list(map(_shape_and_dtype, self._tensors))
-        if self._choosing:
-            forms += map(_contents, self._choosing)
-        return forms
+    def has(self, tensors: Iterable[Tensor]) -> bool:
+        """Whether all of these are tensors of the cell."""
+        return set(map(id, tensors)) <= set(map(id, self._tensors))
 
     def _same_forms(self) -> bool:
         now, before = self._seen(), self._seen_before

@@ -190,7 +190,8 @@ class Recurrent(nn.Module):
             OptionError: an argument has the wrong shape, dtype or range.
             CellError: the cell returns a wrong number or shape of states.
         """
-        cells: list[Any] = list(self.cells._modules.values())
+        # Past the __getattr__ of modules, which is one more function of Python.
+        cells: list[Any] = list(self._modules["cells"]._modules.values())  # type: ignore[union-attr]
         check_input(cells[0], x, self.batch_first)
         if self.batch_first:
             x = x.transpose(0, 1)

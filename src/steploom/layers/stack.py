@@ -14,6 +14,7 @@ from steploom.cells.cell import Cell
 from steploom.engine import aten, native, reference
 from steploom.engine.choice import Choice, choose, warn_once
 from steploom.engine.lengths import padding, reverse, reverse_resets
+from steploom.engine.repeat import remember, repeat_of
 from steploom.layers.arguments import check_dtype
 from steploom.layers.dropout import dropout_mask
 
@@ -133,22 +134,27 @@ class Stack:
         backwards: bool,
         batch_first: bool,
     ) -> tuple[Tensor, States]:
+        how = backwards, batch_first, self.checkpoint_every
+        plain = lengths is None and resets is None and not (self.recurrent_dropout or any(self.zoneout))
+        compiling = torch.compiler.is_compiling()
+        if plain and not compiling and (repeat := repeat_of(cell, self.engine, x, *how)) is not None:
+            state = native.first_states(cell, x) if state is None else state
+            return native.run_plan(repeat.compiled, x, state, repeat.leaves, (), repeat.sequences)
         dtype, device = x.dtype, x.device.type
         if torch.is_autocast_enabled(device):
             dtype = next(cell.parameters(), x).dtype
-        if torch.compiler.is_compiling():
+        if compiling:
             from steploom.engine.operator import plan_for_graph, run_in_graph
 
             key = plan_for_graph(cell, self.engine, self._needs_reference(cell), dtype, device)
             if key is not None:
-                given = lengths, resets, backwards, batch_first, self.checkpoint_every
-                y, state = run_in_graph(key, cell, x, state, *given)
+                y, state = run_in_graph(key, cell, x, state, lengths, resets, *how)
                 return y, tuple(part.unsqueeze(0) for part in state)
         choice = choose(cell, self.engine, self._needs_reference(cell), dtype, device)
         if choice.compiled is not None:
             if state is None:
                 state = native.first_states(cell, x)
-            return native.run(
+            result = native.run(
                 cell,
                 choice.compiled,
                 x,
@@ -159,6 +165,9 @@ class Stack:
                 batch_first=batch_first,
                 checkpoint_every=self.checkpoint_every,
             )
+            if plain and not compiling:
+                remember(cell, self.engine, x, choice.compiled, *how)
+            return result
         check_dtype(cell, x)
         warn_once(choice)
         if state is None:

@@ -1,0 +1,104 @@
+"""Calls like one before: what was found out then is not found out again.
+
+A step of training of a small layer takes a few milliseconds of the core. What lies between the layer and the core would
+take a tenth of that, since each function of Python is slow whose memory the numbers have pushed out of the caches.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from steploom.cells.cell import Cell
+from steploom.engine.choice import engine_wanted
+from steploom.engine.compiled import Compiled, states_of
+from steploom.engine.kernels import kernels_wanted, of_environment
+from steploom.engine.native import gather, threads_of
+from steploom.engine.passes import Sequences
+
+__all__ = ["Repeat", "remember", "repeat_of"]
+
+# Batches of so many shapes are remembered; with more of them it begins anew.
+MOST_SHAPES = 64
+
+
+class Repeat(NamedTuple):
+    """What a call of the native engine found out.
+
+    Attributes:
+        compiled: the plan of the cell.
+        leaves: the tensors that the program reads from the cell.
+        sequences: direction and threads.
+    """
+
+    compiled: Compiled
+    leaves: list[Tensor]
+    sequences: Sequences
+
+
+def repeat_of(
+    cell: Cell, engine: str, x: Tensor, backwards: bool, batch_first: bool, checkpoint_every: int
+) -> Repeat | None:
+    """What the last call like this one, without lengths and resets, found out; None where anything is different.
+
+    Args:
+        cell: the step.
+        engine: what the layer asks for.
+        x: inputs (time, batch, input_size).
+        backwards, batch_first, checkpoint_every: see `native.run`.
+    """
+    states = states_of(cell)
+    if not states or torch.is_autocast_enabled("cpu") or torch._C._len_torch_function_stack():
+        return None
+    # Not a function of its own, which would be one more.
+    how = backwards, batch_first, checkpoint_every
+    key = (
+        engine,
+        engine_wanted(),
+        kernels_wanted() or of_environment(),
+        torch.get_num_threads(),
+        x.shape,
+        x.dtype,
+        x.device,
+        how,
+    )
+    found: Repeat | None = states[0].repeats.get(key)
+    if found is None or torch._C._are_functorch_transforms_active() or not states[0].watch.unchanged(cell):
+        return None
+    return found if all(map(Tensor.is_contiguous, found.leaves)) else None
+
+
+def remember(
+    cell: Cell,
+    engine: str,
+    x: Tensor,
+    compiled: Compiled,
+    backwards: bool,
+    batch_first: bool,
+    checkpoint_every: int,
+) -> None:
+    """Note what a call found out, if the next one may rely on it: if the weights are read as they are."""
+    states = states_of(cell)
+    if not states or compiled is not states[0].found or torch.is_autocast_enabled("cpu"):
+        return
+    leaves = gather(compiled.program, cell)
+    if not states[0].watch.has(leaves):
+        return
+    repeats = states[0].repeats
+    if len(repeats) >= MOST_SHAPES:
+        repeats.clear()
+    how = backwards, batch_first, checkpoint_every
+    key = (
+        engine,
+        engine_wanted(),
+        kernels_wanted() or of_environment(),
+        torch.get_num_threads(),
+        x.shape,
+        x.dtype,
+        x.device,
+        how,
+    )
+    sequences = Sequences(None, backwards, None, *threads_of(compiled, x), batch_first, checkpoint_every)
+    repeats[key] = Repeat(compiled, leaves, sequences)
