@@ -266,22 +266,30 @@ void product(Factor<T>* factors, int count, const T* init, std::int64_t init_row
     }
 }
 
+// Of `right`, so many rows of a panel's width at a time stay in the first-level cache while all of `left` passes by.
+constexpr std::int64_t outer_block = 128;
+
 template <class T>
 void outer(std::int64_t count, const T* left, std::int64_t left_row, int rows, const T* right, std::int64_t right_row,
            int columns, T* out, std::int64_t out_row, bool add) {
+    const std::int64_t blocks = std::max<std::int64_t>(1, (count + outer_block - 1) / outer_block);
+    const int tiles = (rows + most_outer_rows - 1) / most_outer_rows;
     for (int column = 0; column < columns; column += panel_columns<T>) {
         const int width = std::min(panel_columns<T>, columns - column);
-        const int tiles = (rows + most_outer_rows - 1) / most_outer_rows;
-        for (int tile = 0; tile < tiles; ++tile) {
-            const int row = rows * tile / tiles, height = rows * (tile + 1) / tiles - row;
-            constexpr auto heights = std::make_integer_sequence<int, most_outer_rows>{};
-            const int vectors = width > lanes<T> ? 2 : 1;
-            const bool whole = width == vectors * lanes<T> || right_row >= column + vectors * lanes<T>;
-            const OuterTile<T> run = vectors == 2 ? (whole ? outer_tile_of<T, 2, true>(height, heights)
-                                                           : outer_tile_of<T, 2, false>(height, heights))
-                                                  : (whole ? outer_tile_of<T, 1, true>(height, heights)
-                                                           : outer_tile_of<T, 1, false>(height, heights));
-            run(count, left + row, left_row, right + column, right_row, out + row * out_row + column, out_row, add, width);
+        const int vectors = width > lanes<T> ? 2 : 1;
+        const bool whole = width == vectors * lanes<T> || right_row >= column + vectors * lanes<T>;
+        for (std::int64_t block = 0; block < blocks; ++block) {
+            const std::int64_t first = count * block / blocks, many = count * (block + 1) / blocks - first;
+            const T *lefts = left + first * left_row, *rights = right + first * right_row + column;
+            for (int tile = 0; tile < tiles; ++tile) {
+                const int row = rows * tile / tiles, height = rows * (tile + 1) / tiles - row;
+                constexpr auto heights = std::make_integer_sequence<int, most_outer_rows>{};
+                const OuterTile<T> run = vectors == 2 ? (whole ? outer_tile_of<T, 2, true>(height, heights)
+                                                               : outer_tile_of<T, 2, false>(height, heights))
+                                                      : (whole ? outer_tile_of<T, 1, true>(height, heights)
+                                                               : outer_tile_of<T, 1, false>(height, heights));
+                run(many, lefts + row, left_row, rights, right_row, out + row * out_row + column, out_row, add || block, width);
+            }
         }
     }
 }
