@@ -47,6 +47,7 @@ inline void over(int rows, int columns, Tile<T> out, Tile<T> a, Tile<T> b, Tile<
             }
             const auto at = [&](int i, int j) { return from[i] + (j & moves[i]); };
             int j = 0;
+#pragma GCC unroll 2
             for (; j < whole; j += L)
                 store(to + j, f(load(at(0, j)), inputs > 1 ? load(at(1, j)) : V<T>{}, inputs > 2 ? load(at(2, j)) : V<T>{}));
             if (j < columns)
@@ -59,6 +60,7 @@ inline void over(int rows, int columns, Tile<T> out, Tile<T> a, Tile<T> b, Tile<
         T* to = out.data + r * out.row;
         const T *x = a.data + r * a.row, *y = b.data + r * b.row, *z = c.data + r * c.row;
         int j = 0;
+#pragma GCC unroll 2
         for (; j < whole; j += L)
             store(to + j, f(load(x + j), inputs > 1 ? load(y + j) : V<T>{}, inputs > 2 ? load(z + j) : V<T>{}));
         if (j < columns)

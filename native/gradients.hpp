@@ -50,7 +50,7 @@ template <class T> void Run<T>::gradients(int thread, Index first, Index last, b
             else weight_gradient(g, at, rows, place_of(m), share, !(g.fresh && fresh));
         }
         // One block of rows after the other: several sums read the same values. Without rows, what is fresh is cleared.
-        const Index block = shared_gradients ? std::max<Index>(1, rows) : 32;
+        const Index block = shared_gradients ? std::max<Index>(1, rows) : 8;
         for (Index r = 0; r == 0 || r < rows; r += block)
             for (std::size_t k = 0; k < s.vector_gradients.size(); ++k) {
                 const VectorGradient& g = s.vector_gradients[k];
