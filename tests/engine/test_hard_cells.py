@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from steploom import Cell, Recurrent, use_engine
+from tests.program.random_cells import random_cell
 
 
 class Base(Cell):
@@ -37,6 +38,11 @@ class Largest(Base):
         return ((self.input(x) + self.recurrent(h).max(-1, keepdim=True).values).tanh(),)
 
 
+class Shifted(Base):
+    def forward(self, x: Tensor, h: Tensor) -> tuple[Tensor]:
+        return ((self.recurrent(h) + h.mean(-1, keepdim=True)).tanh() * self.input(x).sigmoid() + 0.1,)
+
+
 class OfTheDtype(Base):
     def forward(self, x: Tensor, h: Tensor) -> tuple[Tensor]:
         return (self.norm(self.input(x) * 1e-4) + 0.1 * h,)
@@ -47,11 +53,12 @@ class Ordered(Base):
         return ((self.input(x) + h[:, self.order]).tanh(),)  # type: ignore[index]
 
 
-@pytest.mark.parametrize("cell", [Normalised, Spread, Largest, OfTheDtype, Ordered])
+@pytest.mark.parametrize("cell", [Normalised, Spread, Largest, Shifted, OfTheDtype, Ordered])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_sequences_that_begin_at_zero_agree_with_the_reference(cell: type[Cell], dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("size", [6, 20])  # a value that 16 columns share is read where it stands
+def test_sequences_that_begin_at_zero_agree_with_the_reference(cell: type[Cell], dtype: torch.dtype, size: int) -> None:
     torch.manual_seed(0)
-    rnn = Recurrent(cell(3, 6)).to(dtype)
+    rnn = Recurrent(cell(3, size)).to(dtype)
     x = torch.randn(5, 2, 3, dtype=dtype)
     x[1] = 0
     gradients = []
@@ -65,6 +72,20 @@ def test_sequences_that_begin_at_zero_agree_with_the_reference(cell: type[Cell],
             [y.detach(), *torch.autograd.grad(y.sin().sum(), subjects, materialize_grads=True, allow_unused=True)]
         )
     torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [20, 64])
+@pytest.mark.parametrize("number", range(20))
+def test_cells_invented_at_random_agree_with_the_reference(number: int, size: int) -> None:
+    cell = random_cell(number, 5, size).double()
+    x = torch.randn(4, 9, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(number))
+    found = []
+    for engine in ("native", "reference"):
+        inputs = x.clone().requires_grad_()
+        y, _ = Recurrent(cell, engine=engine)(inputs)
+        subjects = [inputs, *cell.parameters()]
+        found.append([y, *torch.autograd.grad(y.sin().sum(), subjects, materialize_grads=True, allow_unused=True)])
+    torch.testing.assert_close(*found, rtol=1e-9, atol=1e-10)
 
 
 def test_an_index_that_is_loaded_later_counts() -> None:

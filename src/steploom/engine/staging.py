@@ -84,7 +84,7 @@ def stages_of(instructions: Sequence[Instruction], uses: Counter[Value], aliases
         aliases: those of all sections; the instructions for them are left out here.
     """
     instructions = [i for i in instructions if i.out not in aliases.shared]
-    waiting: list[Instruction | Products] = _fuse_sums(instructions, uses)
+    waiting: list[Instruction | Products] = _fuse_sums(instructions, uses, aliases)
     missing = {value for item in waiting for value in [_out(item)]}
     missing |= {i.out for i in instructions if i.op in ("slice", "detach", "concat")}
     waiting = [item for item in waiting if isinstance(item, Products) or item.op not in ("slice", "detach", "concat")]
@@ -158,7 +158,7 @@ def _out(item: Instruction | Products) -> Value:
     return item.out
 
 
-def _fuse_sums(instructions: list[Instruction], uses: Counter[Value]) -> list[Instruction | Products]:
+def _fuse_sums(instructions: list[Instruction], uses: Counter[Value], aliases: Aliases) -> list[Instruction | Products]:
     """Products, each with what is added to it and to nothing else."""
     sums: dict[Value, Products] = {}
     merged: set[Value] = set()
@@ -167,18 +167,18 @@ def _fuse_sums(instructions: list[Instruction], uses: Counter[Value]) -> list[In
             left, matrix = i.args
             assert isinstance(left, Value) and isinstance(matrix, Value)
             sums[i.out] = Products(i.out, ((left, matrix),), ())
-        elif i.op == "add" and (fused := _fused(i, sums, uses)) is not None:
+        elif i.op == "add" and (fused := _fused(i, sums, uses, aliases)) is not None:
             merged |= {a for a in i.args if isinstance(a, Value) and a in sums and uses[a] == 1}
             sums[i.out] = fused
     return [sums.get(i.out, i) for i in instructions if i.out not in merged]
 
 
-def _fused(i: Instruction, sums: dict[Value, Products], uses: Counter[Value]) -> Products | None:
+def _fused(i: Instruction, sums: dict[Value, Products], uses: Counter[Value], aliases: Aliases) -> Products | None:
     terms: list[tuple[Value, Value]] = []
     rows: list[Value] = []
     vectors: list[Value] = []
     for argument in i.args:
-        if isinstance(argument, float):
+        if isinstance(argument, float) or argument in aliases.shared:
             return None
         if argument in sums and uses[argument] == 1:
             part = sums[argument]
