@@ -29,6 +29,12 @@ Operand operand(const OperandSpec& spec) {
     return {static_cast<Where>(std::get<0>(spec)), std::get<1>(spec), std::get<2>(spec), std::get<3>(spec)};
 }
 
+// What is not an input of an elementwise pass has a value for each column.
+Operand whole(const OperandSpec& spec) {
+    if (std::get<3>(spec) != 0) throw std::invalid_argument("columns share a value where each must have its own");
+    return operand(spec);
+}
+
 Opcode opcode(const std::string& name) {
     for (std::size_t i = 0; i < std::size(opcode_names); ++i)
         if (name == opcode_names[i]) return static_cast<Opcode>(i);
@@ -45,10 +51,10 @@ void add_product(Schedule& s, const std::string& where, int width, const Operand
     Stage stage;
     stage.kind = StageKind::Product;
     stage.width = width;
-    stage.out = operand(out);
-    stage.init = operand(init);
+    stage.out = whole(out);
+    stage.init = whole(init);
     for (const auto& [left, matrix, inner] : terms) {
-        stage.terms.push_back({operand(left), matrix});
+        stage.terms.push_back({whole(left), matrix});
         stage.inners.push_back(inner);
     }
     part(s, where).push_back(std::move(stage));
@@ -61,7 +67,7 @@ void add_elementwise(Schedule& s, const std::string& where, int width, const std
     for (const auto& [name, out, inputs, group] : ops) {
         ElementOp op;
         op.code = opcode(name);
-        op.out = operand(out);
+        op.out = whole(out);
         op.group = group;
         if (inputs.size() > 3) throw std::invalid_argument("an instruction has at most 3 inputs");
         for (std::size_t i = 0; i < inputs.size(); ++i) op.in[i] = operand(inputs[i]);
@@ -79,11 +85,11 @@ void add_reduction(Schedule& s, const std::string& where, const std::string& nam
     else if (name == "moments") stage.kind = StageKind::Moments;
     else throw std::invalid_argument("the native core has no reduction '" + name + "'");
     stage.epsilon = epsilon;
-    stage.other = operand(other);
+    stage.other = whole(other);
     stage.width = width;
     stage.groups = groups;
-    stage.out = operand(out);
-    stage.in = operand(in);
+    stage.out = whole(out);
+    stage.in = whole(in);
     part(s, where).push_back(std::move(stage));
 }
 
@@ -309,11 +315,11 @@ NB_MODULE(_native, m) {
         .def("reduction", &add_reduction)
         .def("weight_gradient",
              [](Schedule& s, int matrix, const OperandSpec& grad, const OperandSpec& left, int n, int k, bool fresh) {
-                 s.weight_gradients.push_back({matrix, operand(grad), operand(left), n, k, fresh});
+                 s.weight_gradients.push_back({matrix, whole(grad), whole(left), n, k, fresh});
              })
         .def("vector_gradient",
              [](Schedule& s, int vector, int column, const OperandSpec& value, const OperandSpec& by, int width, bool fresh) {
-                 s.vector_gradients.push_back({vector, column, operand(value), operand(by), width, fresh});
+                 s.vector_gradients.push_back({vector, column, whole(value), whole(by), width, fresh});
              })
         .def("weights", [](Schedule& s, const std::vector<ViewSpec>& matrices, const std::vector<std::pair<int, std::int64_t>>& vectors,
                            const std::vector<int>& gradient_leaves) {

@@ -1,7 +1,7 @@
 // Runs a schedule over a batch of sequences.
 //
 // Each slice of the batch has its own rows and runs whole sequences of them; where there is one slice, all threads work
-// on it as a team and wait for each other after each stage. Time is cut into chunks: what does not need the state runs
+// on it as a team and wait for each other after each product and after what stands between two products. Time is cut into chunks: what does not need the state runs
 // over all rows of a chunk before or after its steps.
 //
 // This file says what a run consists of; the files it is made of are layout, places, stages, gradients and run.

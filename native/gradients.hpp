@@ -31,6 +31,50 @@ template <class T, class F> void add_rows(Index rows, int columns, T* to, F f) {
     for (; r < rows; ++r) add(r, 1);
 }
 
+// Threads divide each gradient by its own shape: where two lie in the same memory, one waits for the other.
+template <class T> void Run<T>::find_shared_gradients() {
+    std::vector<std::pair<const T*, const T*>> ranges;
+    const auto add_range = [&](const T* first, Index size) {
+        for (const auto& [begin, end] : ranges) shared_gradients |= first < end && begin < first + size;
+        ranges.emplace_back(first, first + size);
+    };
+    for (const WeightGradient& g : s.weight_gradients) {
+        const MatrixView& m = c.matrices[g.matrix];
+        if (m.gradient)
+            add_range(static_cast<const T*>(m.gradient),
+                      (g.n - 1) * m.gradient_row_stride + (g.k - 1) * m.gradient_column_stride + 1);
+    }
+    for (const VectorGradient& g : s.vector_gradients)
+        if (c.vector_gradients[g.vector]) add_range(static_cast<const T*>(c.vector_gradients[g.vector]) + g.column, g.width);
+}
+
+// Where threads divide the gradients, each reads what all rows of the others leave: rows x (n + k) of a matrix n x k. Where
+// each has sums of its own, these are read and written at the end: 2 n k. The less is done, while a thread's sums stay
+// small.
+template <class T> void Run<T>::choose_sums() {
+    Index rows = 0, of_rows = 0, of_sums = 0;
+    for (const Slice& part : parts) rows = std::max(rows, part.offset.back());
+    for (const WeightGradient& g : s.weight_gradients) of_rows += rows * (g.n + g.k), of_sums += 2 * Index{g.n} * g.k;
+    constexpr Index most = Index{16} << 20;  // bytes of a thread
+    own_sums = c.slices > 1 && !shared_gradients && of_sums < of_rows && of_sums / 2 * static_cast<Index>(sizeof(T)) <= most;
+    if (!own_sums) return;
+    const auto padded = [](Index n) { return (n + 15) / 16 * 16; };
+    for (const WeightGradient& g : s.weight_gradients) {
+        const MatrixView& m = c.matrices[g.matrix];
+        // Laid out as the gradient is, so that the same kind of sum is made in both.
+        const bool turned = m.gradient_column_stride != 1 && m.gradient_row_stride == 1;
+        OwnSum<T> own;
+        own.size = m.gradient ? turned ? padded(g.n) * g.k : padded(g.k) * g.n : 0;
+        own.row_stride = turned ? 1 : padded(g.k), own.column_stride = turned ? padded(g.n) : 1;
+        weight_sums.push_back(own);
+    }
+    for (const VectorGradient& g : s.vector_gradients) {
+        OwnSum<T> own;
+        own.size = padded(g.width), own.row_stride = g.width, own.column_stride = 1;
+        vector_sums.push_back(own);
+    }
+}
+
 // What the thread sums up in this chunk. `begins`: it is the first chunk.
 template <class T> void Run<T>::gradients(int thread, Index first, Index last, bool begins) {
     for (std::size_t i = 0; i < slices.size(); ++i) {

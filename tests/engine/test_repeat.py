@@ -187,3 +187,59 @@ def test_copies_know_nothing_of_the_calls_before() -> None:
             other.cell.input.weight.mul_(3)
         torch.testing.assert_close(other(X)[0], expected(other))
         torch.testing.assert_close(rnn(X)[0], expected(rnn))
+
+
+class Started(LSTMCell):
+    """Begins with whatever stands in STARTS."""
+
+    def initial_state(self, batch: int, dtype=None, device=None) -> tuple[Tensor, ...]:
+        return tuple(STARTS)
+
+
+STARTS: list[Tensor] = []
+
+
+def test_what_a_cell_begins_with_is_checked_at_each_call(ways: list[str]) -> None:
+    torch.manual_seed(1)
+    rnn = Recurrent(Started(4, 5).double(), engine="native")
+    STARTS[:] = [torch.ones(3, 5, dtype=torch.float64)] * 2
+    rnn(X)
+    torch.testing.assert_close(rnn(X)[0], expected(rnn))
+    assert ways[-2] == "short"
+    STARTS[:] = [torch.ones(3, 5)] * 2
+    with pytest.raises(OptionError, match=r"state `h` must be torch\.float64"):
+        rnn(X)
+    STARTS[:] = STARTS[:1]
+    with pytest.raises(OptionError, match="must be 2 tensors"):
+        rnn(X)
+
+
+@pytest.mark.parametrize(
+    "register", ["register_forward_hook", "register_full_backward_hook", "register_full_backward_pre_hook"]
+)
+def test_hooks_that_come_later_are_called(register: str) -> None:
+    rnn = layer(engine="auto")
+    x = X.clone().requires_grad_()
+    rnn(x)[0].sum().backward()
+    seen: list[object] = []
+    getattr(rnn.cell, register)(lambda *arguments: seen.append(arguments[0]))
+    rnn(x)[0].sum().backward()
+    assert seen
+
+
+def test_weights_that_are_computed_are_computed_once_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    rnn = layer(engine="auto")
+    calls: list[int] = []
+
+    class Counted(nn.Module):
+        def forward(self, weight: Tensor) -> Tensor:
+            return 2 * weight
+
+    parametrize.register_parametrization(rnn.cell.input, "weight", Counted())
+    rnn(X)
+    from steploom.program.prologue import Prologue
+
+    compute = Prologue.__call__
+    monkeypatch.setattr(Prologue, "__call__", lambda self, cell: (calls.append(1), compute(self, cell))[1])
+    rnn(X), rnn(X)
+    assert len(calls) == 2

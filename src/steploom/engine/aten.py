@@ -18,6 +18,7 @@ from steploom.cells.gru import GRUCell
 from steploom.cells.lstm import LSTMCell
 from steploom.cells.simple import RNNCell
 from steploom.engine.lengths import last_step, padding
+from steploom.engine.watch import has_hooks
 
 __all__ = ["run", "why_not"]
 
@@ -38,7 +39,7 @@ def why_not(cell: Cell) -> str | None:
         return "a product of the cell is not a plain torch.nn.Linear"
     if (products[0].bias is None) != (products[1].bias is None):
         return "one product of the cell has a bias and the other has none"
-    if any(module._forward_hooks or module._forward_pre_hooks for module in (cell, *products)):
+    if has_hooks(cell):
         return "hooks on the cell must see every step"
     return None
 

@@ -11,7 +11,7 @@ from steploom.engine.compiled import Compiled
 from steploom.errors import OptionError
 from steploom.program.program import Program
 
-__all__ = ["check_call", "check_leaves"]
+__all__ = ["check_call", "check_leaves", "check_states"]
 
 
 def check_call(
@@ -36,18 +36,27 @@ def check_call(
         raise OptionError(
             f"x is {x.dtype} on {x.device}, but the native engine runs in float32 and float64 on the CPU."
         )
-    widths = compiled.widths
-    for what, given in (("state", states), ("initial state", starts)):
-        if len(given) not in (0, len(widths)):
-            raise OptionError(f"There must be {len(widths)} tensors of the {what}, found {len(given)}.")
-        for value, tensor in zip(program.states, given, strict=False):
-            if tensor.dtype is not x.dtype or tensor.device != x.device or tensor.shape != (batch, value.width):
-                _refuse(f"{what} `{value.name}`", tensor, x.dtype, (batch, value.width))
+    check_states(compiled, x, states, "state")
+    check_states(compiled, x, starts, "initial state")
     check_leaves(program, leaves, x)
     if lengths is not None and (lengths.dtype is not torch.int64 or not lengths.is_cpu or lengths.shape != (batch,)):
         _refuse("lengths", lengths, torch.int64, (batch,))
     if resets is not None and (resets.dtype is not torch.bool or not resets.is_cpu or resets.shape != (time, batch)):
         _refuse("resets", resets, torch.bool, (time, batch))
+
+
+def check_states(compiled: Compiled, x: Tensor, states: Sequence[Tensor], what: str) -> None:
+    """Check states that the core is about to read; none stand for zeros.
+
+    Raises:
+        OptionError: there are too many or too few, or one has the wrong shape, dtype or device; says which, of `what`.
+    """
+    widths, batch = compiled.widths, x.shape[1]
+    if len(states) not in (0, len(widths)):
+        raise OptionError(f"There must be {len(widths)} tensors of the {what}, found {len(states)}.")
+    for value, tensor in zip(compiled.program.states, states, strict=False):
+        if tensor.dtype is not x.dtype or tensor.device != x.device or tensor.shape != (batch, value.width):
+            _refuse(f"{what} `{value.name}`", tensor, x.dtype, (batch, value.width))
 
 
 def check_leaves(program: Program, leaves: Sequence[Tensor], x: Tensor) -> None:

@@ -27,7 +27,7 @@ from steploom.program.structure import structure
 from steploom.program.trace import replica, trace
 from steploom.program.tracer import Tracer
 
-__all__ = ["Compiled", "Pass", "compiled_cell", "compiled_plan", "refuse_within_a_step", "states_of"]
+__all__ = ["Compiled", "Pass", "compiled_cell", "compiled_plan", "known_of", "refuse_within_a_step"]
 
 # A cell that goes back and forth between training and evaluation is not traced each time.
 KEPT_STATES_OF_A_CELL = 8
@@ -118,7 +118,7 @@ _by_key = SimpleNamespace()
 _by_plan: dict[Plan, Compiled] = {}
 _by_cell: WeakKeyDictionary[Cell, list[_Known]] = WeakKeyDictionary()
 # What is known of a cell, as it is now or was last in front.
-states_of = _by_cell.get
+known_of = _by_cell.get
 # Never held while a cell is traced: the cell's own code may wait for another thread.
 _lock = threading.Lock()
 

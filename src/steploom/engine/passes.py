@@ -103,6 +103,7 @@ def saved_for(one_way: Pass, x: Tensor, sequences: Sequences) -> Tensor | None:
     size = x.element_size() * count
     if size < LARGE:
         return x.new_empty(count)
+    # Nobody but the core reads it, so PyTorch may give it its type.
     return torch.frombuffer(core().memory(size), dtype=x.dtype)
 
 
@@ -175,7 +176,7 @@ def _run(
         sequences.reversed,
         0 if sequences.resets is None else sequences.resets.data_ptr(),
         places,
-        _places(entering) if entering else [],
+        _places(entering) if entering else [],  # one function of Python less
         list(map(Tensor.data_ptr, leaving)),
         list(map(Tensor.data_ptr, of_resets)),
         list(map(Tensor.data_ptr, leaves)),

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from steploom.cells.cell import Cell
 from steploom.engine.choice import engine_wanted
-from steploom.engine.compiled import Compiled, states_of
+from steploom.engine.compiled import Compiled, known_of
 from steploom.engine.kernels import kernels_wanted, of_environment
 from steploom.engine.native import gather, threads_of
 from steploom.engine.passes import Sequences
@@ -49,8 +49,8 @@ def repeat_of(
         x: inputs (time, batch, input_size).
         backwards, batch_first, checkpoint_every: see `native.run`.
     """
-    states = states_of(cell)
-    if not states or torch.is_autocast_enabled("cpu") or torch._C._len_torch_function_stack():
+    known = known_of(cell)
+    if not known or torch.is_autocast_enabled("cpu") or torch._C._len_torch_function_stack():
         return None
     # Not a function of its own, which would be one more.
     how = backwards, batch_first, checkpoint_every
@@ -64,8 +64,8 @@ def repeat_of(
         x.device,
         how,
     )
-    found: Repeat | None = states[0].repeats.get(key)
-    if found is None or torch._C._are_functorch_transforms_active() or not states[0].watch.unchanged(cell):
+    found: Repeat | None = known[0].repeats.get(key)
+    if found is None or torch._C._are_functorch_transforms_active() or not known[0].watch.unchanged(cell):
         return None
     return found if all(map(Tensor.is_contiguous, found.leaves)) else None
 
@@ -79,14 +79,22 @@ def remember(
     batch_first: bool,
     checkpoint_every: int,
 ) -> None:
-    """Note what a call found out, if the next one may rely on it: if the weights are read as they are."""
-    states = states_of(cell)
-    if not states or compiled is not states[0].found or torch.is_autocast_enabled("cpu"):
+    """Note what a call of the native engine found out, if the next one may rely on it: if the weights are read as they
+    are, and nothing is computed of them first.
+
+    Args:
+        cell, engine, x, backwards, batch_first, checkpoint_every: as in `repeat_of`.
+        compiled: the plan that ran.
+    """
+    known = known_of(cell)
+    if not known or compiled is not known[0].found or torch.is_autocast_enabled("cpu"):
+        return
+    if compiled.program.prologue is not None:
         return
     leaves = gather(compiled.program, cell)
-    if not states[0].watch.has(leaves):
+    if not known[0].watch.has(leaves):
         return
-    repeats = states[0].repeats
+    repeats = known[0].repeats
     if len(repeats) >= MOST_SHAPES:
         repeats.clear()
     how = backwards, batch_first, checkpoint_every

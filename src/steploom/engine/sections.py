@@ -8,14 +8,10 @@ from itertools import chain
 
 from steploom.engine.places import Kind, Operand, Places, Where
 from steploom.engine.staging import Elementwise, Products, Reduction, Stage, stages_of
-from steploom.program.primitives import is_elementwise
+from steploom.program.primitives import LEAST_SHARED, is_elementwise
 from steploom.program.program import Argument, Instruction, Value
 
 __all__ = ["Sections"]
-
-# So many columns must share a value for it to be read as the input of an instruction: passes over fewer cost more than
-# to write it to each of them first.
-LEAST_SHARED = 16
 
 
 class Sections(Places):

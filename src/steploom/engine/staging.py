@@ -27,7 +27,7 @@ class Products:
 
 @dataclass(frozen=True)
 class Reduction:
-    """Something about each group of features: their sum, their moments."""
+    """The sum, the maximum, the dot product or the moments of each group of features."""
 
     instruction: Instruction
 

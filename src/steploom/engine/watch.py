@@ -18,7 +18,7 @@ Holder = dict[Any, Any] | list[Any] | set[Any]
 
 # What torch.nn keeps of its own in every module and no step reads.
 OWN = frozenset(vars(nn.Module())) - {"training", "_parameters", "_buffers", "_modules"}
-HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks")
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 OPAQUE = (Tensor, type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.MethodType)
 DEPTH = 4
 
@@ -138,9 +138,7 @@ def _is_of_module(holder: Holder) -> bool:
 
 def has_hooks(cell: nn.Module) -> bool:
     """Whether hooks on the cell or its submodules must see every step."""
-    return any(
-        m._forward_hooks or m._forward_pre_hooks or m._backward_hooks or m._backward_pre_hooks for m in cell.modules()
-    )
+    return any(getattr(module, kind) for module in cell.modules() for kind in HOOKS)
 
 
 def _values(holder: Holder) -> Collection[Any]:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from steploom.cells.cell import Cell
 from steploom.engine import aten, native, reference
+from steploom.engine.call_check import check_states
 from steploom.engine.choice import Choice, choose, warn_once
 from steploom.engine.lengths import padding, reverse, reverse_resets
 from steploom.engine.repeat import remember, repeat_of
@@ -137,8 +138,12 @@ class Stack:
         how = backwards, batch_first, self.checkpoint_every
         plain = lengths is None and resets is None and not (self.recurrent_dropout or any(self.zoneout))
         compiling = torch.compiler.is_compiling()
+        # All that `choose` and the checks below look at is the same as at the call that is repeated.
         if plain and not compiling and (repeat := repeat_of(cell, self.engine, x, *how)) is not None:
-            state = native.first_states(cell, x) if state is None else state
+            if state is None:
+                state = native.first_states(cell, x)
+                if state:
+                    check_states(repeat.compiled, x, state, "state")
             return native.run_plan(repeat.compiled, x, state, repeat.leaves, (), repeat.sequences)
         dtype, device = x.dtype, x.device.type
         if torch.is_autocast_enabled(device):

@@ -16,7 +16,7 @@ from steploom.program import rules
 from steploom.program.program import Argument
 from steploom.program.rules import Number, Rule
 
-__all__ = ["PRIMITIVES", "REDUCTIONS", "Primitive", "is_elementwise", "width_of"]
+__all__ = ["LEAST_SHARED", "PRIMITIVES", "REDUCTIONS", "Primitive", "is_elementwise", "width_of"]
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,13 @@ class Primitive:
         arity: number of arguments; None for any number.
         meaning: from the arguments (tensors and floats) and the attributes to the result.
         rule: the derivative.
-        transcendental: dear enough to be saved for the backward pass rather than done again.
+        dear: dear enough to be saved for the backward pass rather than done again.
     """
 
     arity: int | None
     meaning: Callable[..., Tensor]
     rule: Rule
-    transcendental: bool = False
+    dear: bool = False
 
 
 def _compare(function: Callable[[Tensor, Tensor | float], Tensor]) -> Callable[..., Tensor]:
@@ -112,28 +112,28 @@ PRIMITIVES: dict[str, Primitive] = {
     "abs": Primitive(1, torch.abs, rules.abs_gradient),
     "sign": Primitive(1, torch.sign, rules.no_gradient),
     "floor": Primitive(1, torch.floor, rules.no_gradient),
-    "exp": Primitive(1, torch.exp, rules.exp_gradient, transcendental=True),
-    "log": Primitive(1, torch.log, rules.log_gradient, transcendental=True),
-    "sqrt": Primitive(1, _root, rules.sqrt_gradient, transcendental=True),
-    "rsqrt": Primitive(1, torch.rsqrt, rules.rsqrt_gradient, transcendental=True),
-    "reciprocal": Primitive(1, torch.reciprocal, rules.reciprocal_gradient, transcendental=True),
-    "sigmoid": Primitive(1, torch.sigmoid, rules.sigmoid_gradient, transcendental=True),
-    "tanh": Primitive(1, torch.tanh, rules.tanh_gradient, transcendental=True),
+    "exp": Primitive(1, torch.exp, rules.exp_gradient, dear=True),
+    "log": Primitive(1, torch.log, rules.log_gradient, dear=True),
+    "sqrt": Primitive(1, _root, rules.sqrt_gradient, dear=True),
+    "rsqrt": Primitive(1, torch.rsqrt, rules.rsqrt_gradient, dear=True),
+    "reciprocal": Primitive(1, torch.reciprocal, rules.reciprocal_gradient, dear=True),
+    "sigmoid": Primitive(1, torch.sigmoid, rules.sigmoid_gradient, dear=True),
+    "tanh": Primitive(1, torch.tanh, rules.tanh_gradient, dear=True),
     "relu": Primitive(1, torch.relu, rules.relu_gradient),
-    "softplus": Primitive(1, _soft_plus, rules.softplus_gradient, transcendental=True),
-    "sin": Primitive(1, torch.sin, rules.sin_gradient, transcendental=True),
-    "cos": Primitive(1, torch.cos, rules.cos_gradient, transcendental=True),
-    "erf": Primitive(1, torch.erf, rules.erf_gradient, transcendental=True),
-    "log1p": Primitive(1, torch.log1p, rules.log1p_gradient, transcendental=True),
-    "expm1": Primitive(1, torch.expm1, rules.expm1_gradient, transcendental=True),
+    "softplus": Primitive(1, _soft_plus, rules.softplus_gradient, dear=True),
+    "sin": Primitive(1, torch.sin, rules.sin_gradient, dear=True),
+    "cos": Primitive(1, torch.cos, rules.cos_gradient, dear=True),
+    "erf": Primitive(1, torch.erf, rules.erf_gradient, dear=True),
+    "log1p": Primitive(1, torch.log1p, rules.log1p_gradient, dear=True),
+    "expm1": Primitive(1, torch.expm1, rules.expm1_gradient, dear=True),
     "square": Primitive(1, torch.square, rules.square_gradient),
     "add": Primitive(2, lambda a, b: a + b, rules.add_gradient),
     "sub": Primitive(2, lambda a, b: a - b, rules.sub_gradient),
     "mul": Primitive(2, lambda a, b: a * b, rules.mul_gradient),
-    "div": Primitive(2, lambda a, b: a / b, rules.div_gradient, transcendental=True),
+    "div": Primitive(2, lambda a, b: a / b, rules.div_gradient, dear=True),
     "maximum": Primitive(2, _either(torch.maximum), rules.extreme_gradient("gt", "ge")),
     "minimum": Primitive(2, _either(torch.minimum), rules.extreme_gradient("lt", "le")),
-    "pow": Primitive(2, lambda a, b: a**b, rules.pow_gradient, transcendental=True),
+    "pow": Primitive(2, lambda a, b: a**b, rules.pow_gradient, dear=True),
     "gt": Primitive(2, _compare(torch.gt), rules.no_gradient),
     "ge": Primitive(2, _compare(torch.ge), rules.no_gradient),
     "lt": Primitive(2, _compare(torch.lt), rules.no_gradient),
@@ -152,12 +152,16 @@ PRIMITIVES: dict[str, Primitive] = {
     "slice": Primitive(1, lambda a, *, start, stop: a[..., start:stop], rules.no_gradient),
     "concat": Primitive(None, lambda *parts: torch.cat(parts, -1), rules.no_gradient),
     "sum": Primitive(1, _sum_groups, rules.sum_gradient),
-    "max": Primitive(1, _max_groups, rules.max_gradient, transcendental=True),
+    "max": Primitive(1, _max_groups, rules.max_gradient),
     "dot": Primitive(2, _dot_groups, rules.dot_gradient),
-    "moments": Primitive(1, _moments, rules.moments_gradient, transcendental=True),
-    "standardize": Primitive(2, _standardize, rules.standardize_gradient, transcendental=True),
+    "moments": Primitive(1, _moments, rules.moments_gradient),
+    "standardize": Primitive(2, _standardize, rules.standardize_gradient, dear=True),
     "expand": Primitive(1, _repeat_columns, rules.expand_gradient),
 }
+
+# So many columns must share a value for it to be read in place: passes over fewer cost more than to write it to each
+# of them first.
+LEAST_SHARED = 16
 
 REDUCTIONS = {"sum", "max", "dot", "moments"}
 STRUCTURE = {"fill", "product", "slice", "concat", "standardize", "expand"} | REDUCTIONS

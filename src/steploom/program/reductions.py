@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from steploom.errors import UnsupportedOperation
 from steploom.program.codes import columns, gather
 from steploom.program.operators import Forms, Handler, is_rows, match, numbered, rows_of
+from steploom.program.primitives import LEAST_SHARED
 from steploom.program.program import Argument, Value
 from steploom.program.traced import Rows, Traced
 
@@ -186,7 +187,7 @@ def _rms_norm(called: Called) -> Forms:
 def _normalised(tracer: Tracer, traced: Traced, dims: Sequence[int], eps: float, weight: Any, bias: Any) -> Rows:
     build, form = tracer.build, rows_of(traced)
     groups = _groups_in_order(tracer, traced, dims)
-    if groups is not None:
+    if groups is not None and form.value.width // groups >= LEAST_SHARED:
         moments = build.rows("moments", form.value, groups=groups, eps=float(eps))
         standard = build.rows("standardize", form.value, moments, groups=groups, eps=float(eps))
         return _scaled(tracer, tracer.wrap(traced.sample, Rows(standard, form.before)), weight, bias)

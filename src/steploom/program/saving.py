@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from steploom.program.derivative import Derivative, VectorGradient
 from steploom.program.passes.dead_code import live
-from steploom.program.primitives import PRIMITIVES
+from steploom.program.primitives import PRIMITIVES, REDUCTIONS
 from steploom.program.program import Instruction, Program, Value
 
 __all__ = ["choose"]
@@ -43,7 +43,7 @@ def choose(
 
 def sums_of_products(derivative: Derivative, wanted: Iterable[Value]) -> tuple[VectorGradient, ...]:
     """The gradients of vectors; where one is the sum of a product that nothing else reads, and one of its factors is
-    saved anyway, it is summed from the factors, and the product is never written.
+    saved if anything reads it, it is summed from the factors, and the product is never written.
 
     Args:
         derivative: the backward step.
@@ -66,7 +66,7 @@ def sums_of_products(derivative: Derivative, wanted: Iterable[Value]) -> tuple[V
 
 
 def _is_dear(instruction: Instruction) -> bool:
-    return instruction.op in ("product", "sum") or PRIMITIVES[instruction.op].transcendental
+    return instruction.op == "product" or instruction.op in REDUCTIONS or PRIMITIVES[instruction.op].dear
 
 
 def _at_hand(value: Value, makers: dict[Value, Instruction], saved: set[Value], inputs: set[Value]) -> bool:

@@ -36,20 +36,22 @@ class _Pair:
     inner: str
     fused: str
     rows_alone: bool = False
+    twice: bool = False  # whether the argument of the inner one counts twice
 
 
 PAIRS = [
     _Pair("add", "mul", "fma"),
     _Pair("mul", "sub", "submul"),
     _Pair("sum", "mul", "dot", rows_alone=True),
-    _Pair("sum", "square", "dot", rows_alone=True),
+    _Pair("sum", "square", "dot", rows_alone=True, twice=True),
 ]
 
 
 def fuse(
     instructions: Sequence[Instruction], wanted: Collection[Value], reads: Counter[Value]
 ) -> tuple[Instruction, ...]:
-    """Pairs of instructions such as `a * b + c` as one where nothing else reads the result of the inner one.
+    """Pairs of instructions such as `a * b + c` as one where nothing else reads the result of the inner one: those of
+    each row of `PAIRS` in turn.
 
     Args:
         instructions: a list that runs in one piece.
@@ -74,7 +76,7 @@ def _fused(
             maker = makers.get(argument) if isinstance(argument, Value) else None
             if maker is None or reads[maker.out] != 1 or maker.out in wanted:
                 continue
-            factors = maker.args * 2 if maker.op == "square" and pair.fused == "dot" else maker.args
+            factors = maker.args * 2 if pair.twice else maker.args
             if pair.rows_alone and any(isinstance(a, float) or a.kind != "rows" for a in factors):
                 continue
             others = (*instruction.args[:number], *instruction.args[number + 1 :])
