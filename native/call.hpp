@@ -1,8 +1,8 @@
 // Runs a schedule over a batch of sequences.
 //
 // Each slice of the batch has its own rows and runs whole sequences of them; where there is one slice, all threads work
-// on it as a team and wait for each other after each product and after what stands between two products. Time is cut into chunks: what does not need the state runs
-// over all rows of a chunk before or after its steps.
+// on it as a team and wait for each other after each product and after what stands between two products. Time is cut
+// into chunks: what does not need the state runs over all rows of a chunk before or after its steps.
 //
 // This file says what a run consists of; the files it is made of are layout, places, stages, gradients and run.
 #pragma once
@@ -133,7 +133,8 @@ template <class T> class Run {
     void run_product(const Member<T>& m, const Stage& stage, Index row, Index rows, int first, int last, Ahead* ahead) const;
     void point(const Member<T>& m, PreparedStage<T>& prepared) const;
     void run_elementwise(const PreparedStage<T>& prepared, Index row, Index rows, int first, int last) const;
-    void run_rows(const Member<T>& m, const std::vector<Stage>& list, const std::vector<PreparedStage<T>>& prepared, std::size_t first, std::size_t last, Index row, Index rows) const;
+    void run_rows(const Member<T>& m, const std::vector<Stage>& list, const std::vector<PreparedStage<T>>& prepared,
+                  std::size_t first, std::size_t last, Index row, Index rows) const;
     void run_reduction(const Member<T>& m, const Stage& stage, Index row, Index rows) const;
     void chunk(Member<T>& m, Index first, Index last) const;
     void gradients(int thread, Index first, Index last, bool begins);

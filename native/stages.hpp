@@ -78,7 +78,8 @@ template <class T> void Run<T>::run_reduction(const Member<T>& m, const Stage& s
 // Stages [first, last), which treat each row by itself, on some rows at a time: what one leaves is still in the
 // first-level cache when the next reads it.
 template <class T>
-void Run<T>::run_rows(const Member<T>& m, const std::vector<Stage>& list, const std::vector<PreparedStage<T>>& prepared, std::size_t first, std::size_t last, Index row, Index rows) const {
+void Run<T>::run_rows(const Member<T>& m, const std::vector<Stage>& list, const std::vector<PreparedStage<T>>& prepared,
+                      std::size_t first, std::size_t last, Index row, Index rows) const {
     int widest = 1;
     for (std::size_t i = first; i < last; ++i) widest = std::max(widest, list[i].width);
     const Index height = last - first == 1 ? rows : std::max<Index>(1, block_values / widest);

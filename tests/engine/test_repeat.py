@@ -23,9 +23,9 @@ def ways(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     repeat_of = stack.repeat_of
 
     def noted(*arguments: object) -> object:
-        found = repeat_of(*arguments)  # type: ignore[arg-type]
+        found, key = repeat_of(*arguments)  # type: ignore[arg-type]
         taken.append("long" if found is None else "short")
-        return found
+        return found, key
 
     monkeypatch.setattr(stack, "repeat_of", noted)
     return taken

@@ -6,6 +6,7 @@ take a tenth of that, since each function of Python is slow whose memory the num
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import NamedTuple
 
 import torch
@@ -40,7 +41,7 @@ class Repeat(NamedTuple):
 
 def repeat_of(
     cell: Cell, engine: str, x: Tensor, backwards: bool, batch_first: bool, checkpoint_every: int
-) -> Repeat | None:
+) -> tuple[Repeat | None, Hashable]:
     """What the last call like this one, without lengths and resets, found out; None where anything is different.
 
     Args:
@@ -48,31 +49,24 @@ def repeat_of(
         engine: what the layer asks for.
         x: inputs (time, batch, input_size).
         backwards, batch_first, checkpoint_every: see `native.run`.
+
+    Returns:
+        What was found out, and the key of such calls, for `remember`.
     """
+    asked = engine, engine_wanted(), kernels_wanted() or of_environment(), torch.get_num_threads()
+    key = (*asked, x.shape, x.dtype, x.device, backwards, batch_first, checkpoint_every)
     known = known_of(cell)
     if not known or torch.is_autocast_enabled("cpu") or torch._C._len_torch_function_stack():
-        return None
-    # Not a function of its own, which would be one more.
-    how = backwards, batch_first, checkpoint_every
-    key = (
-        engine,
-        engine_wanted(),
-        kernels_wanted() or of_environment(),
-        torch.get_num_threads(),
-        x.shape,
-        x.dtype,
-        x.device,
-        how,
-    )
+        return None, key
     found: Repeat | None = known[0].repeats.get(key)
     if found is None or torch._C._are_functorch_transforms_active() or not known[0].watch.unchanged(cell):
-        return None
-    return found if all(map(Tensor.is_contiguous, found.leaves)) else None
+        return None, key
+    return (found if all(map(Tensor.is_contiguous, found.leaves)) else None), key
 
 
 def remember(
     cell: Cell,
-    engine: str,
+    key: Hashable,
     x: Tensor,
     compiled: Compiled,
     backwards: bool,
@@ -83,7 +77,8 @@ def remember(
     are, and nothing is computed of them first.
 
     Args:
-        cell, engine, x, backwards, batch_first, checkpoint_every: as in `repeat_of`.
+        cell, x, backwards, batch_first, checkpoint_every: as in `repeat_of`.
+        key: what that returned.
         compiled: the plan that ran.
     """
     known = known_of(cell)
@@ -97,16 +92,5 @@ def remember(
     repeats = known[0].repeats
     if len(repeats) >= MOST_SHAPES:
         repeats.clear()
-    how = backwards, batch_first, checkpoint_every
-    key = (
-        engine,
-        engine_wanted(),
-        kernels_wanted() or of_environment(),
-        torch.get_num_threads(),
-        x.shape,
-        x.dtype,
-        x.device,
-        how,
-    )
     sequences = Sequences(None, backwards, None, *threads_of(compiled, x), batch_first, checkpoint_every)
     repeats[key] = Repeat(compiled, leaves, sequences)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -139,21 +139,24 @@ class Stack:
         plain = lengths is None and resets is None and not (self.recurrent_dropout or any(self.zoneout))
         compiling = torch.compiler.is_compiling()
         # All that `choose` and the checks below look at is the same as at the call that is repeated.
-        if plain and not compiling and (repeat := repeat_of(cell, self.engine, x, *how)) is not None:
-            if state is None:
-                state = native.first_states(cell, x)
-                if state:
-                    check_states(repeat.compiled, x, state, "state")
-            return native.run_plan(repeat.compiled, x, state, repeat.leaves, (), repeat.sequences)
+        key: Hashable = None
+        if plain and not compiling:
+            repeat, key = repeat_of(cell, self.engine, x, *how)
+            if repeat is not None:
+                if state is None:
+                    state = native.first_states(cell, x)
+                    if state:
+                        check_states(repeat.compiled, x, state, "state")
+                return native.run_plan(repeat.compiled, x, state, repeat.leaves, (), repeat.sequences)
         dtype, device = x.dtype, x.device.type
         if torch.is_autocast_enabled(device):
             dtype = next(cell.parameters(), x).dtype
         if compiling:
             from steploom.engine.operator import plan_for_graph, run_in_graph
 
-            key = plan_for_graph(cell, self.engine, self._needs_reference(cell), dtype, device)
-            if key is not None:
-                y, state = run_in_graph(key, cell, x, state, lengths, resets, *how)
+            plan = plan_for_graph(cell, self.engine, self._needs_reference(cell), dtype, device)
+            if plan is not None:
+                y, state = run_in_graph(plan, cell, x, state, lengths, resets, *how)
                 return y, tuple(part.unsqueeze(0) for part in state)
         choice = choose(cell, self.engine, self._needs_reference(cell), dtype, device)
         if choice.compiled is not None:
@@ -171,7 +174,7 @@ class Stack:
                 checkpoint_every=self.checkpoint_every,
             )
             if plain and not compiling:
-                remember(cell, self.engine, x, choice.compiled, *how)
+                remember(cell, key, x, choice.compiled, *how)
             return result
         check_dtype(cell, x)
         warn_once(choice)
