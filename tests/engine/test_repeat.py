@@ -6,6 +6,7 @@ import pickle
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.func import functional_call, vmap
 from torch.nn.utils import parametrize
 
@@ -243,3 +244,16 @@ def test_weights_that_are_computed_are_computed_once_a_call(monkeypatch: pytest.
     monkeypatch.setattr(Prologue, "__call__", lambda self, cell: (calls.append(1), compute(self, cell))[1])
     rnn(X), rnn(X)
     assert len(calls) == 2
+
+
+@pytest.mark.parametrize("calls_before", [0, 2])
+def test_a_tensor_without_numbers_gets_a_result_without_numbers(calls_before: int) -> None:
+    rnn, native = layer(engine="auto"), layer(engine="native")
+    for _ in range(calls_before):
+        rnn(X), native(X)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        y, _ = rnn(torch.empty(6, 3, 4, dtype=torch.float64))
+        assert isinstance(y, FakeTensor)
+        assert y.shape == (6, 3, 5)
+        with pytest.raises(OptionError, match="FakeTensor"):
+            native(torch.empty(6, 3, 4, dtype=torch.float64))

@@ -54,7 +54,7 @@ def repeat_of(
         What was found out, and the key of such calls, for `remember`.
     """
     asked = engine, engine_wanted(), kernels_wanted() or of_environment(), torch.get_num_threads()
-    key = (*asked, x.shape, x.dtype, x.device, backwards, batch_first, checkpoint_every)
+    key = (*asked, type(x), x.shape, x.dtype, x.device, backwards, batch_first, checkpoint_every)
     known = known_of(cell)
     if not known or torch.is_autocast_enabled("cpu") or torch._C._len_torch_function_stack():
         return None, key

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
 
 from steploom.cells.cell import Cell
 from steploom.engine import aten, native, reference
@@ -158,7 +159,10 @@ class Stack:
             if plan is not None:
                 y, state = run_in_graph(plan, cell, x, state, lengths, resets, *how)
                 return y, tuple(part.unsqueeze(0) for part in state)
-        choice = choose(cell, self.engine, self._needs_reference(cell), dtype, device)
+        needs_reference = self._needs_reference(cell)
+        if isinstance(x, FakeTensor):
+            needs_reference = "the input is a FakeTensor, which has no numbers"
+        choice = choose(cell, self.engine, needs_reference, dtype, device)
         if choice.compiled is not None:
             if state is None:
                 state = native.first_states(cell, x)
