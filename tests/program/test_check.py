@@ -99,3 +99,20 @@ def test_a_plan_that_does_not_keep_what_it_reads() -> None:
             check_plan(dataclasses.replace(plan, **changes))
     with pytest.raises(ValueError, match="is hoisted"):
         check_plan(dataclasses.replace(plan, hoisted=(*plan.hoisted, *plan.loop)))
+
+
+def test_standardising_by_the_moments_of_something_else() -> None:
+    program = trace(make_cell("lstm-layernorm", 3, 16))
+    check(program)
+    numbers = [n for n, i in enumerate(program.instructions) if i.op == "standardize"]
+    first, second = (program.instructions[n] for n in numbers[:2])
+    with pytest.raises(ValueError, match="does not read the moments of"):
+        check(changed(program, numbers[1], args=(second.args[0], first.args[1])))
+
+
+def test_groups_of_different_size() -> None:
+    program = trace(make_cell("lstm-layernorm", 3, 16))
+    number = next(n for n, i in enumerate(program.instructions) if i.op == "moments")
+    out = dataclasses.replace(program.instructions[number].out, width=6)
+    with pytest.raises(ValueError, match="groups of different size"):
+        check(changed(program, number, out=out, attrs={"groups": 3, "eps": 1e-5}))

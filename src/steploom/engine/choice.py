@@ -24,6 +24,7 @@ ENGINES = ("auto", "native", "aten", "reference")
 
 # A context variable, not a global: threads and asynchronous tasks choose for themselves.
 _wanted: ContextVar[str] = ContextVar("steploom_engine", default="auto")
+# What `use_engine` asks for here, without a function of Python.
 engine_wanted = _wanted.get
 
 _warned: set[str] = set()

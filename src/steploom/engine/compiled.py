@@ -40,7 +40,6 @@ class Pass:
         lowered: the schedule and what its numbers mean.
         schedule: of the core.
         saved_widths: widths of the regions kept from the forward to the backward pass.
-        rooms: how many numbers that takes, of batches without lengths: for (time, batch, slices).
         written: for each leaf, whether the pass writes its gradient whole; otherwise it adds to it.
         inline: the same run with what reads the input alone done step by step, where there is such a thing.
     """
@@ -55,7 +54,6 @@ class Pass:
             list(lowered.vector_gradients),
         )
         self.saved_widths = list(lowered.saved_widths)
-        self.rooms: dict[tuple[int, int, int], int] = {}
         self.written = [number in lowered.written for number in range(len(leaves))]
         self.weight_bytes = {size: lowered.weights * size for size in (4, 8)}
         self.work = lowered.work

@@ -15,6 +15,7 @@ __all__ = ["kernels", "kernels_wanted", "of_environment", "use_kernels"]
 
 # The build of the kernels that `use_kernels` asks for in this thread or asynchronous task.
 _kernels: ContextVar[str] = ContextVar("steploom_kernels", default="")
+# What `use_kernels` asks for here, without a function of Python.
 kernels_wanted = _kernels.get
 
 

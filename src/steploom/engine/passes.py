@@ -17,8 +17,6 @@ __all__ = ["Gradients", "Sequences", "backward", "forward", "saved_for"]
 
 # Bytes from which on fresh memory is dear: the system clears it page by page.
 LARGE = 1 << 22
-# Shapes of batches whose room is remembered.
-MOST_ROOMS = 64
 
 Gradients = list[Tensor | None]
 
@@ -91,15 +89,8 @@ def saved_for(one_way: Pass, x: Tensor, sequences: Sequences) -> Tensor | None:
     """Room for what the forward pass keeps."""
     if not one_way.saved_widths:
         return None
-    time, batch, _ = x.shape
-    count = one_way.rooms.get((time, batch, sequences.slices)) if sequences.lengths is None else None
-    if count is None:
-        lengths = 0 if sequences.lengths is None else sequences.lengths.data_ptr()
-        count = core().saved_elements(one_way.saved_widths, time, batch, lengths, sequences.slices)
-        if sequences.lengths is None:
-            if len(one_way.rooms) >= MOST_ROOMS:
-                one_way.rooms.clear()
-            one_way.rooms[time, batch, sequences.slices] = count
+    lengths = 0 if sequences.lengths is None else sequences.lengths.data_ptr()
+    count = core().saved_elements(one_way.saved_widths, x.shape[0], x.shape[1], lengths, sequences.slices)
     size = x.element_size() * count
     if size < LARGE:
         return x.new_empty(count)

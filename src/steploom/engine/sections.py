@@ -8,7 +8,7 @@ from itertools import chain
 
 from steploom.engine.places import Kind, Operand, Places, Where
 from steploom.engine.staging import Elementwise, Products, Reduction, Stage, stages_of
-from steploom.program.primitives import LEAST_SHARED, is_elementwise
+from steploom.program.primitives import LEAST_SHARED, read_whole
 from steploom.program.program import Argument, Instruction, Value
 
 __all__ = ["Sections"]
@@ -93,8 +93,7 @@ class Sections(Places):
         """The repeated values that are nowhere read but column by column: they are not written at all."""
         whole = later | set(self.places)
         for i in chain.from_iterable(lists.values()):
-            if not is_elementwise(i.op):
-                whole |= {a for a in (i.args[1:] if i.op == "standardize" else i.args) if isinstance(a, Value)}
+            whole |= {argument for argument in read_whole(i) if isinstance(argument, Value)}
         shared = {}
         for i in chain.from_iterable(lists.values()):
             if i.op == "expand" and i.out not in whole:
@@ -176,8 +175,8 @@ class Sections(Places):
                         reads(argument, name, number, True)
                 else:
                     for i in stage.instructions:
-                        for place, argument in enumerate(i.args):
-                            reads(argument, name, number, i.op == "expand" or (i.op == "standardize" and place == 1))
+                        for argument in i.args:
+                            reads(argument, name, number, argument in read_whole(i))
         for value in later:
             root, _ = self.aliases.root(value)
             memory.add(root)

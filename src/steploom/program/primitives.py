@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from steploom.program import rules
-from steploom.program.program import Argument
+from steploom.program.program import Argument, Instruction
 from steploom.program.rules import Number, Rule
 
-__all__ = ["LEAST_SHARED", "PRIMITIVES", "REDUCTIONS", "Primitive", "is_elementwise", "width_of"]
+__all__ = ["LEAST_SHARED", "PRIMITIVES", "REDUCTIONS", "Primitive", "is_elementwise", "read_whole", "width_of"]
 
 
 @dataclass(frozen=True)
@@ -170,6 +170,13 @@ STRUCTURE = {"fill", "product", "slice", "concat", "standardize", "expand"} | RE
 def is_elementwise(op: str) -> bool:
     """Whether the primitive treats each feature by itself."""
     return op not in STRUCTURE
+
+
+def read_whole(i: Instruction) -> tuple[Argument, ...]:
+    """The arguments of an instruction that it reads otherwise than column by column."""
+    if i.op == "standardize":
+        return i.args[1:]
+    return () if is_elementwise(i.op) else i.args
 
 
 def width_of(op: str, args: Sequence[Argument], attrs: dict[str, Number]) -> int:

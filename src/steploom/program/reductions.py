@@ -187,6 +187,7 @@ def _rms_norm(called: Called) -> Forms:
 def _normalised(tracer: Tracer, traced: Traced, dims: Sequence[int], eps: float, weight: Any, bias: Any) -> Rows:
     build, form = tracer.build, rows_of(traced)
     groups = _groups_in_order(tracer, traced, dims)
+    # Small groups, and those that do not stand together, are normalised by arithmetic on repeated columns.
     if groups is not None and form.value.width // groups >= LEAST_SHARED:
         moments = build.rows("moments", form.value, groups=groups, eps=float(eps))
         standard = build.rows("standardize", form.value, moments, groups=groups, eps=float(eps))
