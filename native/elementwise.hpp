@@ -11,7 +11,7 @@ namespace steploom::STEPLOOM_ISA {
 // Values a tile holds at most: all its registers stay in the first-level cache.
 constexpr int tile_values = 512;
 // Values of a row times the rows that a run of passes and reductions takes at a time.
-constexpr int block_values = 8192;
+constexpr int block_values = 2048;
 
 template <class T> struct Tile {
     T* data;
