@@ -76,20 +76,26 @@ void add_elementwise(Schedule& s, const std::string& where, int width, const std
     part(s, where).push_back(std::move(stage));
 }
 
-void add_reduction(Schedule& s, const std::string& where, const std::string& name, int width, int groups, double epsilon,
-                   const OperandSpec& out, const OperandSpec& in, const OperandSpec& other) {
+StageKind on_groups(const std::string& name) {
+    static const std::pair<const char*, StageKind> kinds[] = {
+        {"sum", StageKind::Sum},         {"max", StageKind::Max},
+        {"dot", StageKind::Dot},         {"moments", StageKind::Moments},
+        {"standardize", StageKind::Standardize}, {"standardize_grad", StageKind::StandardizeGrad}};
+    for (const auto& [known, kind] : kinds)
+        if (name == known) return kind;
+    throw std::invalid_argument("the native core has no stage '" + name + "'");
+}
+
+void add_on_groups(Schedule& s, const std::string& where, const std::string& name, int width, int groups, double epsilon,
+                   const OperandSpec& out, const std::vector<OperandSpec>& inputs) {
     Stage stage;
-    if (name == "sum") stage.kind = StageKind::Sum;
-    else if (name == "max") stage.kind = StageKind::Max;
-    else if (name == "dot") stage.kind = StageKind::Dot;
-    else if (name == "moments") stage.kind = StageKind::Moments;
-    else throw std::invalid_argument("the native core has no reduction '" + name + "'");
-    stage.epsilon = epsilon;
-    stage.other = whole(other);
+    stage.kind = on_groups(name);
     stage.width = width;
     stage.groups = groups;
+    stage.epsilon = epsilon;
     stage.out = whole(out);
-    stage.in = whole(in);
+    if (inputs.size() > 3) throw std::invalid_argument("a stage has at most 3 inputs");
+    for (std::size_t i = 0; i < inputs.size(); ++i) stage.in[i] = whole(inputs[i]);
     part(s, where).push_back(std::move(stage));
 }
 
@@ -312,7 +318,7 @@ NB_MODULE(_native, m) {
              })
         .def("product", &add_product)
         .def("elementwise", &add_elementwise)
-        .def("reduction", &add_reduction)
+        .def("on_groups", &add_on_groups)
         .def("weight_gradient",
              [](Schedule& s, int matrix, const OperandSpec& grad, const OperandSpec& left, int n, int k, bool fresh) {
                  s.weight_gradients.push_back({matrix, whole(grad), whole(left), n, k, fresh});

@@ -10,7 +10,7 @@ namespace steploom::STEPLOOM_ISA {
 
 // Values a tile holds at most: all its registers stay in the first-level cache.
 constexpr int tile_values = 512;
-// Values of a row times the rows that a run of passes and reductions takes at a time.
+// Values of a row times the rows that a run of passes and of stages on groups takes at a time.
 constexpr int block_values = 2048;
 
 template <class T> struct Tile {
@@ -145,49 +145,6 @@ template <class T> void expand_row(T* out, const T* values, int first, int colum
         if (j < end) store_part(out + j, value, end - j);
         j = end;
     }
-}
-
-template <class T> T largest(const T* values, int count) {  // NaN where there is one
-    T result = values[0];
-    for (int j = 1; j < count; ++j) result = values[j] > result || values[j] != values[j] ? values[j] : result;
-    return result;
-}
-
-// The sum of f(vector at j, part or whole) over `count` columns. Four sums at once: an addition waits for the one before.
-template <class T, class F> T sum_of(int count, F f) {
-    constexpr int L = lanes<T>;
-    V<T> sum[4]{};
-    int j = 0;
-    for (; j + 4 * L <= count; j += 4 * L)
-        for (int i = 0; i < 4; ++i) sum[i] += f(j + i * L, [](const T* p) { return load(p); });
-    for (; j + L <= count; j += L) sum[0] += f(j, [](const T* p) { return load(p); });
-    if (j < count) {
-        // f may make something of the 0 that a part has beyond its end.
-        const Part<T> rest(count - j);
-        T kept[L];
-        store(kept, f(j, [&](const T* p) { return rest.load(p); }));
-        sum[1] += rest.load(kept);
-    }
-    return sum_lanes<T>((sum[0] + sum[1]) + (sum[2] + sum[3]));
-}
-
-template <class T> T sum(const T* values, int count) {
-    return sum_of<T>(count, [=](int j, auto read) { return read(values + j); });
-}
-
-template <class T> T dot(const T* values, const T* others, int count) {
-    return sum_of<T>(count, [=](int j, auto read) { return read(values + j) * read(others + j); });
-}
-
-// Two passes: the squares are of what is left without the mean.
-template <class T> void moments(const T* values, int count, T epsilon, T& mean, T& inverse_deviation) {
-    mean = sum(values, count) / count;
-    const V<T> middle = broadcast<T>(mean);
-    const T squares = sum_of<T>(count, [=](int j, auto read) {
-        const V<T> away = read(values + j) - middle;
-        return away * away;
-    });
-    inverse_deviation = 1 / std::sqrt(squares / count + epsilon);
 }
 
 }  // namespace steploom::STEPLOOM_ISA

@@ -27,7 +27,8 @@ template <class T> void Run<T>::layout() {
     };
     for (const auto* list : {&s.before, &s.after})
         for (const Stage& stage : *list) {
-            used(stage.init), used(stage.out), used(stage.in), used(stage.other);
+            used(stage.init), used(stage.out);
+            for (const Operand& in : stage.in) used(in);
             for (const Term& term : stage.terms) used(term.left);
             for (const ElementOp& op : stage.ops) {
                 used(op.out);

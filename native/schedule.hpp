@@ -50,19 +50,20 @@ struct Term {
     int matrix;      // of the call: M (columns made, K)
 };
 
-// Sum, Max: of each group of columns. Dot: the sum of the products of two. Moments: the means of all groups, then
-// 1 / sqrt(variance + epsilon) of all groups.
-enum class StageKind : int { Product, Elementwise, Sum, Max, Dot, Moments };
+// On groups of neighbouring columns: Sum, Max. Dot: the sum of the products of two inputs. Moments: the means of all
+// groups, then 1 / sqrt(variance + epsilon) of all groups. Standardize (columns, their moments): mean 0 and variance 1.
+// StandardizeGrad (gradient, standardized columns, moments): the gradient of the columns.
+enum class StageKind : int { Product, Elementwise, Sum, Max, Dot, Moments, Standardize, StandardizeGrad };
 
 struct Stage {
     StageKind kind;
-    int width = 0;                // Product: columns made; Elementwise: columns; reductions: columns read
+    int width = 0;                // Product: columns made; Elementwise: columns; on groups: columns of the first input
     std::vector<Term> terms;      // Product: out = init + sum of left @ M.T
     std::vector<int> inners;      // Product: K of each term
     Operand init;                 // Product: what it is added to (None: zero)
-    Operand out;                  // Product, reductions
-    Operand in, other;            // reductions; Dot: the second factor
-    int groups = 1;               // reductions: of how many groups
+    Operand out;                  // Product, on groups
+    Operand in[3];                // on groups
+    int groups = 1;               // on groups: of how many
     double epsilon = 0;           // Moments
     std::vector<ElementOp> ops;   // Elementwise
 };

@@ -57,22 +57,29 @@ void Run<T>::run_elementwise(const PreparedStage<T>& prepared, Index row, Index 
     }
 }
 
-template <class T> void Run<T>::run_reduction(const Member<T>& m, const Stage& stage, Index row, Index rows) const {
-    const Index in = row_of(m, stage.in), other = row_of(m, stage.other), out = row_of(m, stage.out);
-    const int size = stage.width / stage.groups;
-    const T *from = find(m, stage.in), *by = find(m, stage.other);
-    T* const to = find(m, stage.out);
-    for (Index r = row; r < row + rows; ++r)
-        for (int g = 0; g < stage.groups; ++g) {
-            const T* values = from + r * in + g * size;
-            T& result = to[r * out + g];
+template <class T> void Run<T>::run_groups(const Member<T>& m, const Stage& stage, Index row, Index rows) const {
+    const int groups = stage.groups, size = stage.width / groups;
+    struct {
+        T* data;
+        Index row;
+    } in[3], out{find(m, stage.out), row_of(m, stage.out)};
+    for (int i = 0; i < 3; ++i) in[i] = {find(m, stage.in[i]), row_of(m, stage.in[i])};
+    for (Index r = row; r < row + rows; ++r) {
+        const T *a = in[0].data + r * in[0].row, *b = in[1].data + r * in[1].row, *c = in[2].data + r * in[2].row;
+        T* const to = out.data + r * out.row;
+        for (int g = 0; g < groups; ++g) {
+            const int first = g * size;
             switch (stage.kind) {
-                case StageKind::Max: result = largest(values, size); break;
-                case StageKind::Dot: result = dot(values, by + r * other + g * size, size); break;
-                case StageKind::Moments: moments(values, size, static_cast<T>(stage.epsilon), result, to[r * out + stage.groups + g]); break;
-                default: result = sum(values, size);
+                case StageKind::Sum: to[g] = sum(a + first, size); break;
+                case StageKind::Max: to[g] = largest(a + first, size); break;
+                case StageKind::Dot: to[g] = dot(a + first, b + first, size); break;
+                case StageKind::Moments: moments(a + first, size, static_cast<T>(stage.epsilon), to[g], to[groups + g]); break;
+                case StageKind::Standardize: standardize(to + first, a + first, size, b[g], b[groups + g]); break;
+                case StageKind::StandardizeGrad: standardize_grad(to + first, a + first, b + first, size, c[groups + g]); break;
+                default: break;
             }
         }
+    }
 }
 
 // Stages [first, last), which treat each row by itself, on some rows at a time: what one leaves is still in the
@@ -87,7 +94,7 @@ void Run<T>::run_rows(const Member<T>& m, const std::vector<Stage>& list, const 
         const Index here = std::min(height, row + rows - r);
         for (std::size_t i = first; i < last; ++i) {
             if (list[i].kind == StageKind::Elementwise) run_elementwise(prepared[i], r, here, 0, list[i].width);
-            else run_reduction(m, list[i], r, here);
+            else run_groups(m, list[i], r, here);
         }
     }
 }
@@ -115,7 +122,7 @@ void Run<T>::stages(Member<T>& m, const std::vector<Stage>& list, std::vector<Pr
             const int blocks = (stage.width + 15) / 16;
             const int first = blocks * m.place / m.team * 16, last = std::min(stage.width, blocks * (m.place + 1) / m.team * 16);
             if (stage.kind == StageKind::Elementwise && last > first) run_elementwise(prepared[i], 0, rows, first, last);
-            else if (stage.kind != StageKind::Elementwise && m.place == 0) run_reduction(m, stage, 0, rows);
+            else if (stage.kind != StageKind::Elementwise && m.place == 0) run_groups(m, stage, 0, rows);
             ++i;
         }
         team_barrier->wait();

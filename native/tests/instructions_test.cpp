@@ -1,4 +1,4 @@
-// Each elementwise instruction and each reduction, over odd widths, against the C library.
+// Each elementwise instruction and each stage on groups, over odd widths, against the C library.
 #include <functional>
 #include <limits>
 
@@ -139,11 +139,11 @@ template <class T> void normalised(const Kernels& k, int batch, int width, int g
     Schedule s;
     s.buffers = {{Kind::Input, width, 0, -1}, {Kind::Output, width, 1, -1}, {Kind::Step, 2 * groups, -1, -1}};
     enum { in, out, found };
-    Stage moments = reduction(StageKind::Moments, width, groups, buffer(found), buffer(in));
+    Stage moments = on_groups(StageKind::Moments, width, groups, buffer(found), buffer(in));
     moments.epsilon = 1e-5;
-    Operand mean = buffer(found), deviation = buffer(found, groups);
-    mean.group = deviation.group = size;
-    s.step = {moments, elementwise(width, {op(Opcode::submul, buffer(out), buffer(in), mean, deviation)})};
+    Stage standardize = on_groups(StageKind::Standardize, width, groups, buffer(out), buffer(in));
+    standardize.in[1] = buffer(found);
+    s.step = {moments, standardize};
     std::vector<double> expected;
     for (int r = 0; r < batch; ++r)
         for (int g = 0; g < groups; ++g) {
@@ -158,7 +158,7 @@ template <class T> void normalised(const Kernels& k, int batch, int width, int g
 
     Schedule largest;
     largest.buffers = {{Kind::Input, width, 0, -1}, {Kind::Output, groups, 1, -1}};
-    largest.step = {reduction(StageKind::Max, width, groups, buffer(1), buffer(0))};
+    largest.step = {on_groups(StageKind::Max, width, groups, buffer(1), buffer(0))};
     std::vector<double> most;
     for (std::size_t at = 0; at < x.size(); at += size) {
         double best = x[at];
@@ -169,9 +169,9 @@ template <class T> void normalised(const Kernels& k, int batch, int width, int g
 
     Schedule sums;
     sums.buffers = {{Kind::Input, width, 0, -1}, {Kind::Output, 2 * groups, 1, -1}};
-    Stage dot = reduction(StageKind::Dot, width, groups, buffer(1, groups), buffer(0));
-    dot.other = buffer(0);
-    sums.step = {reduction(StageKind::Sum, width, groups, buffer(1), buffer(0)), dot};
+    Stage dot = on_groups(StageKind::Dot, width, groups, buffer(1, groups), buffer(0));
+    dot.in[1] = buffer(0);
+    sums.step = {on_groups(StageKind::Sum, width, groups, buffer(1), buffer(0)), dot};
     std::vector<double> both;
     for (int r = 0; r < batch; ++r)
         for (int power : {1, 2})
@@ -181,6 +181,28 @@ template <class T> void normalised(const Kernels& k, int batch, int width, int g
                 both.push_back(total);
             }
     close(run<T>(k, sums, x, batch, width, 2 * groups, team), both, tolerance<T>, name + ": sum and dot");
+}
+
+// The gradient of layer norm, of gradients, standardized columns and moments that stand side by side.
+template <class T> void normalised_gradient(const Kernels& k, int batch, int width, int groups, int team) {
+    const int size = width / groups, row = 2 * width + 2 * groups;
+    const std::vector<T> x = as<T>(Random(width + 1).normals(static_cast<std::size_t>(batch) * row));
+    Schedule s;
+    s.buffers = {{Kind::Input, row, 0, -1}, {Kind::Output, width, 1, -1}};
+    Stage stage = on_groups(StageKind::StandardizeGrad, width, groups, buffer(1), buffer(0));
+    stage.in[1] = buffer(0, width), stage.in[2] = buffer(0, 2 * width);
+    s.step = {stage};
+    std::vector<double> expected;
+    for (int r = 0; r < batch; ++r)
+        for (int g = 0; g < groups; ++g) {
+            const T *from = &x[static_cast<std::size_t>(r) * row + g * size], *standard = from + width;
+            const double scale = x[static_cast<std::size_t>(r) * row + 2 * width + groups + g];
+            double mean = 0, along = 0;
+            for (int j = 0; j < size; ++j) mean += from[j] / size, along += double{from[j]} * standard[j] / size;
+            for (int j = 0; j < size; ++j) expected.push_back(scale * (from[j] - mean - standard[j] * along));
+        }
+    const std::string name = "gradient of layer norm, width " + std::to_string(width) + ", groups " + std::to_string(groups) + ", " + k.name;
+    close(run<T>(k, s, x, batch, row, width, team), expected, tolerance<T>, name);
 }
 
 }  // namespace
@@ -207,12 +229,14 @@ void test_instructions() {
     }
 }
 
-void test_reductions() {
+void test_groups() {
     for (const std::string& isa : kernel_names())
         for (const auto& [width, groups] : {std::pair{1, 1}, {5, 1}, {33, 3}, {64, 4}, {270, 2}, {8, 8}})
             for (const auto& [batch, team] : {std::pair{1, 1}, std::pair{3, 2}, std::pair{17, 3}}) {
                 normalised<float>(*kernels_named(isa), batch, width, groups, team);
                 normalised<double>(*kernels_named(isa), batch, width, groups, team);
+                normalised_gradient<float>(*kernels_named(isa), batch, width, groups, team);
+                normalised_gradient<double>(*kernels_named(isa), batch, width, groups, team);
             }
 }
 

@@ -38,12 +38,12 @@ inline Stage elementwise(int width, std::vector<ElementOp> ops) {
     return stage;
 }
 
-inline Stage reduction(StageKind kind, int width, int groups, Operand out, Operand in) {
+inline Stage on_groups(StageKind kind, int width, int groups, Operand out, Operand in) {
     Stage stage{};
     stage.kind = kind;
     stage.width = width;
     stage.groups = groups;
-    stage.out = out, stage.in = in;
+    stage.out = out, stage.in[0] = in;
     return stage;
 }
 

@@ -10,7 +10,7 @@ int main(int count, char** names) {
     const struct {
         const char* name;
         void (*run)();
-    } tests[] = {{"barrier", test_barrier},           {"instructions", test_instructions}, {"reductions", test_reductions},
+    } tests[] = {{"barrier", test_barrier},           {"instructions", test_instructions}, {"groups", test_groups},
                  {"interruption", test_interruption}, {"callers", test_callers},           {"lstm", test_lstm}};
     for (const auto& test : tests) {
         bool wanted = count == 1;

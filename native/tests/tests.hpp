@@ -6,7 +6,7 @@ void test_lstm();
 void test_callers();
 void test_interruption();
 void test_instructions();
-void test_reductions();
+void test_groups();
 void test_barrier();
 
 }  // namespace steploom::test

@@ -8,7 +8,7 @@ from typing import Any
 
 from steploom.engine.places import NOTHING, Kind, Operand, Where
 from steploom.engine.sections import Sections
-from steploom.engine.staging import Aliases, Elementwise, Products, Reduction, Stage
+from steploom.engine.staging import Aliases, Elementwise, OnGroups, Products, Stage
 from steploom.engine.written import written_whole
 from steploom.native import core
 from steploom.program.plan import Plan
@@ -167,12 +167,12 @@ class _Lowering(Sections):
                 self.work += 2 * matrix.width * matrix.rows
                 self.weights += matrix.width * matrix.rows if section == "step" else 0
             self.emitted.append(("product", (section, stage.out.width, self.operand(stage.out), init, terms)))
-        elif isinstance(stage, Reduction):
+        elif isinstance(stage, OnGroups):
             i = stage.instruction
             assert isinstance(i.args[0], Value)
             sizes = (i.op, i.args[0].width, int(i.attrs["groups"]), float(i.attrs.get("eps", 0)))
-            other = self.operand(i.args[1]) if len(i.args) > 1 else NOTHING
-            self.emitted.append(("reduction", (section, *sizes, self.operand(i.out), self.operand(i.args[0]), other)))
+            inputs = [self.operand(argument) for argument in i.args]
+            self.emitted.append(("on_groups", (section, *sizes, self.operand(i.out), inputs)))
         else:
             self.emitted.append(("elementwise", (section, stage.width, self._allocate(stage))))
             self.work += stage.width * len(stage.instructions)
@@ -212,12 +212,6 @@ class _Lowering(Sections):
             return "copy", [self.operand(float(i.attrs["value"]))], 1
         if i.op == "expand":
             return "expand", [self.operand(i.args[0])], self.shared(i.args[0], width)[-1]
-        if i.op == "standardize":
-            value, moments = i.args
-            groups = int(i.attrs["groups"])
-            deviation = self.shared(moments, width, groups)
-            mean = (*self.operand(moments)[:3], deviation[-1])
-            return "submul", [self.operand(value), mean, deviation], 1
         return i.op, [self.operand(argument) for argument in i.args], 1
 
     @property

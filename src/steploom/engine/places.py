@@ -91,8 +91,7 @@ class Places:
         where, index, start, group = self.places[root]
         return (where, index, start + column, group)
 
-    def shared(self, value: Argument, width: int, column: int = 0) -> Operand:
-        """Where a value is read of which each column from `column` on serves a group of neighbours among `width`."""
+    def shared(self, value: Argument, width: int) -> Operand:
+        """Where a value is read of which each column serves a group of neighbours among `width`."""
         assert isinstance(value, Value)
-        where, index, start, _ = self.operand(value)
-        return (where, index, start + column, width // (value.width - column))
+        return (*self.operand(value)[:3], width // value.width)

@@ -1,7 +1,8 @@
 """The order of the native core: the instructions of a section put into stages.
 
-A stage is one sum of products, one elementwise pass over values of one width, or one reduction. What a stage reads in
-whole rows (the left side of a product, a reduction's argument, a slice) was finished by an earlier stage.
+A stage is one sum of products, one elementwise pass over values of one width, or one instruction on groups of features.
+What a stage reads in whole rows (the left side of a product, what groups are taken of, a slice) was finished by an
+earlier stage.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from steploom.program.primitives import REDUCTIONS
+from steploom.program.primitives import ON_GROUPS
 from steploom.program.program import Argument, Instruction, Value
 
-__all__ = ["Aliases", "Elementwise", "Products", "Reduction", "Stage", "stages_of"]
+__all__ = ["Aliases", "Elementwise", "OnGroups", "Products", "Stage", "stages_of"]
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,8 @@ class Products:
 
 
 @dataclass(frozen=True)
-class Reduction:
-    """The sum, the maximum, the dot product or the moments of each group of features."""
+class OnGroups:
+    """The sum of each group of features, their moments, or another of `ON_GROUPS`."""
 
     instruction: Instruction
 
@@ -40,7 +41,7 @@ class Elementwise:
     instructions: list[Instruction] = field(default_factory=list)
 
 
-Stage = Products | Reduction | Elementwise
+Stage = Products | OnGroups | Elementwise
 
 
 @dataclass
@@ -115,14 +116,14 @@ def stages_of(instructions: Sequence[Instruction], uses: Counter[Value], aliases
         if products:
             stages += products
         else:
-            reductions = [
+            on_groups = [
                 item
                 for item in waiting
-                if isinstance(item, Instruction) and item.op in REDUCTIONS and all(map(whole_ready, item.args))
+                if isinstance(item, Instruction) and item.op in ON_GROUPS and all(map(whole_ready, item.args))
             ]
-            if reductions:
-                ready = [*reductions]
-                stages += [Reduction(item) for item in reductions]
+            if on_groups:
+                ready = [*on_groups]
+                stages += [OnGroups(item) for item in on_groups]
             else:
                 stage = _widest_pass(waiting, whole_ready)
                 ready = [*stage.instructions]
@@ -137,12 +138,12 @@ def stages_of(instructions: Sequence[Instruction], uses: Counter[Value], aliases
 def _widest_pass(waiting: Sequence[Instruction | Products], whole_ready: Callable[[Argument], bool]) -> Elementwise:
     """The elementwise pass that does most of what can be done now."""
     best = Elementwise(0)
-    widths = {item.out.width for item in waiting if isinstance(item, Instruction) and item.op not in REDUCTIONS}
+    widths = {item.out.width for item in waiting if isinstance(item, Instruction) and item.op not in ON_GROUPS}
     for width in sorted(widths):
         stage = Elementwise(width)
         inside: set[Argument] = set()
         for item in waiting:
-            if isinstance(item, Products) or item.op in REDUCTIONS or item.out.width != width:
+            if isinstance(item, Products) or item.op in ON_GROUPS or item.out.width != width:
                 continue
             if all(whole_ready(argument) or (item.op != "expand" and argument in inside) for argument in item.args):
                 stage.instructions.append(item)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 
 from steploom.program.plan import Plan
-from steploom.program.primitives import PRIMITIVES, REDUCTIONS, is_elementwise, width_of
+from steploom.program.primitives import ON_GROUPS, PRIMITIVES, is_elementwise, width_of
 from steploom.program.program import Argument, Instruction, Leaf, MatrixView, Program, Value, VectorView
 
 __all__ = ["check", "check_instructions", "check_plan"]
@@ -127,12 +127,12 @@ def _check_widths(i: Instruction) -> None:
         _demand(values[0].width == values[1].rows, f"{i} multiplies what does not fit")
     elif i.op == "slice":
         _demand(0 <= i.attrs["start"] < i.attrs["stop"] <= values[0].width, f"{i} reaches out")
-    elif i.op in REDUCTIONS:
-        _demand(values[0].width % int(i.attrs["groups"]) == 0, f"{i} has groups of different size")
+    elif i.op in ON_GROUPS:
+        groups = int(i.attrs["groups"])
+        _demand(values[0].width % groups == 0, f"{i} has groups of different size")
+        if i.op.startswith("standardize"):
+            _demand(values.pop().width == 2 * groups, f"{i} reads what are not the moments of its groups")
         _demand(all(value.width == values[0].width for value in values), f"{i} joins different widths")
-    elif i.op == "standardize":
-        _demand(values[0].width % int(i.attrs["groups"]) == 0, f"{i} has groups of different size")
-        _demand(values[1].width == 2 * int(i.attrs["groups"]), f"{i} reads what are not the moments of its groups")
     elif i.op == "expand":
         _demand(i.out.width % values[0].width == 0, f"{i} repeats unequally")
 

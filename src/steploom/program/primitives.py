@@ -16,7 +16,7 @@ from steploom.program import rules
 from steploom.program.program import Argument, Instruction
 from steploom.program.rules import Number, Rule
 
-__all__ = ["LEAST_SHARED", "PRIMITIVES", "REDUCTIONS", "Primitive", "is_elementwise", "read_whole", "width_of"]
+__all__ = ["LEAST_SHARED", "ON_GROUPS", "PRIMITIVES", "REDUCTIONS", "Primitive", "is_elementwise", "read_whole", "width_of"]
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,12 @@ def _standardize(a: Tensor, moments: Tensor, *, groups: int, eps: float) -> Tens
     return torch.nn.functional.layer_norm(parts, parts.shape[-1:], eps=eps).reshape(a.shape)
 
 
+def _standardize_gradient(g: Tensor, y: Tensor, moments: Tensor, *, groups: int) -> Tensor:
+    parts, standard = (a.reshape(*a.shape[:-1], groups, -1) for a in (g, y))
+    away = parts - parts.mean(-1, keepdim=True) - standard * (parts * standard).mean(-1, keepdim=True)
+    return (away * moments[..., groups:].unsqueeze(-1)).reshape(g.shape)
+
+
 def _root(a: Tensor) -> Tensor:
     """√a, with the derivative of norms: 0 where a is 0."""
     zero = a == 0
@@ -156,6 +162,7 @@ PRIMITIVES: dict[str, Primitive] = {
     "dot": Primitive(2, _dot_groups, rules.dot_gradient),
     "moments": Primitive(1, _moments, rules.moments_gradient),
     "standardize": Primitive(2, _standardize, rules.standardize_gradient, dear=True),
+    "standardize_grad": Primitive(3, _standardize_gradient, rules.no_gradient),
     "expand": Primitive(1, _repeat_columns, rules.expand_gradient),
 }
 
@@ -164,7 +171,8 @@ PRIMITIVES: dict[str, Primitive] = {
 LEAST_SHARED = 16
 
 REDUCTIONS = {"sum", "max", "dot", "moments"}
-STRUCTURE = {"fill", "product", "slice", "concat", "standardize", "expand"} | REDUCTIONS
+ON_GROUPS = {"standardize", "standardize_grad"} | REDUCTIONS
+STRUCTURE = {"fill", "product", "slice", "concat", "expand"} | ON_GROUPS
 
 
 def is_elementwise(op: str) -> bool:
@@ -174,8 +182,6 @@ def is_elementwise(op: str) -> bool:
 
 def read_whole(i: Instruction) -> tuple[Argument, ...]:
     """The arguments of an instruction that it reads otherwise than column by column."""
-    if i.op == "standardize":
-        return i.args[1:]
     return () if is_elementwise(i.op) else i.args
 
 

@@ -217,14 +217,7 @@ def moments_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
 def standardize_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
     """y = (a - μ) r, with the moments μ and r of a; the gradient by way of both is part of that of a:
     r (g - mean(g) - y mean(g y))."""
-    a, moments = i.args
-    groups, width = int(i.attrs["groups"]), _width(a)
-    n = width // groups
-    inverse = e("slice", moments, start=groups, stop=2 * groups)
-    mean = e("mul", e("sum", g, groups=groups), 1 / n)
-    along = e("mul", e("dot", g, i.out, groups=groups), -1 / n)
-    away = e("add", e("mul", i.out, e("expand", along, width=width)), g)
-    return [e("mul", e("sub", away, e("expand", mean, width=width)), e("expand", inverse, width=width)), None]
+    return [e("standardize_grad", g, i.out, i.args[1], groups=i.attrs["groups"]), None]
 
 
 def expand_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
