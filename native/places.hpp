@@ -88,7 +88,7 @@ template <class T> void Run<T>::scatter(Member<T>& m, Index first, Index last) c
     }
 }
 
-// Notes what the step after step t will touch of the long buffers, for the first product of step t.
+// Notes what the step after step t will touch of the long buffers, for the products of step t.
 template <class T> void Run<T>::look_ahead(Member<T>& m, Index t, Index first, Index last) const {
     m.ahead.clear();
     const Index next = s.descending ? t - 1 : t + 1;
@@ -109,6 +109,13 @@ template <class T> void Run<T>::look_ahead(Member<T>& m, Index t, Index first, I
         const Index share = rows * m.place / m.team, end = rows * (m.place + 1) / m.team;
         m.ahead.add(from + share * row, (end - share) * row * static_cast<Index>(sizeof(T)));
     }
+    Index steps = 0;
+    for (const Stage& stage : s.step) {
+        const Index panels = (stage.width + panel_columns<T> - 1) / panel_columns<T>;
+        const Index own = panels * (m.place + 1) / m.team - panels * m.place / m.team;
+        for (const int inner : stage.inners) steps += (part.active[t] + most_rows - 1) / most_rows * own * inner;
+    }
+    m.ahead.start(steps);
 }
 
 // Before a step: sequences that begin here get their state, and resets are made.

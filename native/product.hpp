@@ -204,9 +204,6 @@ void product(Factor<T>* factors, int count, const T* init, std::int64_t init_row
         return run(factors, count, init, out, columns, first_panel, last_panel);
     }
     const int tiles = static_cast<int>((rows + most_rows - 1) / most_rows);
-    std::int64_t inner = 0;
-    for (int f = 0; f < count; ++f) inner += factors[f].inner;
-    if (ahead) ahead->start(tiles * (last_panel - first_panel) * inner);
     Factor<T> at[8];
     for (int panel = first_panel; panel < last_panel;) {
         const int column = panel * P;

@@ -110,7 +110,6 @@ void Run<T>::stages(Member<T>& m, const std::vector<Stage>& list, std::vector<Pr
         if (is_product(stage)) {
             const int panels = (stage.width + panel_columns<T> - 1) / panel_columns<T>;
             run_product(m, stage, 0, rows, panels * m.place / m.team, panels * (m.place + 1) / m.team, ahead);
-            ahead = nullptr;
             ++i;
         } else if (by_row) {
             const std::size_t last = std::find_if(list.begin() + i, list.end(), is_product) - list.begin();
