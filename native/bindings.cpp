@@ -80,7 +80,8 @@ StageKind on_groups(const std::string& name) {
     static const std::pair<const char*, StageKind> kinds[] = {
         {"sum", StageKind::Sum},         {"max", StageKind::Max},
         {"dot", StageKind::Dot},         {"moments", StageKind::Moments},
-        {"standardize", StageKind::Standardize}, {"standardize_grad", StageKind::StandardizeGrad}};
+        {"standardize", StageKind::Standardize}, {"standardize_grad", StageKind::StandardizeGrad},
+        {"scaled_standardize_grad", StageKind::StandardizeGrad}};
     for (const auto& [known, kind] : kinds)
         if (name == known) return kind;
     throw std::invalid_argument("the native core has no stage '" + name + "'");
@@ -94,7 +95,7 @@ void add_on_groups(Schedule& s, const std::string& where, const std::string& nam
     stage.groups = groups;
     stage.epsilon = epsilon;
     stage.out = whole(out);
-    if (inputs.size() > 3) throw std::invalid_argument("a stage has at most 3 inputs");
+    if (inputs.size() > std::size(stage.in)) throw std::invalid_argument("a stage has at most 4 inputs");
     for (std::size_t i = 0; i < inputs.size(); ++i) stage.in[i] = whole(inputs[i]);
     part(s, where).push_back(std::move(stage));
 }

@@ -52,7 +52,8 @@ struct Term {
 
 // On groups of neighbouring columns: Sum, Max. Dot: the sum of the products of two inputs. Moments: the means of all
 // groups, then 1 / sqrt(variance + epsilon) of all groups. Standardize (columns, their moments): mean 0 and variance 1.
-// StandardizeGrad (gradient, standardized columns, moments): the gradient of the columns.
+// StandardizeGrad (gradient, vector it is first multiplied with or none, standardized columns, moments): the gradient of
+// the columns.
 enum class StageKind : int { Product, Elementwise, Sum, Max, Dot, Moments, Standardize, StandardizeGrad };
 
 struct Stage {
@@ -62,7 +63,7 @@ struct Stage {
     std::vector<int> inners;      // Product: K of each term
     Operand init;                 // Product: what it is added to (None: zero)
     Operand out;                  // Product, on groups
-    Operand in[3];                // on groups
+    Operand in[4];                // on groups
     int groups = 1;               // on groups: of how many
     double epsilon = 0;           // Moments
     std::vector<ElementOp> ops;   // Elementwise

@@ -59,14 +59,16 @@ void Run<T>::run_elementwise(const PreparedStage<T>& prepared, Index row, Index 
 
 template <class T> void Run<T>::run_groups(const Member<T>& m, const Stage& stage, Index row, Index rows) const {
     const int groups = stage.groups, size = stage.width / groups;
-    struct {
+    struct Rows {
         T* data;
         Index row;
-    } in[3], out{find(m, stage.out), row_of(m, stage.out)};
-    for (int i = 0; i < 3; ++i) in[i] = {find(m, stage.in[i]), row_of(m, stage.in[i])};
+        T* at(Index r) const { return data ? data + r * row : nullptr; }
+    };
+    const auto rows_of = [&](const Operand& o) -> Rows { return {find(m, o), row_of(m, o)}; };
+    const Rows out = rows_of(stage.out), in[4] = {rows_of(stage.in[0]), rows_of(stage.in[1]), rows_of(stage.in[2]), rows_of(stage.in[3])};
     for (Index r = row; r < row + rows; ++r) {
-        const T *a = in[0].data + r * in[0].row, *b = in[1].data + r * in[1].row, *c = in[2].data + r * in[2].row;
-        T* const to = out.data + r * out.row;
+        T* const to = out.at(r);
+        const T *a = in[0].at(r), *b = in[1].at(r), *c = in[2].at(r), *d = in[3].at(r);
         for (int g = 0; g < groups; ++g) {
             const int first = g * size;
             switch (stage.kind) {
@@ -75,7 +77,9 @@ template <class T> void Run<T>::run_groups(const Member<T>& m, const Stage& stag
                 case StageKind::Dot: to[g] = dot(a + first, b + first, size); break;
                 case StageKind::Moments: moments(a + first, size, static_cast<T>(stage.epsilon), to[g], to[groups + g]); break;
                 case StageKind::Standardize: standardize(to + first, a + first, size, b[g], b[groups + g]); break;
-                case StageKind::StandardizeGrad: standardize_grad(to + first, a + first, b + first, size, c[groups + g]); break;
+                case StageKind::StandardizeGrad:
+                    standardize_grad(to + first, a + first, b ? b + first : b, c + first, size, d[groups + g]);
+                    break;
                 default: break;
             }
         }

@@ -41,10 +41,11 @@ const std::vector<Instruction>& instructions() {
 }
 
 // Three inputs of one width, as neighbours in one sequence, and one output.
-template <class T> std::vector<T> run(const Kernels& k, const Schedule& s, const std::vector<T>& x, int batch, int width, int outputs, int team) {
+template <class T> std::vector<T> run(const Kernels& k, const Schedule& s, const std::vector<T>& x, int batch, int width, int outputs, int team,
+                                           const std::vector<void*>& vectors = {}) {
     std::vector<T> y(static_cast<std::size_t>(batch) * outputs);
     Call call;
-    call.time = 1, call.batch = batch, call.team = team;
+    call.time = 1, call.batch = batch, call.team = team, call.vectors = vectors;
     call.sequences = {{const_cast<T*>(x.data()), batch * width, width}, {y.data(), batch * outputs, outputs}};
     if (sizeof(T) == 4) k.run_f32(s, call);
     else k.run_f64(s, call);
@@ -186,23 +187,29 @@ template <class T> void normalised(const Kernels& k, int batch, int width, int g
 // The gradient of layer norm, of gradients, standardized columns and moments that stand side by side.
 template <class T> void normalised_gradient(const Kernels& k, int batch, int width, int groups, int team) {
     const int size = width / groups, row = 2 * width + 2 * groups;
+    const std::vector<T> by = as<T>(Random(width + 2).normals(static_cast<std::size_t>(width)));
     const std::vector<T> x = as<T>(Random(width + 1).normals(static_cast<std::size_t>(batch) * row));
-    Schedule s;
-    s.buffers = {{Kind::Input, row, 0, -1}, {Kind::Output, width, 1, -1}};
-    Stage stage = on_groups(StageKind::StandardizeGrad, width, groups, buffer(1), buffer(0));
-    stage.in[1] = buffer(0, width), stage.in[2] = buffer(0, 2 * width);
-    s.step = {stage};
-    std::vector<double> expected;
-    for (int r = 0; r < batch; ++r)
-        for (int g = 0; g < groups; ++g) {
-            const T *from = &x[static_cast<std::size_t>(r) * row + g * size], *standard = from + width;
-            const double scale = x[static_cast<std::size_t>(r) * row + 2 * width + groups + g];
-            double mean = 0, along = 0;
-            for (int j = 0; j < size; ++j) mean += from[j] / size, along += double{from[j]} * standard[j] / size;
-            for (int j = 0; j < size; ++j) expected.push_back(scale * (from[j] - mean - standard[j] * along));
-        }
-    const std::string name = "gradient of layer norm, width " + std::to_string(width) + ", groups " + std::to_string(groups) + ", " + k.name;
-    close(run<T>(k, s, x, batch, row, width, team), expected, tolerance<T>, name);
+    for (bool scaled : {false, true}) {
+        Schedule s;
+        s.buffers = {{Kind::Input, row, 0, -1}, {Kind::Output, width, 1, -1}};
+        Stage stage = on_groups(StageKind::StandardizeGrad, width, groups, buffer(1), buffer(0));
+        stage.in[2] = buffer(0, width), stage.in[3] = buffer(0, 2 * width);
+        if (scaled) stage.in[1] = vector(0), s.vector_widths = {width}, s.vector_parts = {{0}};
+        s.step = {stage};
+        std::vector<double> expected;
+        for (int r = 0; r < batch; ++r)
+            for (int g = 0; g < groups; ++g) {
+                const T *from = &x[static_cast<std::size_t>(r) * row + g * size], *standard = from + width;
+                const double scale = x[static_cast<std::size_t>(r) * row + 2 * width + groups + g];
+                const auto gradient = [&](int j) { return double{from[j]} * (scaled ? by[g * size + j] : T(1)); };
+                double mean = 0, along = 0;
+                for (int j = 0; j < size; ++j) mean += gradient(j) / size, along += gradient(j) * standard[j] / size;
+                for (int j = 0; j < size; ++j) expected.push_back(scale * (gradient(j) - mean - standard[j] * along));
+            }
+        const std::string name = "gradient of layer norm, width " + std::to_string(width) + ", groups " + std::to_string(groups) +
+                                 (scaled ? ", scaled, " : ", ") + k.name;
+        close(run<T>(k, s, x, batch, row, width, team, {const_cast<T*>(by.data())}), expected, tolerance<T>, name);
+    }
 }
 
 }  // namespace

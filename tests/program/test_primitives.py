@@ -15,21 +15,8 @@ from steploom.program.primitives import PRIMITIVES, is_elementwise, width_of
 from steploom.program.program import Argument, Instruction, Leaf, Program, Value, VectorView
 
 # How often a gradient is needed: structure is differentiated by `derive`, and these have no derivative.
-FLAT = {
-    "sign",
-    "floor",
-    "gt",
-    "ge",
-    "lt",
-    "le",
-    "eq",
-    "ne",
-    "detach",
-    "sigmoid_grad",
-    "tanh_grad",
-    "relu_grad",
-    "standardize_grad",
-}
+FLAT = {"sign", "floor", "gt", "ge", "lt", "le", "eq", "ne", "detach", "sigmoid_grad", "tanh_grad", "relu_grad"}
+FLAT |= {"standardize_grad", "scaled_standardize_grad"}
 ATTRS: dict[str, dict[str, float]] = {
     "sum": {"groups": 2},
     "max": {"groups": 2},

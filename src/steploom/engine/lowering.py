@@ -172,6 +172,8 @@ class _Lowering(Sections):
             assert isinstance(i.args[0], Value)
             sizes = (i.op, i.args[0].width, int(i.attrs["groups"]), float(i.attrs.get("eps", 0)))
             inputs = [self.operand(argument) for argument in i.args]
+            if i.op == "standardize_grad":
+                inputs.insert(1, NOTHING)
             self.emitted.append(("on_groups", (section, *sizes, self.operand(i.out), inputs)))
         else:
             self.emitted.append(("elementwise", (section, stage.width, self._allocate(stage))))

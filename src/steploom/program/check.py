@@ -103,7 +103,8 @@ def _check_argument(argument: Argument, known: set[Value], leaves: Sequence[Leaf
         (length,) = leaves[view.leaf].shape
         _demand(0 <= view.start < view.stop <= length, f"{argument} reaches out of its leaf")
         _demand(view.stop - view.start == argument.width, f"{argument} has the wrong width")
-        _demand(is_elementwise(where.op), f"{where} has a vector where rows must stand")
+        scales = where.op == "scaled_standardize_grad" and argument is where.args[1]
+        _demand(is_elementwise(where.op) or scales, f"{where} has a vector where rows must stand")
     else:
         matrix = argument.view
         _demand(isinstance(matrix, MatrixView), f"{argument} has no view of a matrix")
@@ -130,7 +131,7 @@ def _check_widths(i: Instruction) -> None:
     elif i.op in ON_GROUPS:
         groups = int(i.attrs["groups"])
         _demand(values[0].width % groups == 0, f"{i} has groups of different size")
-        if i.op.startswith("standardize"):
+        if "standardize" in i.op:
             _demand(values.pop().width == 2 * groups, f"{i} reads what are not the moments of its groups")
         _demand(all(value.width == values[0].width for value in values), f"{i} joins different widths")
     elif i.op == "expand":

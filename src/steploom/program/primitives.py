@@ -16,7 +16,16 @@ from steploom.program import rules
 from steploom.program.program import Argument, Instruction
 from steploom.program.rules import Number, Rule
 
-__all__ = ["LEAST_SHARED", "ON_GROUPS", "PRIMITIVES", "REDUCTIONS", "Primitive", "is_elementwise", "read_whole", "width_of"]
+__all__ = [
+    "LEAST_SHARED",
+    "ON_GROUPS",
+    "PRIMITIVES",
+    "REDUCTIONS",
+    "Primitive",
+    "is_elementwise",
+    "read_whole",
+    "width_of",
+]
 
 
 @dataclass(frozen=True)
@@ -101,6 +110,10 @@ def _standardize(a: Tensor, moments: Tensor, *, groups: int, eps: float) -> Tens
     return torch.nn.functional.layer_norm(parts, parts.shape[-1:], eps=eps).reshape(a.shape)
 
 
+def _scaled_standardize_gradient(g: Tensor, scale: Tensor, y: Tensor, moments: Tensor, *, groups: int) -> Tensor:
+    return _standardize_gradient(g * scale, y, moments, groups=groups)
+
+
 def _standardize_gradient(g: Tensor, y: Tensor, moments: Tensor, *, groups: int) -> Tensor:
     parts, standard = (a.reshape(*a.shape[:-1], groups, -1) for a in (g, y))
     away = parts - parts.mean(-1, keepdim=True) - standard * (parts * standard).mean(-1, keepdim=True)
@@ -163,6 +176,7 @@ PRIMITIVES: dict[str, Primitive] = {
     "moments": Primitive(1, _moments, rules.moments_gradient),
     "standardize": Primitive(2, _standardize, rules.standardize_gradient, dear=True),
     "standardize_grad": Primitive(3, _standardize_gradient, rules.no_gradient),
+    "scaled_standardize_grad": Primitive(4, _scaled_standardize_gradient, rules.no_gradient),
     "expand": Primitive(1, _repeat_columns, rules.expand_gradient),
 }
 
@@ -171,7 +185,7 @@ PRIMITIVES: dict[str, Primitive] = {
 LEAST_SHARED = 16
 
 REDUCTIONS = {"sum", "max", "dot", "moments"}
-ON_GROUPS = {"standardize", "standardize_grad"} | REDUCTIONS
+ON_GROUPS = {"standardize", "standardize_grad", "scaled_standardize_grad"} | REDUCTIONS
 STRUCTURE = {"fill", "product", "slice", "concat", "expand"} | ON_GROUPS
 
 

@@ -10,6 +10,8 @@ from steploom.program.program import Instruction, MatrixView, Value, VectorView
 A, B, C = (Value(name, 2) for name in "abc")
 M = Value("m", 2, "matrix", 2, MatrixView(0, 0, 2, 0, 2))
 T, U, V = (Value(name, 2) for name in "tuv")
+VECTOR = Value("v", 2, "vector", view=VectorView(0, 0, 2))
+ONE = {"groups": 1}
 
 
 def test_products_with_one_left_side_stand_together() -> None:
@@ -58,6 +60,11 @@ def test_a_fused_instruction_keeps_its_arguments_in_order() -> None:
         (Instruction("sub", (A, B), T), Instruction("mul", (C, T), U), ("submul", (A, B, C))),
         (Instruction("mul", (A, B), T), Instruction("sum", (T,), U, {"groups": 1}), ("dot", (A, B))),
         (Instruction("square", (A,), T), Instruction("sum", (T,), U, {"groups": 1}), ("dot", (A, A))),
+        (
+            Instruction("mul", (VECTOR, A), T),
+            Instruction("standardize_grad", (T, B, C), U, ONE),
+            ("scaled_standardize_grad", (A, VECTOR, B, C)),
+        ),
     ],
 )
 def test_pairs_are_fused(inner: Instruction, outer: Instruction, expected: tuple[str, tuple[Value, ...]]) -> None:
@@ -65,7 +72,14 @@ def test_pairs_are_fused(inner: Instruction, outer: Instruction, expected: tuple
     assert ((only.op, only.args), only.attrs) == (expected, outer.attrs)
 
 
-def test_a_sum_of_a_product_with_what_is_not_rows_stays() -> None:
-    vector = Value("v", 2, "vector", view=VectorView(0, 0, 2))
-    instructions = (Instruction("mul", (A, vector), T), Instruction("sum", (T,), U, {"groups": 1}))
-    assert fuse(instructions, {U}, Counter({T: 1})) == instructions
+@pytest.mark.parametrize(
+    ("inner", "outer"),
+    [
+        (Instruction("mul", (A, VECTOR), T), Instruction("sum", (T,), U, ONE)),
+        (Instruction("mul", (A, C), T), Instruction("standardize_grad", (T, B, C), U, ONE)),
+        (Instruction("mul", (A, 2.0), T), Instruction("standardize_grad", (T, B, C), U, ONE)),
+        (Instruction("mul", (A, VECTOR), T), Instruction("standardize_grad", (B, T, C), U, ONE)),
+    ],
+)
+def test_pairs_of_other_kinds_of_arguments_stay(inner: Instruction, outer: Instruction) -> None:
+    assert fuse((inner, outer), {U}, Counter({T: 1})) == (inner, outer)

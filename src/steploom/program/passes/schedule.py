@@ -37,6 +37,7 @@ class _Pair:
     fused: str
     rows_alone: bool = False
     twice: bool = False  # whether the argument of the inner one counts twice
+    scaled: bool = False  # the inner one is the first argument, and multiplies rows with a vector
 
 
 PAIRS = [
@@ -44,6 +45,7 @@ PAIRS = [
     _Pair("mul", "sub", "submul"),
     _Pair("sum", "mul", "dot", rows_alone=True),
     _Pair("sum", "square", "dot", rows_alone=True, twice=True),
+    _Pair("standardize_grad", "mul", "scaled_standardize_grad", scaled=True),
 ]
 
 
@@ -77,6 +79,10 @@ def _fused(
             if maker is None or reads[maker.out] != 1 or maker.out in wanted:
                 continue
             factors = maker.args * 2 if pair.twice else maker.args
+            if pair.scaled:
+                factors = tuple(sorted(factors, key=lambda a: isinstance(a, Value) and a.kind == "vector"))
+                if number or [isinstance(a, Value) and a.kind for a in factors] != ["rows", "vector"]:
+                    continue
             if pair.rows_alone and any(isinstance(a, float) or a.kind != "rows" for a in factors):
                 continue
             others = (*instruction.args[:number], *instruction.args[number + 1 :])
