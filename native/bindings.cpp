@@ -1,4 +1,5 @@
-// The only file that knows Python. It binds and does nothing else: what it is given was checked by steploom/engine.
+// Binds, and does nothing else: what it is given was checked by steploom/engine. This file and unchanged.hpp alone know
+// Python.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/pair.h>
@@ -14,6 +15,7 @@
 #include "instruction_sets.hpp"
 #include "memory.hpp"
 #include "schedule.hpp"
+#include "unchanged.hpp"
 
 namespace nb = nanobind;
 using namespace steploom;
@@ -343,6 +345,10 @@ NB_MODULE(_native, m) {
         .def("run", &StreamCore::run)
         .def("read_state", &StreamCore::read_state)
         .def("write_state", &StreamCore::write_state);
+    nb::class_<Unchanged>(m, "Unchanged")
+        .def(nb::init<std::vector<Unchanged::Size>, std::vector<Unchanged::Attribute>, std::vector<Unchanged::Contents>,
+                      std::vector<Unchanged::Hooks>, std::vector<Unchanged::Typed>>())
+        .def("holds", &Unchanged::holds);
     m.def("saved_elements",
           [](const std::vector<int>& widths, std::int64_t time, std::int64_t batch, Pointer lengths, int slices) {
               return saved_elements(widths, time, batch, pointer<const std::int64_t>(lengths), slices);

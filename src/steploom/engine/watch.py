@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Collection, Iterable, Iterator
-from functools import partial
+from collections.abc import Collection, Iterable, Iterator
 from itertools import chain
-from operator import attrgetter, call, is_, itemgetter
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+from steploom.native import core
 
 __all__ = ["Watch", "has_hooks"]
 
@@ -36,7 +37,7 @@ class _Form(NamedTuple):
 _form = attrgetter("shape", "dtype", "device")
 
 
-def _contents(tensor: Tensor) -> tuple[int, int] | None:
+def _numbers(tensor: Tensor) -> tuple[int, int] | None:
     """What tells whether the numbers of a tensor that may choose among features are still the same."""
     if tensor.is_floating_point():
         return None
@@ -53,47 +54,39 @@ class Watch:
 
     def __init__(self, cell: nn.Module) -> None:
         self._holders = list(_holders(cell))
-        self._readers = [_reader(holder) for holder in self._holders]
-        self._dictionaries = [h for h in self._holders if isinstance(h, dict) and not _is_of_module(h)]
-        self._hooks = [partial(itemgetter(*HOOKS), vars(module)) for module in cell.modules()]
-        self._lengths = list(map(len, self._holders))
-        self._keys = list(chain.from_iterable(self._dictionaries))
-        self._values = list(chain.from_iterable(map(call, self._readers)))
-        self._tensors = list({id(value): value for value in self._values if isinstance(value, Tensor)}.values())
+        own = [holder for holder in self._holders if isinstance(holder, dict) and _is_of_module(holder)]
+        others = [holder for holder in self._holders if not _is_of_module(holder)]
+        modules = list(cell.modules())
+        # The root is not kept, or it would never be forgotten; its class is looked at with `unchanged`.
+        self._type = type(cell)
+        self._types = [(module, type(module)) for module in modules if module is not cell]
+        self._hooks = [(vars(module), kind) for module in modules for kind in HOOKS]
+        attributes = [(holder, name, value) for holder in own for name, value in holder.items() if name not in OWN]
+        contents = [(holder, _contents(holder)) for holder in others]
+        # The core borrows these lists.
+        self._given = [(holder, len(holder)) for holder in own], attributes, contents, self._hooks, self._types
+        self._same = core().Unchanged(*self._given)
+        values = [value for _, _, value in attributes] + [value for holder in others for value in _values(holder)]
+        self._tensors = list({id(value): value for value in values if isinstance(value, Tensor)}.values())
         self._choosing = [tensor for tensor in self._tensors if not tensor.is_floating_point()]
         self._shapes = list(map(_form, self._tensors))
-        self._chosen = list(map(_contents, self._choosing))
-        # The root is not kept, or it would never be forgotten; its class is looked at with `unchanged`.
-        self._modules = [module for module in cell.modules() if module is not cell]
-        self._types = list(map(type, self._modules))
-        self._type = type(cell)
+        self._chosen = list(map(_numbers, self._choosing))
         self._seen_before = self._seen()
 
     def holds(self, cell: nn.Module) -> bool:
         """Whether nothing has changed that the step of `cell` can see."""
         if self.unchanged(cell):
             return True
-        same_modules = type(cell) is self._type and list(map(type, self._modules)) == self._types
-        return same_modules and not any(chain.from_iterable(map(call, self._hooks))) and self._same_forms()
+        same_types = type(cell) is self._type and all(type(module) is kind for module, kind in self._types)
+        return same_types and not any(attributes.get(kind) for attributes, kind in self._hooks) and self._same_forms()
 
-    # This is asked before every run of a layer, often with the caches full of numbers, when each function of Python
-    # takes several times as long as it otherwise would: hence one of them, and loops that are not Python's.
     def unchanged(self, cell: nn.Module) -> bool:
-        """As `holds`, and whether the tensors are the same objects too."""
-        try:
-            values = list(chain.from_iterable(map(call, self._readers)))
-        except KeyError:  # an attribute of a module is gone
-            return False
+        """As `holds`, and whether the tensors are the same objects too; this is asked before every run of a layer."""
         return (
             type(cell) is self._type
-            and len(values) == len(self._values)
-            and all(map(is_, values, self._values))
-            and list(map(len, self._holders)) == self._lengths
-            and list(chain.from_iterable(self._dictionaries)) == self._keys
+            and self._same.holds()
             and list(map(_form, self._tensors)) == self._shapes
-            and not any(chain.from_iterable(map(call, self._hooks)))
-            and list(map(type, self._modules)) == self._types
-            and (not self._choosing or list(map(_contents, self._choosing)) == self._chosen)
+            and (not self._choosing or list(map(_numbers, self._choosing)) == self._chosen)
         )
 
     def has(self, tensors: Iterable[Tensor]) -> bool:
@@ -117,19 +110,10 @@ class Watch:
             for value in _values(holder):
                 if isinstance(value, Tensor):
                     number = numbers.setdefault(id(value), len(numbers))
-                    seen.append(_Form(value.shape, value.dtype, number, _contents(value)))
+                    seen.append(_Form(value.shape, value.dtype, number, _numbers(value)))
                 else:
                     seen.append(value)
         return seen
-
-
-def _reader(holder: Holder) -> Callable[[], Iterable[Any]]:
-    """What reads the values of a holder, quickly; of the attributes of a module, those that a step can see."""
-    if not isinstance(holder, dict):
-        return holder.__iter__
-    if _is_of_module(holder):
-        return partial(itemgetter(*(name for name in holder if name not in OWN)), holder)
-    return holder.values
 
 
 def _is_of_module(holder: Holder) -> bool:
@@ -139,6 +123,11 @@ def _is_of_module(holder: Holder) -> bool:
 def has_hooks(cell: nn.Module) -> bool:
     """Whether hooks on the cell or its submodules must see every step."""
     return any(getattr(module, kind) for module in cell.modules() for kind in HOOKS)
+
+
+def _contents(holder: Holder) -> list[Any]:
+    """The elements; of a dictionary a key and its value in turn."""
+    return list(chain.from_iterable(holder.items())) if isinstance(holder, dict) else list(holder)
 
 
 def _values(holder: Holder) -> Collection[Any]:
