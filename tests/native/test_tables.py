@@ -8,7 +8,7 @@ import pytest
 
 from steploom.engine.places import Kind, Where
 from steploom.native import core
-from steploom.program.primitives import PRIMITIVES, is_elementwise
+from steploom.program.primitives import ON_GROUPS, PRIMITIVES, is_elementwise
 
 HEADER = Path(__file__).parents[2] / "native" / "schedule.hpp"
 
@@ -32,7 +32,22 @@ def test_every_elementwise_primitive_is_an_instruction_of_the_core() -> None:
     assert len(core().opcodes()) == len(set(core().opcodes()))
 
 
+def test_every_primitive_on_groups_is_a_stage_of_the_core() -> None:
+    stages = {in_python(name).lower() for name in names_of("StageKind")} - {"product", "elementwise"}
+    assert stages == {name.removeprefix("scaled_") for name in ON_GROUPS}
+    for name in ON_GROUPS:
+        schedule = core().Schedule(False, [], [], [], [], [], 0, 0)
+        schedule.on_groups("step", name, 2, 1, 0.0, (0, 0, 0, 0), [])
+    with pytest.raises(ValueError, match="no stage 'median'"):
+        schedule.on_groups("step", "median", 2, 1, 0.0, (0, 0, 0, 0), [])
+
+
+def in_python(name: str) -> str:
+    """A name of the header as Python writes it."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).upper()
+
+
 @pytest.mark.parametrize("enum", [Kind, Where])
 def test_an_enum_has_the_numbers_of_the_header(enum: type[IntEnum]) -> None:
-    native = [re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).upper() for name in names_of(enum.__name__)]
+    native = list(map(in_python, names_of(enum.__name__)))
     assert dict(zip(native, range(len(native)), strict=True)) == {member.name: member.value for member in enum}

@@ -99,17 +99,23 @@ def _arrange(program: Program, needs_dx: bool) -> Plan:
     derivative = without_detach(derive(program))
     program = derivative.program
     hoisted, loop, sunk = _forward_parts(program)
-    dx = derivative.dx if needs_dx else None
     dstates = [value for value in derivative.dstates if value is not None]
     weights = derivative.weight_gradients
-    ends = [weight.grad for weight in weights] + ([dx] if dx is not None else [])
-    vectors = sums_of_products(derivative, [*ends, *dstates])
-    ends += [value for vector in vectors for value in vector.reads]
+    dx = derivative.dx
+    ends = [weight.grad for weight in weights]
+    vectors = sums_of_products(derivative, [*ends, *([dx] if dx is not None else []), *dstates])
+    own_ends = [*ends, *(value for vector in vectors for value in vector.reads)]
+    ends = [*own_ends, dx] if dx is not None else own_ends
     backward = live(derivative.instructions, [*ends, *dstates])
-    backward_loop, deferred = _backward_parts(backward, dstates, ends)
     lefts = {gradient.left for gradient in weights}
     saved, recomputed = choose(program, hoisted, [*backward, *_reads(ends)], lefts)
     read = _read_by([*recomputed, *backward]) | lefts | set(ends)
+    if not needs_dx:
+        # The forward pass does not know whether anybody will ask for it, so what is saved is the same.
+        dx, ends = None, own_ends
+        backward = live(backward, [*ends, *dstates])
+        recomputed = live(recomputed, _read_by(backward) | lefts | set(ends))
+    backward_loop, deferred = _backward_parts(backward, dstates, ends)
     after = _read_by(deferred) | lefts | set(ends)
     kept = [i.out for i in (*recomputed, *backward_loop) if i.out in after]
     kept += [value for value in derivative.inputs if value in after]

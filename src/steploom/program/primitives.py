@@ -1,7 +1,8 @@
 """The table of primitives: what the instructions of a program are.
 
 A row has the name (the native core's opcode has the same), the number of arguments, the meaning as a function of
-tensors, and the rule of the derivative. To add a primitive is to add a row here, its rule, and its opcode.
+tensors, and the rule of the derivative. To add a primitive is to add a row here, its rule, and its opcode; for one on
+groups of features, its kernel in native/groups.hpp and its name in native/bindings.cpp.
 """
 
 from __future__ import annotations
