@@ -25,7 +25,7 @@ namespace {
 using OperandSpec = std::tuple<int, int, int, int>;                               // where, index, column, group
 using ViewSpec = std::tuple<int, std::int64_t, std::int64_t, std::int64_t>;         // leaf, start, row and column strides
 using TermSpec = std::tuple<OperandSpec, int, int>;                                // left, matrix, inner
-using OpSpec = std::tuple<std::string, OperandSpec, std::vector<OperandSpec>, int>;  // name, out, inputs, group
+using OpSpec = std::tuple<std::string, OperandSpec, std::vector<OperandSpec>>;       // name, out, inputs
 
 Operand operand(const OperandSpec& spec) {
     return {static_cast<Where>(std::get<0>(spec)), std::get<1>(spec), std::get<2>(spec), std::get<3>(spec)};
@@ -66,13 +66,13 @@ void add_elementwise(Schedule& s, const std::string& where, int width, const std
     Stage stage;
     stage.kind = StageKind::Elementwise;
     stage.width = width;
-    for (const auto& [name, out, inputs, group] : ops) {
+    for (const auto& [name, out, inputs] : ops) {
         ElementOp op;
         op.code = opcode(name);
         op.out = whole(out);
-        op.group = group;
         if (inputs.size() > 3) throw std::invalid_argument("an instruction has at most 3 inputs");
         for (std::size_t i = 0; i < inputs.size(); ++i) op.in[i] = operand(inputs[i]);
+        if (op.code == Opcode::expand && op.in[0].group < 1) throw std::invalid_argument("expand repeats each value at least once");
         stage.ops.push_back(op);
     }
     part(s, where).push_back(std::move(stage));

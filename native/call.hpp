@@ -35,8 +35,8 @@ template <class T> struct PreparedOp {
     Opcode code;
     Tile<T> tile[4];           // out, inputs
     bool moves_row[4], moves_column[4], is_register[4];
-    int group;        // expand: columns a value
-    int shared[4];    // columns that share a value of an input; 0: each has its own
+    int group;        // expand: columns that get a value
+    int shared[4];    // columns that share a value of an input read in place; 0: each has its own
     bool shares;      // whether any input is such
 };
 

@@ -88,6 +88,8 @@ template <class T, class F> void standardize_grad(T* out, F gradient, const T* v
     const V<T> scale = broadcast<T>(inverse_deviation);
     write_each(out, count, [=](int k, auto read) { return read(values + k) * along + (gradient(k, read) * scale + shift); });
 }
+
+// As above, of g, or of g * by where there is such a vector.
 template <class T> void standardize_grad(T* out, const T* g, const T* by, const T* values, int count, T inverse_deviation) {
     if (by) standardize_grad(out, [=](int j, auto read) { return read(g + j) * read(by + j); }, values, count, inverse_deviation);
     else standardize_grad(out, [=](int j, auto read) { return read(g + j); }, values, count, inverse_deviation);

@@ -177,18 +177,20 @@ void Run<T>::prepare(Member<T>& m, const std::vector<Stage>& list, std::vector<P
         for (const ElementOp& op : stage.ops) {
             PreparedOp<T> ready{};
             ready.code = op.code;
-            ready.group = op.group;
+            const bool expands = op.code == Opcode::expand;  // looks up by itself where a value belongs
+            ready.group = op.in[0].group;
             for (int slot = 0; slot < 4; ++slot) {
                 const Operand& o = slot ? op.in[slot - 1] : op.out;
-                ready.shared[slot] = o.group;
-                ready.tile[slot].shared = o.group > 0;
-                if (o.group) ready.shares = true, into[i].groups.push_back(o.group);
+                const int shared = expands ? 0 : o.group;
+                ready.shared[slot] = shared;
+                ready.tile[slot].shared = shared > 0;
+                if (shared) ready.shares = true, into[i].groups.push_back(shared);
                 switch (o.where) {
                     case Where::None: break;
                     case Where::Buffer:
                     case Where::StateOut:
                         ready.moves_row[slot] = true;
-                        ready.moves_column[slot] = op.code != Opcode::expand || slot == 0;
+                        ready.moves_column[slot] = !expands || slot == 0;
                         ready.tile[slot].row = m.slice->row[o.index];
                         into[i].moving.push_back({static_cast<int>(into[i].ops.size()), slot, o.index, o.column, o.where == Where::StateOut});
                         break;

@@ -36,13 +36,12 @@ struct Operand {
     Where where = Where::None;
     int index = 0;       // of the buffer, vector, constant or register
     int column = 0;      // first column in the buffer or vector
-    int group = 0;       // input of an elementwise pass: so many columns share each value; 0: each has its own
+    int group = 0;       // input of an elementwise instruction: so many columns share each value; 0: each has its own
 };
 
 struct ElementOp {
     Opcode code;
     Operand out, in[3];
-    int group = 1;  // expand: how many neighbouring columns share a value
 };
 
 struct Term {

@@ -80,7 +80,8 @@ template <class T> void Run<T>::run_groups(const Member<T>& m, const Stage& stag
                 case StageKind::StandardizeGrad:
                     standardize_grad(to + first, a + first, b ? b + first : b, c + first, size, d[groups + g]);
                     break;
-                default: break;
+                case StageKind::Product:
+                case StageKind::Elementwise: break;  // not on groups
             }
         }
     }

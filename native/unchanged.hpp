@@ -39,8 +39,9 @@ class Unchanged {
                           std::all_of(contents_.begin(), contents_.end(), contains) &&
                           std::all_of(hooks_.begin(), hooks_.end(), empty) &&
                           std::all_of(types_.begin(), types_.end(), [](const Typed& t) { return t.first.type().is(t.second); });
-        if (PyErr_Occurred()) PyErr_Clear();  // whatever cannot be asked has changed
-        return same;
+        if (!PyErr_Occurred()) return same;
+        PyErr_Clear();  // whatever cannot be asked has changed
+        return false;
     }
 
   private:
@@ -64,7 +65,7 @@ class Unchanged {
         PyObject* const holder = c.first.ptr();
         const std::vector<nb::handle>& expected = c.second;
         const std::size_t size = expected.size();
-        if (PyDict_Check(holder)) {
+        if (PyDict_CheckExact(holder)) {
             if (static_cast<std::size_t>(PyDict_Size(holder)) * 2 != size) return false;
             Py_ssize_t place = 0;
             PyObject *key = nullptr, *value = nullptr;
@@ -73,19 +74,25 @@ class Unchanged {
                     return false;
             return true;
         }
-        if (PyList_Check(holder)) {
+        if (PyList_CheckExact(holder)) {
             if (static_cast<std::size_t>(PyList_Size(holder)) != size) return false;
             for (std::size_t i = 0; i < size; ++i)
                 if (PyList_GET_ITEM(holder, static_cast<Py_ssize_t>(i)) != expected[i].ptr()) return false;
             return true;
         }
-        const nb::object iterator = nb::steal(PyObject_GetIter(holder));
+        // Sets, and classes that may have an order of their own, such as OrderedDict.
+        const bool is_dictionary = PyDict_Check(holder);
+        const nb::object items = is_dictionary ? nb::steal(PyMapping_Items(holder)) : nb::borrow(holder);
+        const nb::object iterator = nb::steal(items.is_valid() ? PyObject_GetIter(items.ptr()) : nullptr);
         if (!iterator.is_valid()) return false;
         std::size_t i = 0;
-        for (; PyObject* const item = PyIter_Next(iterator.ptr()); ++i) {
-            const bool same = i < size && item == expected[i].ptr();
-            Py_DECREF(item);
-            if (!same) return false;
+        while (const nb::object item = nb::steal(PyIter_Next(iterator.ptr()))) {
+            if (is_dictionary) {
+                if (i == size || PyTuple_GetItem(item.ptr(), 0) != expected[i++].ptr()) return false;
+                if (PyTuple_GetItem(item.ptr(), 1) != expected[i++].ptr()) return false;
+            } else if (i == size || item.ptr() != expected[i++].ptr()) {
+                return false;
+            }
         }
         return i == size;
     }

@@ -11,12 +11,11 @@ inline Operand reg(int index) { return {Where::Register, index, 0}; }
 inline Operand vector(int index, int column = 0) { return {Where::Vector, index, column}; }
 inline Operand constant(int index) { return {Where::Constant, index, 0}; }
 
-inline ElementOp op(Opcode code, Operand out, Operand a, Operand b = {}, Operand c = {}, int group = 1) {
+inline ElementOp op(Opcode code, Operand out, Operand a, Operand b = {}, Operand c = {}) {
     ElementOp made;
     made.code = code;
     made.out = out;
     made.in[0] = a, made.in[1] = b, made.in[2] = c;
-    made.group = group;
     return made;
 }
 

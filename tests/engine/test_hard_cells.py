@@ -53,21 +53,37 @@ class Ordered(Base):
         return ((self.input(x) + h[:, self.order]).tanh(),)  # type: ignore[index]
 
 
-@pytest.mark.parametrize("cell", [Normalised, Spread, Largest, Shifted, OfTheDtype, Ordered])
+class NormOfInput(Base):
+    def forward(self, x: Tensor, h: Tensor) -> tuple[Tensor]:
+        return ((self.input(F.layer_norm(x, x.shape[-1:])) + h).tanh(),)
+
+
+class ScaledInput(Base):
+    def forward(self, x: Tensor, h: Tensor) -> tuple[Tensor]:
+        return ((self.input(x * x.mean(-1, keepdim=True).tanh()) + h).tanh(),)
+
+
+CELLS = [Normalised, Spread, Largest, Shifted, OfTheDtype, Ordered, NormOfInput, ScaledInput]
+
+
+@pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("size", [6, 20])  # a value that 16 columns share is read where it stands
-def test_sequences_that_begin_at_zero_agree_with_the_reference(cell: type[Cell], dtype: torch.dtype, size: int) -> None:
+@pytest.mark.parametrize("x_is_data", [False, True])
+def test_sequences_that_begin_at_zero_agree_with_the_reference(
+    cell: type[Cell], dtype: torch.dtype, size: int, x_is_data: bool
+) -> None:
     torch.manual_seed(0)
     rnn = Recurrent(cell(3, size)).to(dtype)
     x = torch.randn(5, 2, 3, dtype=dtype)
     x[1] = 0
     gradients = []
     for engine in ("auto", "reference"):
-        inputs = x.clone().requires_grad_()
+        inputs = x.clone().requires_grad_(not x_is_data)
         with use_engine(engine), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             y, _ = rnn(inputs)
-        subjects = [inputs, *rnn.parameters()]
+        subjects = [*rnn.parameters()] if x_is_data else [inputs, *rnn.parameters()]
         gradients.append(
             [y.detach(), *torch.autograd.grad(y.sin().sum(), subjects, materialize_grads=True, allow_unused=True)]
         )
@@ -76,14 +92,15 @@ def test_sequences_that_begin_at_zero_agree_with_the_reference(cell: type[Cell],
 
 @pytest.mark.parametrize("size", [20, 64])
 @pytest.mark.parametrize("number", range(20))
-def test_cells_invented_at_random_agree_with_the_reference(number: int, size: int) -> None:
+@pytest.mark.parametrize("x_is_data", [False, True])
+def test_cells_invented_at_random_agree_with_the_reference(number: int, size: int, x_is_data: bool) -> None:
     cell = random_cell(number, 5, size).double()
     x = torch.randn(4, 9, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(number))
     found = []
     for engine in ("native", "reference"):
-        inputs = x.clone().requires_grad_()
+        inputs = x.clone().requires_grad_(not x_is_data)
         y, _ = Recurrent(cell, engine=engine)(inputs)
-        subjects = [inputs, *cell.parameters()]
+        subjects = [*cell.parameters()] if x_is_data else [inputs, *cell.parameters()]
         found.append([y, *torch.autograd.grad(y.sin().sum(), subjects, materialize_grads=True, allow_unused=True)])
     torch.testing.assert_close(*found, rtol=1e-9, atol=1e-10)
 

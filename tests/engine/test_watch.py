@@ -1,6 +1,8 @@
 """A cell that changes is traced again; one that does not is not."""
 
 import copy
+from collections import OrderedDict
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -177,6 +179,49 @@ def test_the_watch_sees_renamed_entries():
     assert watch.holds(cell)
     cell.rates[1]["other"] = cell.rates[1].pop("inner")
     assert not watch.holds(cell)
+
+
+class Named(list):
+    """A list of a class of its own."""
+
+
+def ordered():
+    return OrderedDict(a=0.5, b=0.25, c=0.125)
+
+
+@pytest.mark.parametrize(
+    ("holder", "change"),
+    [
+        ([0.5, 0.25], lambda values: values.append(0.5)),
+        ([0.5, 0.25], lambda values: values.pop()),
+        ([0.5, 0.25], lambda values: values.reverse()),
+        (Named([0.5, 0.25]), lambda values: values.reverse()),
+        (Named([0.5, 0.25]), lambda values: values.clear()),
+        ({0.5, 0.25}, lambda values: values.add(0.125)),
+        ({0.5, 0.25}, lambda values: values.remove(0.5)),
+        ({"a": 0.5, "b": 0.25}, lambda values: values.update(b=0.5)),
+        ({"a": 0.5, "b": 0.25}, lambda values: values.update(a=values.pop("a"))),
+        (ordered(), lambda values: values.move_to_end("a")),
+        (ordered(), lambda values: values.popitem()),
+        (ordered(), lambda values: values.update(d=1.0)),
+        (SimpleNamespace(), lambda values: setattr(values, "a", 0.5)),
+    ],
+)
+def test_the_watch_sees_what_changes_in_a_holder(holder, change):
+    cell = LSTMCell(2, 3)
+    cell.holder = holder
+    watch = Watch(cell)
+    assert watch.unchanged(cell)
+    change(holder)
+    assert not watch.unchanged(cell)
+    assert not watch.holds(cell)
+
+
+def test_the_watch_knows_an_order_that_is_not_that_of_insertion():
+    cell = LSTMCell(2, 3)
+    cell.holder = ordered()
+    cell.holder.move_to_end("a")
+    assert Watch(cell).unchanged(cell)
 
 
 def test_drop_ins_are_traced_once_a_kind(monkeypatch):

@@ -60,7 +60,7 @@ def lower_forward(plan: Plan, training: bool, inline: bool = False) -> Lowered:
         region = next(regions) if plan.saves_state[number] else -1
         buffer = lowering.buffer(Kind.STATE, state.width, number, region if training else -1)
         lowering.place(state, buffer)
-        outs.append((Where.STATE_OUT, buffer[1], 0, 0))
+        outs.append(Operand(Where.STATE_OUT, buffer.number))
     y = lowering.buffer(Kind.OUTPUT, program.outputs[0].width, 1)
     step = [*(plan.hoisted if inline else ()), *plan.loop, *plan.sunk]
     if training:
@@ -106,7 +106,7 @@ def lower_backward(plan: Plan) -> Lowered:
     if plan.dx is not None:
         lowering.deliver(plan.dx, lowering.buffer(Kind.OUTPUT, plan.dx.width, 2), section=_section(plan, plan.dx))
     for number, dstate in enumerate(plan.dstates):
-        out = (Where.STATE_OUT, lowering.state_buffer(number), 0, 0)
+        out = Operand(Where.STATE_OUT, lowering.state_buffer(number))
         lowering.deliver(0.0 if dstate is None else dstate, out, program.states[number].width)
     later = [*plan.kept]
     for weight in plan.weight_gradients:
@@ -173,13 +173,13 @@ class _Lowering(Sections):
             sizes = (i.op, i.args[0].width, int(i.attrs["groups"]), float(i.attrs.get("eps", 0)))
             inputs = [self.operand(argument) for argument in i.args]
             if i.op == "standardize_grad":
-                inputs.insert(1, NOTHING)
+                inputs.insert(1, NOTHING)  # no scale
             self.emitted.append(("on_groups", (section, *sizes, self.operand(i.out), inputs)))
         else:
             self.emitted.append(("elementwise", (section, stage.width, self._allocate(stage))))
             self.work += stage.width * len(stage.instructions)
 
-    def _allocate(self, stage: Elementwise) -> list[tuple[str, Operand, list[Operand], int]]:
+    def _allocate(self, stage: Elementwise) -> list[tuple[str, Operand, list[Operand]]]:
         """Registers for what is read in this pass alone, each taken again once its value has been read for the last
         time."""
         last = {a: n for n, i in enumerate(stage.instructions) for a in i.args if isinstance(a, Value)}
@@ -187,34 +187,33 @@ class _Lowering(Sections):
         used = 0
         ops = []
         for number, i in enumerate(stage.instructions):
-            name, inputs, group = self._instruction(i)
+            name, inputs = self._instruction(i)
             if i.out in self.places:
                 out = self.operand(i.out)
             else:
                 if not free:
                     free.append(used)
                     used += 1
-                out = (Where.REGISTER, free.pop(), 0, 0)
+                out = Operand(Where.REGISTER, free.pop())
                 self.places[i.out] = out
                 if i.out not in last:
-                    free.append(out[1])
-            ops.append((name, out, inputs, group))
+                    free.append(out.number)
+            ops.append((name, out, inputs))
             for argument in set(i.args):
                 if isinstance(argument, Value) and last[argument] == number:
                     place = self.places.get(argument, NOTHING)
-                    if place[0] == Where.REGISTER:
-                        free.append(place[1])
+                    if place.where == Where.REGISTER:
+                        free.append(place.number)
         self.registers = max(self.registers, used)
         return ops
 
-    def _instruction(self, i: Instruction) -> tuple[str, list[Operand], int]:
-        """The name that the core has for an instruction, its inputs, and how many columns share a value."""
-        width = i.out.width
+    def _instruction(self, i: Instruction) -> tuple[str, list[Operand]]:
+        """The name that the core has for an instruction, and its inputs."""
         if i.op == "fill":
-            return "copy", [self.operand(float(i.attrs["value"]))], 1
+            return "copy", [self.operand(float(i.attrs["value"]))]
         if i.op == "expand":
-            return "expand", [self.operand(i.args[0])], self.shared(i.args[0], width)[-1]
-        return i.op, [self.operand(argument) for argument in i.args], 1
+            return "expand", [self.shared(i.args[0], i.out.width)]
+        return i.op, [self.operand(argument) for argument in i.args]
 
     @property
     def schedule(self) -> Any:

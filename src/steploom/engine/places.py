@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import NamedTuple
 
 from steploom.engine.staging import Aliases
 from steploom.program.program import Argument, MatrixView, Value, VectorView
 
 __all__ = ["NOTHING", "Kind", "Operand", "Places", "Where"]
-
-# What it is, its number, its first column, and how many columns share a value of it (0: each has its own).
-Operand = tuple[int, int, int, int]
 
 
 class Where(IntEnum):
@@ -25,7 +23,23 @@ class Kind(IntEnum):
     INPUT, OUTPUT, SAVED, CHUNK, STEP, STATE = range(6)
 
 
-NOTHING: Operand = (Where.NONE, 0, 0, 0)
+class Operand(NamedTuple):
+    """Where a stage of the native core reads or writes.
+
+    Attributes:
+        where: what it is.
+        number: of the buffer, vector, constant or register.
+        column: the first one there.
+        group: so many columns share each value; 0: each has its own.
+    """
+
+    where: Where
+    number: int = 0
+    column: int = 0
+    group: int = 0
+
+
+NOTHING = Operand(Where.NONE)
 
 
 class Places:
@@ -53,7 +67,7 @@ class Places:
     def buffer(self, kind: Kind, width: int, external: int = -1, saved: int = -1) -> Operand:
         """A new buffer."""
         self.buffers.append((kind, width, external, saved))
-        return (Where.BUFFER, len(self.buffers) - 1, 0, 0)
+        return Operand(Where.BUFFER, len(self.buffers) - 1)
 
     def state_buffer(self, number: int) -> int:
         """The number of the buffer of a state."""
@@ -77,21 +91,21 @@ class Places:
         for value in values:
             assert isinstance(value.view, VectorView)
             self.vectors.setdefault(value.view, len(self.vectors))
-        return (Where.VECTOR, self.vector_sums.setdefault(values, len(self.vector_sums)), 0, 0)
+        return Operand(Where.VECTOR, self.vector_sums.setdefault(values, len(self.vector_sums)))
 
     def operand(self, value: Argument) -> Operand:
         """Where an argument is read, or a value written."""
         if isinstance(value, float | int):
-            return (Where.CONSTANT, self.constants.setdefault(float(value), len(self.constants)), 0, 0)
+            return Operand(Where.CONSTANT, self.constants.setdefault(float(value), len(self.constants)))
         if value.kind == "vector":
             return self.vector_sum((value,))
         if value in self.aliases.shared:
             return self.shared(self.aliases.shared[value], value.width)
         root, column = self.aliases.root(value)
-        where, index, start, group = self.places[root]
-        return (where, index, start + column, group)
+        place = self.places[root]
+        return place._replace(column=place.column + column)
 
     def shared(self, value: Argument, width: int) -> Operand:
         """Where a value is read of which each column serves a group of neighbours among `width`."""
         assert isinstance(value, Value)
-        return (*self.operand(value)[:3], width // value.width)
+        return self.operand(value)._replace(group=width // value.width)

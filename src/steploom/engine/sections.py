@@ -78,7 +78,7 @@ class Sections(Places):
             else:
                 self._copy(lists[computed.get(value, "step")], value, operand, value.width)
         for argument, operand, section, width in self.wanted:
-            simple = operand[0] != Where.STATE_OUT or argument not in late
+            simple = operand.where != Where.STATE_OUT or argument not in late
             if free(argument, section) and simple and isinstance(argument, Value):
                 self.places[argument] = operand
             else:
@@ -193,8 +193,8 @@ class Sections(Places):
             column = 0
             for part in parts:
                 assert isinstance(part, Value)
-                where, index, start, _ = self.places[value]
-                self.places[part] = (where, index, start + column, 0)
+                whole = self.places[value]
+                self.places[part] = whole._replace(column=whole.column + column)
                 column += part.width
         for value in made:
             if value in memory and value not in self.places:

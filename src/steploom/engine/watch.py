@@ -48,8 +48,9 @@ class Watch:
     """Remembers all of a cell that its step can read, and tells at each call whether it is still the same.
 
     Parameters and buffers may be replaced by others of their shape. Every other attribute of the cell and its
-    submodules must be the same object, and lists, dictionaries and objects among them must hold the same objects.
-    Global variables are not watched.
+    submodules must be the same object, and the lists, sets, dictionaries and attributes of objects that are reached
+    from there in a few steps must hold the same objects. Global variables, arrays of other libraries and objects
+    without a `__dict__` are not looked into.
     """
 
     def __init__(self, cell: nn.Module) -> None:
@@ -63,7 +64,7 @@ class Watch:
         self._hooks = [(vars(module), kind) for module in modules for kind in HOOKS]
         attributes = [(holder, name, value) for holder in own for name, value in holder.items() if name not in OWN]
         contents = [(holder, _contents(holder)) for holder in others]
-        # The core borrows these lists.
+        # The core borrows what stands in these lists.
         self._given = [(holder, len(holder)) for holder in own], attributes, contents, self._hooks, self._types
         self._same = core().Unchanged(*self._given)
         values = [value for _, _, value in attributes] + [value for holder in others for value in _values(holder)]
@@ -151,7 +152,7 @@ def _holders(cell: nn.Module) -> Iterator[Holder]:
         elif isinstance(thing, (tuple, frozenset)):
             for value in thing:
                 yield from within(value, depth + 1)
-        elif isinstance(holder := getattr(thing, "__dict__", None), dict) and holder:
+        elif isinstance(holder := getattr(thing, "__dict__", None), dict):
             yield from within(holder, depth + 1)
 
     def of_module(module: nn.Module) -> Iterator[Holder]:

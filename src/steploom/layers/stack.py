@@ -182,6 +182,19 @@ class Stack:
             return result
         check_dtype(cell, x)
         warn_once(choice)
+        return self._run_in_pytorch(choice.engine, cell, x, state, lengths, resets, backwards)
+
+    def _run_in_pytorch(
+        self,
+        engine: str,
+        cell: Cell,
+        x: Tensor,
+        state: States | None,
+        lengths: Tensor | None,
+        resets: Tensor | None,
+        backwards: bool,
+    ) -> tuple[Tensor, States]:
+        """Run a cell on one of the engines that are made of PyTorch's own operations."""
         if state is None:
             state = cell.initial_state(x.shape[1], dtype=x.dtype, device=x.device)
         if lengths is not None:
@@ -192,7 +205,7 @@ class Stack:
         if backwards:
             x = reverse(x, lengths)
             resets = reverse_resets(resets, lengths) if resets is not None else None
-        if choice.engine == "aten":
+        if engine == "aten":
             y, state = aten.run(cell, x, state, lengths=lengths, resets=resets)
         else:
             mask = None

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 
 from steploom.program.plan import Plan
-from steploom.program.primitives import ON_GROUPS, PRIMITIVES, is_elementwise, width_of
+from steploom.program.primitives import NORMS, ON_GROUPS, PRIMITIVES, is_elementwise, width_of
 from steploom.program.program import Argument, Instruction, Leaf, MatrixView, Program, Value, VectorView
 
 __all__ = ["check", "check_instructions", "check_plan"]
@@ -131,8 +131,10 @@ def _check_widths(i: Instruction) -> None:
     elif i.op in ON_GROUPS:
         groups = int(i.attrs["groups"])
         _demand(values[0].width % groups == 0, f"{i} has groups of different size")
-        if "standardize" in i.op:
+        if i.op in NORMS:
             _demand(values.pop().width == 2 * groups, f"{i} reads what are not the moments of its groups")
+        if i.op == "scaled_standardize_grad":
+            _demand(values[1].kind == "vector", f"{i} scales with what is no vector")
         _demand(all(value.width == values[0].width for value in values), f"{i} joins different widths")
     elif i.op == "expand":
         _demand(i.out.width % values[0].width == 0, f"{i} repeats unequally")

@@ -2,7 +2,8 @@
 
 A row has the name (the native core's opcode has the same), the number of arguments, the meaning as a function of
 tensors, and the rule of the derivative. To add a primitive is to add a row here, its rule, and its opcode; for one on
-groups of features, its kernel in native/groups.hpp and its name in native/bindings.cpp.
+groups of features, its name in `ON_GROUPS`, its kernel in native/groups.hpp and its kind of stage, which
+native/bindings.cpp names.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from steploom.program.rules import Number, Rule
 
 __all__ = [
     "LEAST_SHARED",
+    "NORMS",
     "ON_GROUPS",
     "PRIMITIVES",
     "REDUCTIONS",
@@ -186,7 +188,8 @@ PRIMITIVES: dict[str, Primitive] = {
 LEAST_SHARED = 16
 
 REDUCTIONS = {"sum", "max", "dot", "moments"}
-ON_GROUPS = {"standardize", "standardize_grad", "scaled_standardize_grad"} | REDUCTIONS
+NORMS = {"standardize", "standardize_grad", "scaled_standardize_grad"}  # their last argument are moments
+ON_GROUPS = NORMS | REDUCTIONS
 STRUCTURE = {"fill", "product", "slice", "concat", "expand"} | ON_GROUPS
 
 

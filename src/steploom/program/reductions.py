@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from steploom.errors import UnsupportedOperation
 from steploom.program.codes import columns, gather
 from steploom.program.operators import Forms, Handler, is_rows, match, numbered, rows_of
-from steploom.program.primitives import LEAST_SHARED
 from steploom.program.program import Argument, Value
 from steploom.program.traced import Rows, Traced
 
@@ -24,11 +23,12 @@ __all__ = ["HANDLERS"]
 def _reduce(tracer: Tracer, traced: Traced, dims: Any, op: str) -> tuple[Rows, int]:
     """The sum or max over some axes, which then have size 1, and how many numbers make one of the result."""
     value = rows_of(traced).value
-    wanted, before, groups, across = _grouped(tracer, traced, dims)
+    found = _grouped(tracer, traced, dims)
+    before, groups = found.before, found.groups
     count = value.width // groups
-    if wanted == list(range(value.width)):
+    if found.in_order:
         return Rows(tracer.build.rows(op, value, groups=groups), min(before, groups)), count
-    first, _ = columns(across, tracer.batch, value.width)
+    first, _ = columns(found.across, tracer.batch, value.width)
     if op == "sum" and first == list(range(value.width)) and count <= 64:
         # The parts to be added lie side by side, as heads do.
         result = tracer.build.rows("slice", value, start=0, stop=groups)
@@ -36,12 +36,31 @@ def _reduce(tracer: Tracer, traced: Traced, dims: Any, op: str) -> tuple[Rows, i
             part = tracer.build.rows("slice", value, start=number * groups, stop=(number + 1) * groups)
             result = tracer.build.rows("add", result, part)
         return Rows(result, before), count
-    return Rows(tracer.build.rows(op, gather(tracer.build, [value], wanted), groups=groups), before), count
+    return Rows(tracer.build.rows(op, gather(tracer.build, [value], found.wanted), groups=groups), before), count
 
 
-def _grouped(tracer: Tracer, traced: Traced, dims: Any) -> tuple[list[int], int, int, Tensor]:
-    """The columns in the order in which those to be reduced are neighbours, the number of groups before the batch, that
-    of all groups, and the columns' numbers with the reduced axes first."""
+class _Grouped(NamedTuple):
+    """Which features are reduced together.
+
+    Attributes:
+        wanted: the columns in the order in which those to be reduced are neighbours.
+        before: number of groups before the batch.
+        groups: number of all groups.
+        across: the columns' numbers with the reduced axes first.
+    """
+
+    wanted: list[int]
+    before: int
+    groups: int
+    across: Tensor
+
+    @property
+    def in_order(self) -> bool:
+        """Whether what is to be reduced are neighbours as they stand."""
+        return self.wanted == list(range(len(self.wanted)))
+
+
+def _grouped(tracer: Tracer, traced: Traced, dims: Any) -> _Grouped:
     shape = traced.sample.shape
     numbers, total = numbered(tracer, [traced])
     axes = list(range(len(shape))) if dims is None or dims == [] else [dims] if isinstance(dims, int) else list(dims)
@@ -52,13 +71,7 @@ def _grouped(tracer: Tracer, traced: Traced, dims: Any) -> tuple[list[int], int,
     if not groups or all(shape[axis] % tracer.batch for axis in kept):
         raise UnsupportedOperation("it mixes the rows of the batch")
     wanted, before = columns(numbers[0].permute(*kept, *axes), tracer.batch, total)
-    return wanted, before, groups, numbers[0].permute(*axes, *kept)
-
-
-def _groups_in_order(tracer: Tracer, traced: Traced, dims: Sequence[int]) -> int | None:
-    """The number of groups, if what is to be reduced are neighbours as they stand."""
-    wanted, _, groups, _ = _grouped(tracer, traced, dims)
-    return groups if wanted == list(range(rows_of(traced).value.width)) else None
+    return _Grouped(wanted, before, groups, numbers[0].permute(*axes, *kept))
 
 
 def _dims(called: Called, place: int = 1) -> Any:
@@ -186,12 +199,13 @@ def _rms_norm(called: Called) -> Forms:
 
 def _normalised(tracer: Tracer, traced: Traced, dims: Sequence[int], eps: float, weight: Any, bias: Any) -> Rows:
     build, form = tracer.build, rows_of(traced)
-    groups = _groups_in_order(tracer, traced, dims)
-    # Small groups, and those that do not stand together, are normalised by arithmetic on repeated columns.
-    if groups is not None and form.value.width // groups >= LEAST_SHARED:
+    found = _grouped(tracer, traced, dims)
+    if found.in_order:
+        groups = found.groups
         moments = build.rows("moments", form.value, groups=groups, eps=float(eps))
         standard = build.rows("standardize", form.value, moments, groups=groups, eps=float(eps))
         return _scaled(tracer, tracer.wrap(traced.sample, Rows(standard, form.before)), weight, bias)
+    # Groups that do not stand together are normalised by arithmetic on repeated columns.
     total, count = _reduce(tracer, traced, dims, "sum")
     mean = Rows(build.rows("mul", total.value, 1 / count), total.before)
     centred = build.rows("sub", form.value, _spread(tracer, mean, traced, list(dims)))
