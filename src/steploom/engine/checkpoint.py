@@ -11,7 +11,7 @@ from torch import Tensor
 
 from steploom.engine.compiled import Compiled
 from steploom.engine.native import once, time_first
-from steploom.engine.passes import Gradients, Sequences, backward, forward, saved_for
+from steploom.engine.passes import Gradients, Sequences, backward, forward, saved_for, unwritten
 
 __all__ = ["RunInSegments", "backward_in_segments", "forward_in_segments", "kept_elements"]
 
@@ -72,7 +72,7 @@ def forward_in_segments(
     """As `forward`; the states at the head of each segment are written to `kept`."""
     time, batch, _ = x.shape
     width = compiled.widths[0]
-    y = x.new_empty((batch, time, width) if sequences.batch_first else (time, batch, width))
+    y = unwritten(x, *((batch, time, width) if sequences.batch_first else (time, batch, width)))
     steps = 1 if sequences.batch_first else 0
     current = [*states] or [x.new_zeros((batch, width)) for width in compiled.widths]
     for number, (first, last) in enumerate(_segments(time, sequences)):
@@ -103,7 +103,7 @@ def backward_in_segments(
     end = 1 + states + len(leaves)
     # A segment's entering states are always asked for; what resets give is asked for where the user asks for it.
     asked = [needs[0], *[True] * count, *needs[1 + states :]]
-    dx = x.new_zeros(x.shape) if needs[0] else None
+    dx = unwritten(x, *x.shape) if needs[0] else None
     sums: Gradients = [None] * (len(leaves) + len(needs) - end)
     arriving = list(dfinals)
     for number, (first, last) in reversed(list(enumerate(_segments(time, sequences)))):
@@ -115,7 +115,7 @@ def backward_in_segments(
         dsegment = None if dy is None else dy[first:last]
         found = backward(compiled, segment, saved, leaves, dsegment, arriving, asked, count, part)
         if dx is not None and found[0] is not None:
-            dx[first:last] = found[0]
+            dx[first:last] = found[0]  # every segment gives one
         arriving, rest = list(found[1 : 1 + count]), found[1 + count :]
         if cut is not None:
             for place, gradient in enumerate(arriving):

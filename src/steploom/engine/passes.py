@@ -13,7 +13,7 @@ from steploom.engine.compiled import Compiled, Pass
 from steploom.engine.threads import inlines
 from steploom.native import core
 
-__all__ = ["Gradients", "Sequences", "backward", "forward", "saved_for"]
+__all__ = ["Gradients", "Sequences", "backward", "forward", "saved_for", "unwritten"]
 
 # Bytes from which on fresh memory is dear: the system clears it page by page.
 LARGE = 1 << 22
@@ -66,7 +66,7 @@ def forward(
     if x.stride(2) != 1:
         x = x.contiguous()
     shape = (batch, time, widths[0]) if sequences.batch_first else (time, batch, widths[0])
-    y = x.new_zeros(shape) if sequences.lengths is not None else _empty(x, *shape)
+    y = x.new_zeros(shape) if sequences.lengths is not None else unwritten(x, *shape)
     finals = [x.new_empty((*finals_of, batch, width)) for width in widths]
     row, step = y.stride()[:2] if sequences.batch_first else y.stride()[1::-1]
     places = [(x.data_ptr(), x.stride(0), x.stride(1)), (y.data_ptr(), step, row)]
@@ -124,7 +124,7 @@ def backward(
     if needs[0]:
         whole = sequences.lengths is None and compiled.plan.dx is not None
         # Not empty_like, which takes over what strides x has: the core writes the features of a step side by side.
-        dx = _empty(x, *x.shape) if whole else x.new_zeros(x.shape)
+        dx = unwritten(x, *x.shape) if whole else x.new_zeros(x.shape)
         places.append((dx.data_ptr(), dx.stride(0), dx.stride(1)))
     else:
         places.append((0, 0, 0))
@@ -132,7 +132,7 @@ def backward(
     end = 1 + states + len(leaves)
     dresets = [x.new_zeros((batch, width)) for width in widths] if len(needs) > end else []
     gradients = [
-        None if not needed else _empty(leaf, *leaf.shape) if written else torch.zeros_like(leaf)
+        None if not needed else unwritten(leaf, *leaf.shape) if written else torch.zeros_like(leaf)
         for leaf, needed, written in zip(leaves, needs[1 + states : end], one_way.written, strict=True)
     ]
     _run(one_way, x, sequences, places, dfinals, dstates, dresets, leaves, gradients, saved)
@@ -182,7 +182,7 @@ def _places(tensors: Sequence[Tensor | None]) -> list[int]:
     return [0 if tensor is None else tensor.data_ptr() for tensor in tensors]
 
 
-def _empty(like: Tensor, *shape: int) -> Tensor:
+def unwritten(like: Tensor, *shape: int) -> Tensor:
     """Memory not yet written. Where there is much of it, it is the core's, which keeps what becomes free for the next
     call: fresh memory is cleared page by page."""
     size = like.element_size() * prod(shape)
