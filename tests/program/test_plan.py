@@ -1,7 +1,11 @@
 """A plan run as it is arranged equals the cell, step by step, and autograd through it."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from steploom.cells.cell import Cell
 from steploom.cells.registry import cell_names, make_cell
@@ -33,6 +37,35 @@ def test_the_gradient_of_the_input_can_be_left_out(name: str) -> None:
     assert without.dx is None
     assert not without.deferred
     compare(make_cell(name, 3, 4), needs_dx=False)
+
+
+class OfInput(Cell):
+    """Reads nothing of its input but what a function makes of it, whose gradient takes more than the weights' does."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.input_size, self.states, self.function = 5, {"h": 4}, function
+        self.input = nn.Linear(5, 4)
+
+    def forward(self, x: Tensor, h: Tensor) -> tuple[Tensor]:
+        return ((self.input(self.function(x)) + h).tanh(),)
+
+
+def normalised(x: Tensor) -> Tensor:
+    return F.layer_norm(x, x.shape[-1:])
+
+
+def scaled(x: Tensor) -> Tensor:
+    return x * x.mean(-1, keepdim=True).tanh()
+
+
+@pytest.mark.parametrize("function", [normalised, scaled])
+def test_what_is_saved_does_not_depend_on_the_gradient_of_the_input(function: Callable[[Tensor], Tensor]) -> None:
+    cell = OfInput(function)
+    with_dx, without = (make_plan(cell, needs_dx) for needs_dx in (True, False))
+    assert [value.name for value in with_dx.saved] == [value.name for value in without.saved]
+    assert with_dx.saves_state == without.saves_state
+    compare(cell, needs_dx=False)
 
 
 def test_equal_cells_share_a_plan() -> None:
