@@ -115,6 +115,11 @@ template <class T> class Run {
         const Index at = c.reversed ? part.lengths[row] - t : t;
         return (!c.reversed || t > 0) && c.resets[at * c.batch + part.rows[row]];
     }
+    // The first of the panels of a product that a member of a team makes, and the one after the last.
+    static std::pair<int, int> own_panels(const Member<T>& m, const Stage& product) {
+        const int panels = (product.width + panel_columns<T> - 1) / panel_columns<T>;
+        return {panels * m.place / m.team, panels * (m.place + 1) / m.team};
+    }
     bool direct(const Slice& part, int buffer) const;
     void layout();
     void find_shared_gradients();

@@ -70,21 +70,9 @@ template <class T> void standardize(T* out, const T* values, int count, T mean, 
 // The gradient of what was standardized to `values`: inverse_deviation * (g - mean(g) - values * mean(g * values)), where
 // gradient(j, read) gives g.
 template <class T, class F> void standardize_grad(T* out, F gradient, const T* values, int count, T inverse_deviation) {
-    constexpr int L = lanes<T>;
-    const auto read_whole = [](const T* p) { return load(p); };
-    V<T> sums[4]{}, dots[4]{};
-    const auto add = [&](int i, V<T> x, V<T> y) { sums[i] += x, dots[i] += x * y; };
-    int j = 0;
-    for (; j + 4 * L <= count; j += 4 * L)
-        for (int i = 0; i < 4; ++i) add(i, gradient(j + i * L, read_whole), load(values + j + i * L));
-    for (; j + L <= count; j += L) add(0, gradient(j, read_whole), load(values + j));
-    if (j < count) {
-        const Part<T> rest(count - j);
-        add(1, gradient(j, [&](const T* p) { return rest.load(p); }), rest.load(values + j));
-    }
     const T share = -inverse_deviation / count;
-    const V<T> shift = broadcast<T>(share * sum_lanes<T>((sums[0] + sums[1]) + (sums[2] + sums[3])));
-    const V<T> along = broadcast<T>(share * sum_lanes<T>((dots[0] + dots[1]) + (dots[2] + dots[3])));
+    const V<T> shift = broadcast<T>(share * sum_of<T>(count, gradient));
+    const V<T> along = broadcast<T>(share * sum_of<T>(count, [=](int j, auto read) { return gradient(j, read) * read(values + j); }));
     const V<T> scale = broadcast<T>(inverse_deviation);
     write_each(out, count, [=](int k, auto read) { return read(values + k) * along + (gradient(k, read) * scale + shift); });
 }

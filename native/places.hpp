@@ -111,9 +111,8 @@ template <class T> void Run<T>::look_ahead(Member<T>& m, Index t, Index first, I
     }
     Index steps = 0;
     for (const Stage& stage : s.step) {
-        const Index panels = (stage.width + panel_columns<T> - 1) / panel_columns<T>;
-        const Index own = panels * (m.place + 1) / m.team - panels * m.place / m.team;
-        for (const int inner : stage.inners) steps += (part.active[t] + most_rows - 1) / most_rows * own * inner;
+        const auto [begin, end] = own_panels(m, stage);
+        for (const int inner : stage.inners) steps += (part.active[t] + most_rows - 1) / most_rows * (end - begin) * inner;
     }
     m.ahead.start(steps);
 }

@@ -113,8 +113,8 @@ void Run<T>::stages(Member<T>& m, const std::vector<Stage>& list, std::vector<Pr
     for (std::size_t i = 0; i < list.size();) {
         const Stage& stage = list[i];
         if (is_product(stage)) {
-            const int panels = (stage.width + panel_columns<T> - 1) / panel_columns<T>;
-            run_product(m, stage, 0, rows, panels * m.place / m.team, panels * (m.place + 1) / m.team, ahead);
+            const auto [begin, end] = own_panels(m, stage);
+            run_product(m, stage, 0, rows, begin, end, ahead);
             ++i;
         } else if (by_row) {
             const std::size_t last = std::find_if(list.begin() + i, list.end(), is_product) - list.begin();

@@ -51,19 +51,20 @@ def check_native(cell: Cell) -> None:
             expected = _measure(exact, x, state, resets, weights)
             rounded = _distances(_measure(rnn, x, state, resets, weights), expected)
         for isa in core().kernels():
-            with use_engine("native"), use_kernels(isa):
-                found = _distances(_measure(rnn, x, state, resets, weights), expected)
-                # Data ask for no gradient, and another backward pass runs.
-                of_data = _distances(_measure(rnn, x, state, resets, weights, x_is_data=True), expected)
-            for name, distance in (*found.items(), *of_data.items()):
-                limit = max(allowed, AS_GOOD_AS_REFERENCE * rounded[name])
-                if not distance <= limit:
-                    raise CellError(
-                        f"{type(cell).__name__} breaks the law 'all engines give the same' (native engine, "
-                        f"{str(dtype).removeprefix('torch.')}, {isa} kernels): {name} differ by {distance:.3g} of "
-                        f"their size, allowed are {limit:.1g}. This is a fault of the engine and not of the cell: "
-                        "please report it."
-                    )
+            # Data ask for no gradient, and another backward pass runs.
+            for x_is_data in (False, True):
+                with use_engine("native"), use_kernels(isa):
+                    found = _distances(_measure(rnn, x, state, resets, weights, x_is_data), expected)
+                for name, distance in found.items():
+                    limit = max(allowed, AS_GOOD_AS_REFERENCE * rounded[name])
+                    if not distance <= limit:
+                        raise CellError(
+                            f"{type(cell).__name__} breaks the law 'all engines give the same' (native engine, "
+                            f"{str(dtype).removeprefix('torch.')}, {isa} kernels, inputs that ask for "
+                            f"{'no' if x_is_data else 'a'} gradient): {name} differ by {distance:.3g} of their size, "
+                            f"allowed are {limit:.1g}. This is a fault of the engine and not of the cell: please "
+                            "report it."
+                        )
 
 
 def _measure(

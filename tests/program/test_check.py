@@ -5,9 +5,9 @@ import dataclasses
 import pytest
 
 from steploom.cells.registry import make_cell
-from steploom.program.check import check, check_plan
+from steploom.program.check import check, check_instructions, check_plan
 from steploom.program.plan import make_plan
-from steploom.program.program import Instruction, MatrixView, Program, Value, VectorView
+from steploom.program.program import Instruction, Leaf, MatrixView, Program, Value, VectorView
 from steploom.program.trace import trace
 
 
@@ -116,3 +116,25 @@ def test_groups_of_different_size() -> None:
     out = dataclasses.replace(program.instructions[number].out, width=6)
     with pytest.raises(ValueError, match="groups of different size"):
         check(changed(program, number, out=out, attrs={"groups": 3, "eps": 1e-5}))
+
+
+G, Y, MOMENTS = Value("g", 6), Value("y", 6), Value("m", 2)
+GAIN = Value("v", 6, "vector", view=VectorView(0, 0, 6))
+
+
+@pytest.mark.parametrize(
+    ("op", "args", "message"),
+    [
+        ("scaled_standardize_grad", (G, Y, Y, MOMENTS), "scales with what is no vector"),
+        ("scaled_standardize_grad", (GAIN, G, Y, MOMENTS), "a vector where rows must stand"),
+        ("standardize_grad", (GAIN, Y, MOMENTS), "a vector where rows must stand"),
+        ("standardize_grad", (G, Y, Y), "are not the moments"),
+        ("standardize_grad", (G, MOMENTS, MOMENTS), "joins different widths"),
+    ],
+)
+def test_gradients_of_norms_that_read_something_else(op: str, args: tuple[Value, ...], message: str) -> None:
+    leaves = [Leaf("v", (6,), path="v")]
+    right = Instruction("scaled_standardize_grad", (G, GAIN, Y, MOMENTS), Value("out", 6), {"groups": 1})
+    check_instructions([right], [G, Y, MOMENTS], leaves)
+    with pytest.raises(ValueError, match=message):
+        check_instructions([dataclasses.replace(right, op=op, args=args)], [G, Y, MOMENTS], leaves)

@@ -114,8 +114,9 @@ def backward_in_segments(
         forward(compiled, compiled.training, segment, entering, leaves, starts, part, saved)
         dsegment = None if dy is None else dy[first:last]
         found = backward(compiled, segment, saved, leaves, dsegment, arriving, asked, count, part)
-        if dx is not None and found[0] is not None:
-            dx[first:last] = found[0]  # every segment gives one
+        if dx is not None:
+            assert found[0] is not None
+            dx[first:last] = found[0]
         arriving, rest = list(found[1 : 1 + count]), found[1 + count :]
         if cut is not None:
             for place, gradient in enumerate(arriving):

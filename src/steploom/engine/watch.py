@@ -6,7 +6,7 @@ import types
 from collections.abc import Collection, Iterable, Iterator
 from itertools import chain
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -55,7 +55,7 @@ class Watch:
 
     def __init__(self, cell: nn.Module) -> None:
         self._holders = list(_holders(cell))
-        own = [holder for holder in self._holders if isinstance(holder, dict) and _is_of_module(holder)]
+        own = [holder for holder in self._holders if _is_of_module(holder)]
         others = [holder for holder in self._holders if not _is_of_module(holder)]
         modules = list(cell.modules())
         # The root is not kept, or it would never be forgotten; its class is looked at with `unchanged`.
@@ -117,7 +117,7 @@ class Watch:
         return seen
 
 
-def _is_of_module(holder: Holder) -> bool:
+def _is_of_module(holder: Holder) -> TypeGuard[dict[Any, Any]]:
     return isinstance(holder, dict) and "_parameters" in holder and "_backward_hooks" in holder
 
 
