@@ -127,6 +127,12 @@ def test_the_longest_translation_follows_from_the_source(blind):
     assert all(len(text.split()) <= 3 for text in blind.predict(text="Le vin", max_new_tokens=3).value)
 
 
+@pytest.mark.parametrize("num_beams", [1, 2])
+def test_the_least_tokens_hold_where_the_source_is_short(model, num_beams):
+    (text,) = model.predict(text="Le", min_new_tokens=60, num_beams=num_beams).value
+    assert len(text.split()) >= 60
+
+
 @pytest.mark.parametrize(
     "options",
     [

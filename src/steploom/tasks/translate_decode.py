@@ -147,7 +147,9 @@ def _decode(
     source = padded([torch.tensor(tokens) for tokens in sources], int(lengths.max()), 0).to(device)
     pairs = task.artefacts["pairs"]
     ratio = pairs["target_tokens"] / pairs["source_tokens"]
-    most = torch.tensor([math.ceil(_TIMES * ratio * len(tokens)) + _MORE for tokens in sources], device=device)
+    expected = [math.ceil(_TIMES * ratio * len(tokens)) + _MORE for tokens in sources]
+    # The end mark has room behind the least number of tokens.
+    most = torch.tensor(expected, device=device).clamp(min=settings.min_new_tokens + 1)
     state = network.encode(source, lengths)
     start = torch.full((len(sources),), task.languages.begin, device=device)
     limits = most if settings.max_new_tokens == _BY_THE_SOURCE else None
