@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
-from steploom.program.program import Instruction, Value
+from steploom.program.program import Argument, Instruction, Value
 
 __all__ = ["fuse", "group_products"]
 
@@ -28,24 +28,58 @@ def group_products(instructions: Sequence[Instruction]) -> tuple[Instruction, ..
     return tuple(ordered)
 
 
+Arguments = tuple[Argument, ...]
+
+
 @dataclass(frozen=True)
 class _Pair:
-    """`outer(…, inner(a, …), …)` in one instruction, whose arguments are those of the inner one and then the others."""
+    """`outer(…, inner(a, …), …)` in one instruction, whose arguments are those of the inner one and then the others.
+
+    Attributes:
+        outer: the operation that reads.
+        inner: the operation whose result it reads.
+        fused: the operation that does both.
+        taken: what the fused one takes of the inner one, whose arguments and place among those of the outer one it is
+            given; None where the two stay as they are.
+    """
 
     outer: str
     inner: str
     fused: str
-    rows_alone: bool = False
-    twice: bool = False  # whether the argument of the inner one counts twice
-    scaled: bool = False  # the inner one is the first argument, and multiplies rows with a vector
+    taken: Callable[[Arguments, int], Arguments | None]
+
+
+def _as_they_stand(args: Arguments, place: int) -> Arguments:
+    return args
+
+
+def _of_rows(args: Arguments, place: int) -> Arguments | None:
+    return args if all(_kind(argument) == "rows" for argument in args) else None
+
+
+def _squared(args: Arguments, place: int) -> Arguments | None:
+    return _of_rows(args * 2, place)
+
+
+def _gain(args: Arguments, place: int) -> Arguments | None:
+    """Rows and the vector that multiplies them, in this order, where the product is the first argument."""
+    if place == 0:
+        for rows, vector in (args, args[::-1]):
+            if _kind(rows) == "rows" and _kind(vector) == "vector":
+                return rows, vector
+    return None
+
+
+def _kind(argument: Argument) -> str:
+    return argument.kind if isinstance(argument, Value) else "number"
 
 
 PAIRS = [
-    _Pair("add", "mul", "fma"),
-    _Pair("mul", "sub", "submul"),
-    _Pair("sum", "mul", "dot", rows_alone=True),
-    _Pair("sum", "square", "dot", rows_alone=True, twice=True),
-    _Pair("standardize_grad", "mul", "scaled_standardize_grad", scaled=True),
+    _Pair("add", "mul", "fma", _as_they_stand),
+    _Pair("mul", "sub", "submul", _as_they_stand),
+    _Pair("sum", "mul", "dot", _of_rows),
+    _Pair("sum", "square", "dot", _squared),
+    _Pair("standardize_grad", "mul", "scaled_standardize_grad", _gain),
 ]
 
 
@@ -78,12 +112,8 @@ def _fused(
             maker = makers.get(argument) if isinstance(argument, Value) else None
             if maker is None or reads[maker.out] != 1 or maker.out in wanted:
                 continue
-            factors = maker.args * 2 if pair.twice else maker.args
-            if pair.scaled:
-                factors = tuple(sorted(factors, key=lambda a: isinstance(a, Value) and a.kind == "vector"))
-                if number or [isinstance(a, Value) and a.kind for a in factors] != ["rows", "vector"]:
-                    continue
-            if pair.rows_alone and any(isinstance(a, float) or a.kind != "rows" for a in factors):
+            factors = pair.taken(maker.args, number)
+            if factors is None:
                 continue
             others = (*instruction.args[:number], *instruction.args[number + 1 :])
             fused[instruction.out] = replace(instruction, op=pair.fused, args=(*factors, *others))
