@@ -20,14 +20,16 @@ from steploom.errors import OptionError
 from steploom.program.program import Program
 
 __all__ = [
-    "Compiled",
-    "Sequences",
-    "backward",
+    "FIRST_DERIVATIVES_ALONE",
     "first_states",
-    "forward",
+    "gather",
+    "in_dtype",
+    "once",
     "run",
     "run_leaves",
     "run_plan",
+    "threads_of",
+    "time_first",
 ]
 
 States = tuple[Tensor, ...]
