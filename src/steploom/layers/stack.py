@@ -153,7 +153,7 @@ class Stack:
         if torch.is_autocast_enabled(device):
             dtype = next(cell.parameters(), x).dtype
         if compiling:
-            from steploom.engine.operator import plan_for_graph, run_in_graph
+            from steploom.engine.in_graph import plan_for_graph, run_in_graph
 
             plan = plan_for_graph(cell, self.engine, self._needs_reference(cell), dtype, device)
             if plan is not None:

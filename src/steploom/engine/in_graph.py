@@ -1,0 +1,72 @@
+"""A cell run while PyTorch makes a graph of a model: which plan runs it, and what the graph holds for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from steploom.cells.cell import Cell
+from steploom.engine.choice import choose
+from steploom.engine.compiled import compiled_by_key
+from steploom.engine.graphs import same_in_a_graph
+from steploom.engine.native import in_dtype
+from steploom.engine.operator import run_operator
+from steploom.program.program import Program
+
+__all__ = ["plan_for_graph", "run_in_graph"]
+
+
+@same_in_a_graph
+def plan_for_graph(cell: Cell, engine: str, needs_reference: str | None, dtype: torch.dtype, device: str) -> str | None:
+    """The key of the plan that runs a cell in a graph; None where another engine than the native one runs it."""
+    choice = choose(cell, engine, needs_reference, dtype, device)
+    return choice.compiled.key if choice.compiled is not None else None
+
+
+def run_in_graph(
+    key: str,
+    cell: Cell,
+    x: Tensor,
+    state: tuple[Tensor, ...] | None,
+    lengths: Tensor | None,
+    resets: Tensor | None,
+    backwards: bool,
+    batch_first: bool,
+    every: int = 0,
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Run a cell while PyTorch makes a graph of the model; arguments and result as `native.run`."""
+    x, given = in_dtype(next(cell.parameters(), x).dtype, x, state or ())
+    state = given if state is not None else None
+    batch = x.shape[1]
+    own_start = type(cell).initial_state is not Cell.initial_state
+    starts: tuple[Tensor, ...] = ()
+    if own_start and (state is None or resets is not None):
+        starts = tuple(cell.initial_state(batch, dtype=x.dtype, device=x.device))
+    if state is None:
+        state = starts
+    if not torch.compiler.is_exporting():
+        # A step on no rows changes nothing and is not in the graph in the end, but what it reads of the cell is watched
+        # from now on: a change makes a new graph.
+        cell(x[0, :0], *(x.new_empty((0, size)) for size in cell.states.values()))
+    with torch.autocast("cpu", enabled=False):
+        leaves = _gather(compiled_by_key(key).program, cell)
+    return run_operator(
+        key, x, state, leaves, starts if resets is not None else (), lengths, resets, backwards, batch_first, every
+    )
+
+
+def _gather(program: Program, cell: Cell) -> list[Tensor]:
+    """As `program.gather_leaves`, in steps that PyTorch can follow."""
+    computed = program.prologue(cell) if program.prologue is not None else []
+    tensors = []
+    for leaf in program.leaves:
+        found: Any = cell
+        if leaf.path is None:
+            found = computed[leaf.output or 0]
+        else:
+            for name in leaf.path.split("."):
+                found = getattr(found, name)
+        tensors.append(found if tuple(found.shape) == leaf.shape else found.reshape(leaf.shape))
+    return tensors
