@@ -5,7 +5,7 @@ import random
 import pytest
 import torch
 
-from steploom.data.neighbours import NeighbourBatches, padded
+from steploom.data.neighbours import NeighbourBatches, sentence_columns
 from steploom.models.output_loss import IGNORED
 
 BEGIN, END = 1, 2
@@ -92,5 +92,5 @@ def test_ranks_share_a_batch():
 
 
 def test_padding():
-    tokens, lengths = padded([[5, 6], [], [7]], END)
+    tokens, lengths = sentence_columns([[5, 6], [], [7]], END)
     assert tokens.tolist() == [[5, END, 7], [6, END, END]] and lengths.tolist() == [2, 1, 1]

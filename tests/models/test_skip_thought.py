@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from steploom.data.neighbours import NeighbourBatches, padded
+from steploom.data.neighbours import NeighbourBatches, sentence_columns
 from steploom.models.recurrent_shape import RecurrentShape
 from steploom.models.skip_thought import SkipThought
 
@@ -59,7 +59,7 @@ def test_the_loss_is_that_of_both_neighbours_of_every_sentence(options):
 def test_a_vector_does_not_depend_on_what_is_beside_it(pooling, bidirectional):
     net = network(pooling, bidirectional=bidirectional)
     sentences = [[3, 4, 5], [6], [7, 8, 9, 3, 4, 4]]
-    found = net.vectors(*padded(sentences, END))
+    found = net.vectors(*sentence_columns(sentences, END))
     assert found.shape == (3, net.vector_size)
     for sentence, vector in zip(sentences, found, strict=True):
         torch.testing.assert_close(vector, alone(net, sentence))

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from steploom.data.bucketing import LengthBuckets
+from steploom.data.bucketing import BucketedBatches, padded
 from steploom.data.json_values import read_texts
 from steploom.models.output_loss import IGNORED
 
@@ -120,7 +120,7 @@ def learn_words(
     return WordCoder((UNKNOWN, *kept), alphabet, lowercase, zero_digits), once
 
 
-class SentenceBatches:
+class SentenceBatches(BucketedBatches):
     """Sentences with their tags, in batches of about equal length.
 
     A batch is what `steploom.models.tagger.Tagger` takes: "words" and "lengths", "spelling", "characters" and
@@ -133,8 +133,6 @@ class SentenceBatches:
         targets: the tag numbers of each, `IGNORED` for a tag that the model does not have; None: there are none.
         seed: of the order of the sentences, which is another one each epoch; None: always sorted by length.
     """
-
-    carries_state = False
 
     def __init__(
         self,
@@ -154,27 +152,12 @@ class SentenceBatches:
             self._spelling_lengths = torch.tensor([len(spelling) for spelling in spellings])
             self._spellings = torch.nn.utils.rnn.pad_sequence(spellings, batch_first=True).int()
         self.lengths = torch.tensor([len(sentence) for sentence in sentences])
-        self._buckets = LengthBuckets(self.lengths, batch_size, seed)
+        super().__init__(self.lengths, batch_size, seed)
 
-    def __len__(self) -> int:
-        """Batches an epoch."""
-        return len(self._buckets)
-
-    def chosen(self, index: int) -> list[int]:
-        """The numbers of the sentences in batch `index`, where there is no seed."""
-        found: list[int] = self._buckets.chosen(0, index).tolist()
-        return found
-
-    def batch(self, epoch: int, index: int, rank: int = 0, world: int = 1) -> dict[str, Tensor]:
-        """The sentences rank::world of batch `index`."""
-        chosen = self._buckets.chosen(epoch, index)
-        # All ranks pad to the same length, so that a batch costs each of them the same.
-        time = int(self.lengths[chosen].max())
-        mine = chosen[rank::world]
-        lengths = self.lengths[mine]
-        places = torch.zeros(time, len(mine), dtype=torch.long)
-        for column, number in enumerate(mine.tolist()):
-            places[: lengths[column], column] = self._sentences[number]
+    def collate(self, mine: Tensor, whole: Tensor) -> dict[str, Tensor]:
+        """The sentences `mine`."""
+        time, lengths = int(self.lengths[whole].max()), self.lengths[mine]
+        places = padded([self._sentences[i] for i in mine.tolist()], time, 0)
         here = torch.arange(time)[:, None] < lengths
         made = {"words": self._numbers[places].masked_fill(~here, 0), "lengths": lengths}
         if self._spelt:
@@ -184,9 +167,7 @@ class SentenceBatches:
             longest = int(self._spelling_lengths[different].max()) if len(different) else 1
             made["characters"] = self._spellings[different, :longest].t().long()
         if self._targets is not None:
-            made["target"] = torch.full((time, len(mine)), IGNORED)
-            for column, number in enumerate(mine.tolist()):
-                made["target"][: lengths[column], column] = self._targets[number]
+            made["target"] = padded([self._targets[i] for i in mine.tolist()], time, IGNORED)
         return made
 
 

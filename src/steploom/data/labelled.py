@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from steploom.data.bucketing import LengthBuckets
+from steploom.data.bucketing import BucketedBatches
 from steploom.data.name_list import names_shown
 from steploom.errors import DataError, nearest
 
@@ -100,7 +100,7 @@ class Encoded(Protocol):
         ...
 
 
-class LabelledBatches:
+class LabelledBatches(BucketedBatches):
     """Batches of encoded examples of about equal length, each with "label", int64 (batch,), where there are labels.
 
     Args:
@@ -110,26 +110,13 @@ class LabelledBatches:
         seed: of the order, which is another one each epoch; None: always sorted by length.
     """
 
-    carries_state = False
-
     def __init__(self, encoded: Encoded, labels: Tensor | None, batch_size: int, seed: int | None = None) -> None:
+        super().__init__(encoded.lengths, batch_size, seed)
         self.encoded, self.labels = encoded, labels
-        self._buckets = LengthBuckets(encoded.lengths, batch_size, seed)
 
-    def __len__(self) -> int:
-        """Batches an epoch."""
-        return len(self._buckets)
-
-    def rows(self, index: int, epoch: int = 0) -> Tensor:
-        """The numbers (batch,) of the examples in batch `index` of `epoch`."""
-        return self._buckets.chosen(epoch, index)
-
-    def batch(self, epoch: int, index: int, rank: int = 0, world: int = 1) -> dict[str, Tensor]:
-        """The examples rank::world of batch `index`."""
-        chosen = self.rows(index, epoch)
-        # All ranks pad to the same length, so that a batch costs each of them the same.
-        mine, padded = chosen[rank::world], int(self.encoded.lengths[chosen].max())
-        batch = self.encoded.collate(mine, padded)
+    def collate(self, mine: Tensor, whole: Tensor) -> dict[str, Tensor]:
+        """The examples `mine`."""
+        batch = self.encoded.collate(mine, int(self.encoded.lengths[whole].max()))
         return batch if self.labels is None else batch | {"label": self.labels[mine]}
 
 

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from steploom.data.bucketing import LengthBuckets
+from steploom.data.bucketing import BucketedBatches
 from steploom.models.output_loss import IGNORED
 
-__all__ = ["NeighbourBatches", "padded"]
+__all__ = ["NeighbourBatches", "sentence_columns"]
 
 
-class NeighbourBatches:
+class NeighbourBatches(BucketedBatches):
     """Each sentence that has a neighbour in its document, with its neighbours as what is to be told from it.
 
     A batch has "sentence", int64 (time, batch), and its "lengths" (batch,); and for `side` "before" and "after"
@@ -26,8 +26,6 @@ class NeighbourBatches:
         batch_size: sentences a batch.
         seed: of their order, which is another one each epoch; None: always sorted by length.
     """
-
-    carries_state = False
 
     def __init__(
         self,
@@ -53,24 +51,21 @@ class NeighbourBatches:
         }
         self._with_neighbours = number[~(first & last)]
         around = sum(self._length_of(side[self._with_neighbours]) for side in self._neighbours.values())
-        self._buckets = LengthBuckets(self._lengths[self._with_neighbours] + around, batch_size, seed)
         self.targets = int(torch.as_tensor(around).sum())
+        super().__init__(self._lengths[self._with_neighbours] + around, batch_size, seed)
 
-    def __len__(self) -> int:
-        """Batches an epoch."""
-        return len(self._buckets)
+    def chosen(self, epoch: int, index: int) -> Tensor:
+        """The numbers of the sentences in batch `index` of `epoch`; those without a neighbour count here too."""
+        return self._with_neighbours[super().chosen(epoch, index)]
 
-    def batch(self, epoch: int, index: int, rank: int = 0, world: int = 1) -> dict[str, Tensor]:
-        """The sentences rank::world of batch `index`."""
-        chosen = self._with_neighbours[self._buckets.chosen(epoch, index)]
-        mine = chosen[rank::world]
-        # All ranks pad to the same length, so that a batch costs each of them the same.
+    def collate(self, mine: Tensor, whole: Tensor) -> dict[str, Tensor]:
+        """The sentences `mine`."""
         made = {
-            "sentence": self._gathered(mine, int(self._lengths[chosen].max()), self.end),
+            "sentence": self._gathered(mine, int(self._lengths[whole].max()), self.end),
             "lengths": self._lengths[mine],
         }
         for side, neighbours in self._neighbours.items():
-            time = max(1, int(self._length_of(neighbours[chosen]).max()))
+            time = max(1, int(self._length_of(neighbours[whole]).max()))
             there = neighbours[mine]
             lengths = self._length_of(there)
             tokens = self._gathered(there.clamp(min=0), time, self.end)
@@ -92,7 +87,7 @@ class NeighbourBatches:
         return torch.where(step < self._lengths[sentences], self._tokens[places], filler)
 
 
-def padded(sentences: Sequence[Sequence[int]], filler: int) -> tuple[Tensor, Tensor]:
+def sentence_columns(sentences: Sequence[Sequence[int]], filler: int) -> tuple[Tensor, Tensor]:
     """Tokens int64 (time, sentences), padded with `filler`, and lengths (sentences,).
 
     An empty sentence is one `filler`.

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from steploom.data.bucketing import LengthBuckets
+from steploom.data.bucketing import BucketedBatches, padded
 from steploom.models.output_loss import IGNORED
 
-__all__ = ["ParallelBatches", "padded"]
+__all__ = ["ParallelBatches"]
 
 
-class ParallelBatches:
+class ParallelBatches(BucketedBatches):
     """Pairs in batches of about equal length.
 
     A batch has "source" int64 (source time, pairs), padded with 0 behind "source_lengths" (pairs,), and int64 (target
@@ -26,8 +26,6 @@ class ParallelBatches:
         batch_size: pairs a batch.
         seed: of the order of the pairs, which is another one each epoch; None: always sorted by length.
     """
-
-    carries_state = False
 
     def __init__(
         self,
@@ -44,23 +42,12 @@ class ParallelBatches:
         self._source_lengths = torch.tensor([len(tokens) for tokens in self._sources])
         self._target_lengths = torch.tensor([len(tokens) for tokens in self._targets])
         self.tokens = int(self._target_lengths.sum())
-        self._buckets = LengthBuckets(self._source_lengths + self._target_lengths, batch_size, seed)
+        super().__init__(self._source_lengths + self._target_lengths, batch_size, seed)
 
-    def __len__(self) -> int:
-        """Batches an epoch."""
-        return len(self._buckets)
-
-    def chosen(self, epoch: int, index: int) -> Tensor:
-        """The numbers of the pairs in batch `index` of `epoch`."""
-        return self._buckets.chosen(epoch, index)
-
-    def batch(self, epoch: int, index: int, rank: int = 0, world: int = 1) -> dict[str, Tensor]:
-        """The pairs rank::world of batch `index`."""
-        chosen = self._buckets.chosen(epoch, index)
-        mine = chosen[rank::world]
-        # All ranks pad to the same length, so that a batch costs each of them the same.
-        source = padded([self._sources[i] for i in mine.tolist()], int(self._source_lengths[chosen].max()), 0)
-        time = int(self._target_lengths[chosen].max())
+    def collate(self, mine: Tensor, whole: Tensor) -> dict[str, Tensor]:
+        """The pairs `mine`."""
+        source = padded([self._sources[i] for i in mine.tolist()], int(self._source_lengths[whole].max()), 0)
+        time = int(self._target_lengths[whole].max())
         target = padded([self._targets[i] for i in mine.tolist()], time, IGNORED)
         before = torch.cat([torch.full_like(target[:1], self.begin), target[:-1]])
         before = torch.where((before == IGNORED) | (target == IGNORED), self.begin, before)
@@ -70,11 +57,3 @@ class ParallelBatches:
             "target_input": before,
             "target": target,
         }
-
-
-def padded(sequences: Sequence[Tensor], time: int, filling: int) -> Tensor:
-    """The sequences as columns (time, sequences), filled up with `filling`."""
-    made = torch.full((time, len(sequences)), filling)
-    for column, tokens in enumerate(sequences):
-        made[: len(tokens), column] = tokens
-    return made

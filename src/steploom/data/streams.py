@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from steploom.data.batches import share
-from steploom.data.bucketing import LengthBuckets
+from steploom.data.bucketing import BucketedBatches, padded
 from steploom.models.output_loss import IGNORED
 
 __all__ = ["LineBatches", "StreamBatches"]
@@ -56,7 +56,7 @@ class StreamBatches:
         return {"input": self._input[steps, columns], "target": self._target[steps, columns]}
 
 
-class LineBatches:
+class LineBatches(BucketedBatches):
     """Lines that are independent of each other, each kept whole from <bos> to <eos>, in batches of about equal length.
 
     A batch has "input" and "target", int64 (time, lines). A line of n tokens is n + 1 targets: its tokens and <eos>.
@@ -69,32 +69,19 @@ class LineBatches:
         seed: of the order of the lines, which is another one each epoch; None: always sorted by length.
     """
 
-    carries_state = False
-
     def __init__(
         self, lines: Sequence[Sequence[int]], begin: int, end: int, batch_size: int, seed: int | None = None
     ) -> None:
-        self.lengths = torch.tensor([len(line) for line in lines])
-        self.begin, self.end = begin, end
-        self.tokens = int(self.lengths.sum()) + len(lines)
-        self._lines = [torch.as_tensor(line, dtype=torch.long) for line in lines]
-        self._buckets = LengthBuckets(self.lengths, batch_size, seed)
+        self.begin = begin
+        self._targets = [torch.as_tensor([*line, end], dtype=torch.long) for line in lines]
+        self._lengths = torch.tensor([len(target) for target in self._targets])
+        self.tokens = int(self._lengths.sum())
+        super().__init__(self._lengths, batch_size, seed)
 
-    def __len__(self) -> int:
-        """Batches an epoch."""
-        return len(self._buckets)
-
-    def batch(self, epoch: int, index: int, rank: int = 0, world: int = 1) -> dict[str, Tensor]:
-        """The lines rank::world of batch `index`."""
-        chosen = self._buckets.chosen(epoch, index)
-        # All ranks pad to the same length, so that a batch costs each of them the same.
-        time = int(self.lengths[chosen].max()) + 1
-        mine = chosen[rank::world].tolist()
-        inputs = torch.full((time, len(mine)), self.begin)
-        targets = torch.full((time, len(mine)), IGNORED)
-        for column, number in enumerate(mine):
-            line = self._lines[number]
-            inputs[1 : len(line) + 1, column] = line
-            targets[: len(line), column] = line
-            targets[len(line), column] = self.end
-        return {"input": inputs, "target": targets}
+    def collate(self, mine: Tensor, whole: Tensor) -> dict[str, Tensor]:
+        """The lines `mine`."""
+        time = int(self._lengths[whole].max())
+        targets = [self._targets[i] for i in mine.tolist()]
+        first = torch.full((1, len(mine)), self.begin)
+        before = padded([target[:-1] for target in targets], time - 1, self.begin)
+        return {"input": torch.cat([first, before]), "target": padded(targets, time, IGNORED)}

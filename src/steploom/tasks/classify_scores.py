@@ -51,7 +51,7 @@ def batches_for(
     batches = LabelledBatches(task.kind.encode(examples, training=False), None, batch_size)
     device = next(network.parameters()).device
     for index in range(len(batches)):
-        yield batches.rows(index), {name: tensor.to(device) for name, tensor in batches.batch(0, index).items()}
+        yield batches.chosen(0, index), {name: tensor.to(device) for name, tensor in batches.batch(0, index).items()}
 
 
 def score(task: Classify, network: Classifier, examples: object) -> Evaluation:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from steploom.data.neighbours import padded
+from steploom.data.neighbours import sentence_columns
 from steploom.data.sentence_pairs import PairColumns, read_pairs
 from steploom.data.sentence_text import NORMALISERS
 from steploom.data.standard_input import STANDARD_INPUT, read_standard_input
@@ -59,7 +59,7 @@ def vectors_of(task: Embed, network: SkipThought, sentences: Sequence[str]) -> T
     device, end = network.output_bias.device, task.vocabulary.end or 0
     made = torch.empty(len(sentences), network.vector_size)
     for chosen, tokens in _batches(_encoded(task, sentences)):
-        batch, lengths = padded(tokens, end)
+        batch, lengths = sentence_columns(tokens, end)
         made[chosen] = network.vectors(batch.to(device), lengths.to(device)).float().cpu()
     return made
 

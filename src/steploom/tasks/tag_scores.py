@@ -58,7 +58,7 @@ def tag_sentences(task: Tag, network: Tagger, sentences: Sequence[Sequence[str]]
     tags: list[list[str]] = [[] for _ in sentences]
     for index in range(len(batches)):
         batch = {name: value.to(device) for name, value in batches.batch(0, index).items()}
-        for number, best in zip(batches.chosen(index), network.tag(batch), strict=True):
+        for number, best in zip(batches.chosen(0, index).tolist(), network.tag(batch), strict=True):
             tags[number] = [names[tag] for tag in best]
     return tags
 

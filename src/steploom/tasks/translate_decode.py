@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from steploom.data.parallel_batches import padded
+from steploom.data.bucketing import padded
 from steploom.decoding import DecodingSettings, Hypothesis, generate
 from steploom.errors import OptionError
 from steploom.models.encoder_decoder import EncoderDecoder
