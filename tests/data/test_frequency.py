@@ -44,6 +44,28 @@ def test_grid_and_positions_are_inverse(frequency: str, first: int, count: int) 
     assert regular.all() and positions.tolist() == list(range(first, first + count))
 
 
+@pytest.mark.parametrize(
+    ("written", "grid_of"),
+    [(name, f"{kind}-{month}") for name, kind in (("Q", "QS"), ("QE", "QE")) for month in ("JAN", "FEB", "MAR")]
+    + [(name, f"{kind}-{month}") for name, kind in (("Y", "YS"), ("YE", "YE")) for month in ("JAN", "APR", "DEC")]
+    + [("2QS", "2QS-MAR"), ("2YS", "2YS-APR"), ("M", "MS"), ("2ME", "2ME"), ("B", "B"), ("3B", "3B")],
+)
+def test_a_series_keeps_its_phase_whatever_the_frequency_is_anchored_at(written: str, grid_of: str) -> None:
+    times = grid(grid_of) + np.timedelta64(90, "m")
+    frequency = check_frequency(written)
+    positions, regular = grid_positions(times, times[0], frequency)
+    assert regular.all() and positions.tolist() == list(range(60))
+    assert time_grid(times[20], frequency, 60, -20).tolist() == times.tolist()
+
+
+def test_series_of_months_may_lie_on_different_phases() -> None:
+    parts = grid("QS-JAN"), grid("QS-FEB")
+    frequency = find_frequency(np.concatenate(parts), np.repeat([0, 1], 60))
+    for times in parts:
+        assert time_grid(times[0], frequency, 60).tolist() == times.tolist()
+        assert time_grid(times[0], frequency, 1, 59)[0] == times[59]
+
+
 def test_times_between_the_grid_are_off_it() -> None:
     for frequency in FREQUENCIES:
         times = grid(frequency, 5)

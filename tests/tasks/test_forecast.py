@@ -130,6 +130,17 @@ def test_dates_are_written_without_hours_where_there_are_none(tmp_path: Path) ->
     assert task.predict(None, None, PredictOptions()).text.splitlines()[1].startswith("y,2020-04-10,")
 
 
+def test_quarters_of_two_phases_go_on_in_their_own_months(tmp_path: Path) -> None:
+    starts = {"a": "2010-01-01", "b": "2010-02-01"}
+    frames = [pd.DataFrame({"ds": pd.date_range(t, periods=40, freq="3MS"), "unique_id": s}) for s, t in starts.items()]
+    train = csv(tmp_path, pd.concat(frames).assign(y=1.0), "train.csv")
+    for options in ({}, {"frequency": "Q"}):
+        task = trained([train], target="y", horizon=2, context=8, **options)
+        found = task.predict(None, None, PredictOptions()).value
+        months = found["ds"].dt.strftime("%Y-%m-%d")
+        assert months.tolist() == ["2020-01-01", "2020-04-01", "2020-02-01", "2020-05-01"]
+
+
 def test_wide_tables_are_read_as_in_training(tmp_path: Path) -> None:
     wide = table(300).rename(columns={"y": "a"}).assign(b=lambda t: t["a"] + 1)
     task = trained([csv(tmp_path, wide, "wide.csv")])

@@ -1,7 +1,8 @@
 """The step of a time series: its grid of times and its seasons.
 
 A frequency is a pandas offset alias. Steps of a fixed length (seconds to weeks) are computed with integers in
-nanoseconds; months, quarters, years and business days by counting them in the calendar.
+nanoseconds; months, quarters, years and business days by counting them in the calendar. Where a series' steps fall is
+said by its first time alone: the anchor of an alias (QS-JAN, W-SUN) is a name, and no grid moves onto it.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from pandas.tseries.frequencies import to_offset
 from pandas.tseries.offsets import (
+    BaseOffset,
     BusinessDay,
     Day,
     MonthBegin,
@@ -36,6 +37,8 @@ Positions = npt.NDArray[np.int64]
 _SECOND, _MINUTE, _HOUR, _DAY, _WEEK = 1, 60, 3600, 86_400, 604_800
 MONTHLY = {MonthBegin: 1, MonthEnd: 1, QuarterBegin: 3, QuarterEnd: 3, YearBegin: 12, YearEnd: 12}
 """Months in one step of each calendar offset."""
+_MONTH_ENDS = (MonthEnd, QuarterEnd, YearEnd)
+_MONDAY = 4  # days from 1970-01-01, a Thursday
 
 
 def check_frequency(text: str) -> str:
@@ -79,10 +82,7 @@ def time_grid(start: np.datetime64, frequency: str, count: int, first: int = 0) 
     if step is not None:
         fixed: Times = origin + np.arange(first, first + count) * np.timedelta64(step, "ns")
         return fixed
-    offset = to_offset(frequency)
-    begin = pd.Timestamp(origin) + first * offset if first else pd.Timestamp(origin)
-    times: Times = pd.date_range(begin, periods=count, freq=offset).to_numpy().astype("datetime64[ns]")
-    return times
+    return _calendar_times(origin, np.arange(first, first + count), to_offset(frequency))
 
 
 def grid_positions(
@@ -105,18 +105,36 @@ def grid_positions(
         position, rest = np.divmod(since - origin, step)
         return position, rest == 0
     offset = to_offset(frequency)
-    first = np.broadcast_to(np.asarray(start, "datetime64[ns]"), times.shape)
-    same_clock = (since - origin) % (_DAY * 10**9) == 0
+    first = np.asarray(start, "datetime64[ns]")
+    position = (_calendar_unit(times, offset) - _calendar_unit(first, offset)) // _units_of_step(offset)
+    return position, _calendar_times(first, position, offset) == times
+
+
+def _units_of_step(offset: BaseOffset) -> int:
+    """Business days in one step of business days; months in one step of months, quarters or years."""
+    return int(offset.n) * (1 if type(offset) is BusinessDay else MONTHLY[type(offset)])
+
+
+def _calendar_unit(times: Times | np.datetime64, offset: BaseOffset) -> Positions:
+    """The number of the business day, or of the month, that each time lies in; a weekend is in its Friday."""
+    if type(offset) is not BusinessDay:
+        return np.asarray(times.astype("datetime64[M]").astype(np.int64))
+    week, weekday = np.divmod(times.astype("datetime64[D]").astype(np.int64) - _MONDAY, 7)
+    return np.asarray(5 * week + np.minimum(weekday, 4))
+
+
+def _calendar_times(start: Times | np.datetime64, position: Positions, offset: BaseOffset) -> Times:
+    """The times `position` steps after `start`, datetime64[ns]: on the day that the offset says, at start's hour."""
+    unit = _calendar_unit(start, offset) + position * _units_of_step(offset)
+    clock = start - start.astype("datetime64[D]")
     if type(offset) is BusinessDay:
-        position = np.busday_count(first.astype("datetime64[D]"), times.astype("datetime64[D]"))
-        whole = np.is_busday(times.astype("datetime64[D]")) & (position % offset.n == 0)
-        return position // offset.n, whole & same_clock
-    months = times.astype("datetime64[M]").astype(np.int64) - first.astype("datetime64[M]").astype(np.int64)
-    size = MONTHLY[type(offset)] * offset.n
-    ends = type(offset) in (MonthEnd, QuarterEnd, YearEnd)
-    days = times.astype("datetime64[D]") + (1 if ends else 0)
-    on_day = days == days.astype("datetime64[M]").astype("datetime64[D]")
-    return months // size, (months % size == 0) & on_day & same_clock
+        day = (unit // 5 * 7 + unit % 5 + _MONDAY).astype("datetime64[D]")
+    elif type(offset) in _MONTH_ENDS:
+        day = (unit + 1).astype("datetime64[M]").astype("datetime64[D]") - 1
+    else:
+        day = unit.astype("datetime64[M]").astype("datetime64[D]")
+    times: Times = day.astype("datetime64[ns]") + clock
+    return times
 
 
 @lru_cache
