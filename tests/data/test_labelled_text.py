@@ -161,6 +161,26 @@ def test_two_columns_of_one_name_are_refused_where_it_is_asked_for(tmp_path, tex
         read_labelled_texts(path, TextColumns("text", None, header=True), labelled=False)
 
 
+@pytest.mark.parametrize(
+    ("rows", "header"),
+    [
+        # "y" and "title" are usual names, but here a label and a text.
+        ("a good film\ty\na bad one\tn\nfine indeed\ty\nawful\tn\n", False),
+        ("type\tint x;\ntopic\thow are you\ntype\tlong y;\n", False),
+        ("title\tgood\na bad one\tbad\nfine\tgood\n", False),
+        ("body\ttype\nsoul\ttype\nbody\ttype\nx\tz\n", False),
+        # Names, although a class is called as one of them.
+        ("review\ty\na bad one\tn\nfine indeed\ty\n", True),
+        ("what\ty\na bad one\tno\nfine indeed\tyes\nfine\tyes\n", True),
+    ],
+)
+def test_a_first_row_whose_label_occurs_again_is_no_header(tmp_path, rows, header):
+    path = write(tmp_path, "a.tsv", rows)
+    columns = find_text_columns(path, None, None)
+    assert columns.header is header
+    assert len(read_labelled_texts(path, columns, labelled=True)) == rows.count("\n") - header
+
+
 def test_rows_of_blank_cells_do_not_count(tmp_path):
     path = write(tmp_path, "a.CSV", "text;label\na, b;good\n;\nc;bad\n")
     found = read_labelled_texts(path, find_text_columns(path, None, None), labelled=True)

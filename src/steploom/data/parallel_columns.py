@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from steploom.data.json_values import read_text as stored_text
 from steploom.data.text import read_text
-from steploom.data.text_table import table_rows
+from steploom.data.text_table import occurs_again, table_rows
 from steploom.errors import DataError
 
 __all__ = ["PairColumns", "find_pair_columns"]
@@ -94,7 +93,7 @@ def find_pair_columns(path: Path, source: str | None, target: str | None) -> Pai
     )
     if sources and targets:
         return PairColumns(names[sources[0]], names[targets[0]])
-    languages = [place for place, name in enumerate(names) if _is_language(name) and not _occurs(name, rows[1:], place)]
+    languages = [place for place, name in enumerate(names) if _is_language(name) and not occurs_again(rows, place)]
     if len(languages) > 2:
         listed = ", ".join(f"'{names[place]}'" for place in languages[:8])
         raise DataError(f"which columns make a pair is not clear: there are {listed}", file=path, row=1, hint=_HINT)
@@ -108,7 +107,3 @@ def find_pair_columns(path: Path, source: str | None, target: str | None) -> Pai
 def _is_language(name: str) -> bool:
     parts = re.split(r"[_-]+", name.lower())
     return len(parts) <= _PARTS and any(_LANGUAGE.fullmatch(part) for part in (parts[0], parts[-1]))
-
-
-def _occurs(cell: str, rows: Sequence[Sequence[str]], place: int) -> bool:
-    return any(place < len(row) and row[place].strip() == cell for row in rows)

@@ -11,7 +11,7 @@ from typing import Any, Self
 from steploom.data.json_values import read_text as stored_text
 from steploom.data.name_list import names_shown
 from steploom.data.text import read_text
-from steploom.data.text_table import JSON_LINES, check_once, suffix_of, table_rows
+from steploom.data.text_table import JSON_LINES, check_once, occurs_again, suffix_of, table_rows
 from steploom.errors import DataError, OptionError, nearest
 
 __all__ = ["TextColumns", "find_text_columns", "numbered_objects"]
@@ -61,7 +61,8 @@ def find_text_columns(path: Path, text: str | None, label: str | None) -> TextCo
     """Where text and label stand in a training file.
 
     What is not given is found: a column with a usual name, or in a file of two columns the one with fewer different
-    values as the label. A number means a file without a header, unless the other one is a name.
+    values as the label. A number means a file without a header, unless the other one is a name. A usual name that
+    occurs again below is one beside another usual name only.
 
     Args:
         path: a table (.csv; .tsv, or tabs in a file of another name) or JSON lines (.jsonl).
@@ -101,6 +102,9 @@ def _find_columns(path: Path, rows: list[list[str]], text: str | None, label: st
     by_name = {name.lower(): name for name in reversed(names) if name}
     text = text or next((by_name[n] for n in _TEXTS if n in by_name and by_name[n] != label), None)
     label = label or next((by_name[n] for n in _LABELS if n in by_name and by_name[n] != text), None)
+    if not given and all(occurs_again(rows, names.index(name)) for name in (text, label) if name is not None):
+        # They are a text and a label, such as "y" of "y" and "n".
+        text = label = None
     if text is not None and label is not None:
         return TextColumns(text, label, header=True)
     if len(names) != 2:
@@ -112,7 +116,8 @@ def _find_columns(path: Path, rows: list[list[str]], text: str | None, label: st
         )
     if text is not None or label is not None:
         other = next(name for name in names if name not in (text, label))
-        return TextColumns(text or other, label or other, header=True)
+        if given or not occurs_again(rows, names.index(label or other)):
+            return TextColumns(text or other, label or other, header=True)
     return _of_two(names, rows)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from steploom.data.csv_text import find_separator, numbered_rows
 from steploom.errors import DataError, OptionError, nearest
 
-__all__ = ["JSON_LINES", "TABLES", "check_once", "column_place", "suffix_of", "table_rows"]
+__all__ = ["JSON_LINES", "TABLES", "check_once", "column_place", "occurs_again", "suffix_of", "table_rows"]
 
 TABLES = (".csv", ".tsv")
 """Endings of the names of tables."""
@@ -102,6 +102,17 @@ def check_once(path: Path, names: Sequence[str], name: str) -> None:
             row=1,
             hint="Rename one of them",
         )
+
+
+def occurs_again(rows: Sequence[Sequence[str]], place: int) -> bool:
+    """Whether a cell of the first row stands again below it, in the same column, as no name would.
+
+    Args:
+        rows: the cells of all rows, the first one included.
+        place: of the column, counted from 0.
+    """
+    cell = rows[0][place].strip()
+    return any(place < len(row) and row[place].strip() == cell for row in rows[1:])
 
 
 def _shown(names: Sequence[str]) -> str:
