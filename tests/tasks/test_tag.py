@@ -249,6 +249,25 @@ def test_pretrained_vectors_begin_the_embedding(folder, tmp_path):
             trained(folder, "iob1.txt", tmp_path / "n", vectors=str(tmp_path / "w.txt"), **change)
 
 
+@pytest.mark.parametrize("spelt", [True, False])
+def test_vectors_are_found_for_words_as_they_are_written(tmp_path, spelt):
+    rows = ["the", "London", "1990", "1990", "1991", "747", "Boeing", "12", "B2"]
+    (tmp_path / "train.txt").write_text("".join(f"{word} {'X' if word[0].isupper() else 'O'}\n" for word in rows))
+    words = ["Paris", "1990", "1991", "London", "the", "747", "Boeing", "b2", "paris", "a", "Rome", "12", "00", "B1"]
+    (tmp_path / "v.txt").write_text("".join(f"{word} {number}\n" for number, word in enumerate(words)))
+    options = {"vectors": str(tmp_path / "v.txt"), "embedding_size": None, "lr": 1e-12, "schedule": "constant"}
+    options |= {"vector_words": 1, "valid_every": 0, "characters": spelt}
+    small = {name: value for name, value in SMALL.items() if spelt or not name.startswith("character")}
+    model = train("tag", [tmp_path / "train.txt"], tmp_path / "m", **{**small, **options})
+    coder, weight = model.task.coder, model.network.embedding.weight
+    # Of the years, which share a normal form, the one that is more frequent; Paris is the first word of the file.
+    same = {word: word for word in ("the", "London", "747", "Boeing", "Paris")}
+    for word, found in {**same, "1991": "1990", "B2": "b2", "12": "00"}.items():
+        assert coder.number(word), word
+        assert weight[coder.number(word)].item() == pytest.approx(words.index(found), abs=1e-6), word
+    assert coder.number("Rome") == 0 and coder.number("a") == 0
+
+
 def test_vectors_are_the_same_file_when_a_training_goes_on(folder, tmp_path, monkeypatch):
     (tmp_path / "v.txt").write_text("ada 1 2 3\nwent 7 8 9\n")
     monkeypatch.chdir(tmp_path)

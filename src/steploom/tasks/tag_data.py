@@ -107,23 +107,35 @@ def _vocabulary(options: TagOptions, sentences: list[tuple[str, ...]]) -> tuple[
     if options.vectors is None:
         return coder, rare, None
     path = Path(options.vectors)
-    vectors, size = read_vectors(path, coder.words, options.vector_words)
+    raw = Counter(word for sentence in sentences for word in sentence if coder.number(word))
+    vectors, size = read_vectors(path, [*coder.words, *raw], options.vector_words)
     if options.embedding_size not in (None, size):
         raise OptionError(
             f"--embedding-size: the vectors in {path} have {size} numbers, found {options.embedding_size}"
         )
-    if not any(find_vector(vectors, word) is not None for word in coder.words):
+    found = _of_normal_forms(coder, raw, vectors)
+    if not any(word in found for word in coder.words):
         raise DataError("there is no vector of any word of the data", file=path)
-    # Of words that are written in several ways, the normal form alone is looked up later.
-    coder, rare = learn_words(sentences, [word for word in vectors if coder.normal(word) == word], **plan)
+    coder, rare = learn_words(sentences, found, **plan)
     first = torch.full((len(coder.words), size), torch.nan)
     for number, word in enumerate(coder.words):
-        found = find_vector(vectors, word)
-        if found is not None:
-            first[number] = found
+        if word in found:
+            first[number] = found[word]
     count = int((~first[:, 0].isnan()).sum())
     words.info(f"{count:,} of {len(coder.words):,} words have a vector in {path.name}")
     return coder, rare, first
+
+
+def _of_normal_forms(coder: WordCoder, raw: Counter[str], vectors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The vector of each normal form: its own, else that of its most frequent word, else that of the file's first."""
+    own = [word for word in vectors if coder.normal(word) == word]
+    frequent = sorted(raw, key=lambda word: (-raw[word], word))
+    found: dict[str, Tensor] = {}
+    for word in (*own, *coder.words, *frequent, *vectors):
+        vector = find_vector(vectors, word)
+        if vector is not None:
+            found.setdefault(coder.normal(word), vector)
+    return found
 
 
 def _majority(parts: list[Part]) -> dict[str, Any]:
