@@ -166,6 +166,18 @@ def test_lines_to_translate_keep_blank_ones(tmp_path):
         read_sources(write(tmp_path, "a.tsv", "en\tde\none\n"), "de")
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "column", "lines"),
+    [
+        ("a.tsv", "\nen\tde\none\teins\n\n\t \ntwo\tzwei\n\n", "de", ["eins", "", "", "zwei", ""]),
+        ("a.tsv", "\none\teins\n\ntwo\tzwei", "2", ["", "eins", "", "zwei"]),
+        ("a.csv", 'en,de\none,"eins\nund"\n\n,\n"",""\ntwo,zwei\n', "de", ["eins und", "", "", "", "zwei"]),
+    ],
+)
+def test_a_blank_row_of_a_table_stays_a_line(tmp_path, name, text, column, lines):
+    assert read_sources(write(tmp_path, name, text), column) == lines
+
+
 SOURCES = [[5, 6, 7, 1], [8, 1], [9, 9, 1]]
 TARGETS = [[4], [4, 5, 6], [7, 7]]
 

@@ -27,8 +27,10 @@ def find_separator(path: Path, text: bytes) -> str:
     return max(counts, key=lambda s: counts[s]) if counts else ","
 
 
-def numbered_rows(path: Path, text: bytes | str, separator: str) -> Iterator[tuple[int, list[str]]]:
-    """The line number, counted from 1, and the cells of each row that is not blank.
+def numbered_rows(
+    path: Path, text: bytes | str, separator: str, blank: bool = False
+) -> Iterator[tuple[int, list[str]]]:
+    """The line number, counted from 1, and the cells of each row that is not blank; with `blank`, of blank ones too.
 
     Raises:
         DataError: a row cannot be read as CSV.
@@ -46,7 +48,7 @@ def numbered_rows(path: Path, text: bytes | str, separator: str) -> Iterator[tup
             raise DataError(f"this is no CSV ({error})", file=path, row=line) from None
         if row is None:
             return
-        if row:
+        if row or blank:
             yield line, row
 
 

@@ -66,7 +66,7 @@ def read_pairs(
 
 
 def read_sources(path: Path, source_column: str | None = None) -> list[str]:
-    """The lines to translate: every line of a file, blank ones too, or the source column of a .tsv or .csv file.
+    """The lines to translate: every line of a file, or the source column of a .tsv or .csv file; blank ones too.
 
     Raises:
         DataError: the file cannot be read, or there is no such column.
@@ -74,9 +74,10 @@ def read_sources(path: Path, source_column: str | None = None) -> list[str]:
     text = read_text(path)
     if source_column is None or suffix_of(path) not in TABLES:
         return _lines(text)
-    rows = table_rows(path, text)
-    place, named = column_place(path, rows[0][1], source_column, None)
-    return [_cell(path, row, cells, place) for row, cells in rows[1 if named else 0 :]]
+    rows = table_rows(path, text, blank=True)
+    header, first = next(row for row in rows if row[1])
+    place, named = column_place(path, first, source_column, None)
+    return [_cell(path, row, cells, place) if cells else "" for row, cells in rows if row > header or not named]
 
 
 def _of_two_files(source: Path, target: Path) -> Pairs:

@@ -22,7 +22,7 @@ def suffix_of(path: Path) -> str:
     return next((s.lower() for s in reversed(path.suffixes) if s.lower() != ".gz"), "")
 
 
-def table_rows(path: Path, text: str) -> list[tuple[int, list[str]]]:
+def table_rows(path: Path, text: str, blank: bool = False) -> list[tuple[int, list[str]]]:
     """The line number, counted from 1, and the cells of each row of a table; rows of blank cells alone do not count.
 
     In a file whose name ends in .csv the cells may be quoted, and what stands between two of them (a comma, a
@@ -32,18 +32,20 @@ def table_rows(path: Path, text: str) -> list[tuple[int, list[str]]]:
     Args:
         path: the file, .gz or not.
         text: what it holds.
+        blank: whether those rows count after all; they have no cells then.
 
     Raises:
         DataError: a row is no CSV, or every cell is blank.
     """
     if suffix_of(path) == ".csv":
-        found = numbered_rows(path, text, find_separator(path, text.encode()))
+        found = numbered_rows(path, text, find_separator(path, text.encode()), blank)
     else:
-        found = ((row, line.split("\t")) for row, line in enumerate(text.split("\n"), 1))
-    rows = [(row, cells) for row, cells in found if any(cell.strip() for cell in cells)]
-    if not rows:
+        found = ((row, line.split("\t")) for row, line in enumerate(text.removesuffix("\n").split("\n"), 1))
+    rows = [(row, cells if any(cell.strip() for cell in cells) else []) for row, cells in found]
+    filled = [row for row in rows if row[1]]
+    if not filled:
         raise DataError("every cell of the table is empty", file=path)
-    return rows
+    return rows if blank else filled
 
 
 def column_place(
