@@ -16,6 +16,7 @@ ORDER = [
     "engine",
     "layers",
     "agreement",
+    "laws",
     "testing",
     "decoding",
     "models",
