@@ -66,6 +66,17 @@ def test_series_of_months_may_lie_on_different_phases() -> None:
         assert time_grid(times[0], frequency, 1, 59)[0] == times[59]
 
 
+@pytest.mark.parametrize("frequency", FREQUENCIES)
+def test_a_time_off_the_grid_has_the_number_of_the_time_before_it(frequency: str) -> None:
+    times = grid(frequency, 30) + np.timedelta64(6, "h")
+    asked = times[0] + np.arange(-40, 40) * np.timedelta64(13, "h")
+    positions, regular = grid_positions(asked, times[0], frequency)
+    first, last = int(positions.min()), int(positions.max())
+    around = time_grid(times[0], frequency, last - first + 2, first)
+    assert (around[positions - first] <= asked).all() and (around[positions - first + 1] > asked).all()
+    assert regular.tolist() == (around[positions - first] == asked).tolist()
+
+
 def test_times_between_the_grid_are_off_it() -> None:
     for frequency in FREQUENCIES:
         times = grid(frequency, 5)

@@ -102,6 +102,20 @@ def test_start(tmp_path: Path) -> None:
         read_source(past, whole, EvaluateOptions(start="soon"), 168)
 
 
+@pytest.mark.parametrize(
+    ("frequency", "start", "first"),
+    [("B", "2020-02-08", "2020-02-10"), ("B", "2020-02-10", "2020-02-10"), ("ME", "2023-02-01", "2023-02-28"),
+     ("QE", "2030-06-15", "2030-06-30"), ("YE", "2050-12-15", "2050-12-31"), ("MS", "2023-02-02", "2023-03-01")],
+)  # fmt: skip
+def test_start_off_the_grid_is_the_next_row(tmp_path: Path, frequency: str, start: str, first: str) -> None:
+    times = pd.date_range("2020-01-01", periods=120, freq=frequency)
+    path = tmp_path / "train.csv"
+    pd.DataFrame({"ds": times, "y": 1.0}).to_csv(path, index=False)
+    past = read_training_data(options(horizon=2, context=4), [path], None, None).past
+    source = read_source(past, path, EvaluateOptions(start=start), 4)
+    assert times[source.begins[0]] == pd.Timestamp(first)
+
+
 def test_another_frequency_is_refused(tmp_path: Path) -> None:
     past = read_training_data(options(), [hourly(tmp_path, 1000)], None, None).past
     days = pd.DataFrame({"ds": pd.date_range("2021-01-01", periods=30), "y": 1.0})

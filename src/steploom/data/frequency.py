@@ -107,7 +107,9 @@ def grid_positions(
     offset = to_offset(frequency)
     first = np.asarray(start, "datetime64[ns]")
     position = (_calendar_unit(times, offset) - _calendar_unit(first, offset)) // _units_of_step(offset)
-    return position, _calendar_times(first, position, offset) == times
+    at = _calendar_times(first, position, offset)
+    # In the last month or day a time may still lie before the one that is on the grid.
+    return position - (at > times), at == times
 
 
 def _units_of_step(offset: BaseOffset) -> int:
