@@ -111,11 +111,15 @@ def test_a_horizon_longer_than_the_season_uses_the_last_seasons_before_the_origi
         assert np.isnan(expected) or value == pytest.approx(expected, rel=1e-4)
 
 
-def test_rows_before_are_all_that_a_window_looks_at() -> None:
-    data = hourly((1200,))
-    layout = learnt(data)
-    rows = rows_before(CONTEXT, HORIZON, data.seasons)
-    assert rows == 3 * 175 and layout.lags == (24, 168)
+@pytest.mark.parametrize(
+    ("frequency", "horizon", "reach"),
+    [("h", HORIZON, 3 * 175), ("3D", 4, CONTEXT), ("3D", 15, CONTEXT), ("3D", 40, 80), ("MS", 40, 6 * 13)],
+)
+def test_rows_before_are_all_that_a_window_looks_at(frequency: str, horizon: int, reach: int) -> None:
+    data = replace(hourly((1200,)), frequency=frequency)
+    layout = learnt(data, horizon, calendar=False)
+    rows = rows_before(CONTEXT, horizon, data.seasons)
+    assert rows == reach and layout.lags == data.seasons
     origin = 1100
     one, _ = Windows(data, layout).at(np.array([0]), np.array([origin]))
     series = data.series[0]

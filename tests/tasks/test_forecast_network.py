@@ -88,6 +88,14 @@ def test_what_the_network_is_follows_from_options_and_artefacts(tmp_path: Path) 
     assert networks[0].layout == networks[1].layout  # type: ignore[attr-defined]
 
 
+def test_what_is_kept_gives_the_forecast_of_the_file_without_a_season_too(tmp_path: Path) -> None:
+    days = pd.date_range("2020-01-01", periods=90, freq="3D")
+    values = np.random.default_rng(0).normal(size=90).cumsum()
+    pd.DataFrame({"ds": days, "y": values}).to_csv(tmp_path / "y.csv", index=False)
+    model = steploom.train("forecast", tmp_path / "y.csv", tmp_path / "m", **QUICK, context=4)
+    assert model.predict().text == model.predict(tmp_path / "y.csv").text
+
+
 def test_a_forecast_that_is_no_number_is_refused(tmp_path: Path) -> None:
     model = steploom.train("forecast", table(tmp_path), tmp_path / "m", **QUICK)
     with torch.no_grad():

@@ -161,10 +161,13 @@ class Layout:
 
 def rows_before(context: int, horizon: int, seasons: tuple[int, ...]) -> int:
     """Rows before the origin that a forecast looks at, where they exist; `seasons` are the nominal ones."""
+    if not seasons:
+        # The level of the last horizon stands beside that of the horizon before it.
+        return max(context, 2 * horizon)
     longest = [math.ceil(season * (1 + FARTHEST)) for season in seasons]
     same_place = [-(-horizon // season) * season + (REPEATS - 1) * season for season in longest]
-    compared = Layout(context, horizon, tuple(map(float, longest))).scale_rows + max(longest, default=0)
-    return max([context + max(longest, default=0), compared, *same_place])
+    compared = Layout(context, horizon, tuple(map(float, longest))).scale_rows + max(longest)
+    return max([context + max(longest), compared, *same_place])
 
 
 def _mean_and_spread(columns: list[FloatArray], count: int) -> tuple[tuple[float, float], ...]:
