@@ -1,21 +1,18 @@
 """The forecaster: what its loss and its forecasts may depend on, and that it learns."""
 
-from functools import partial
-
 import numpy as np
 import pytest
 import torch
 
 from steploom.cells.cell import Cell
-from steploom.cells.registry import make_cell
 from steploom.data.series import SeriesSet
 from steploom.data.window_batches import DrawnWindows
 from steploom.data.window_layout import Layout
 from steploom.data.windows import Windows
 from steploom.errors import OptionError
-from steploom.models.forecast_heads import Layers
 from steploom.models.forecaster import HEADS, Forecaster
 from steploom.models.outputs import LEVELS, OUTPUTS
+from steploom.models.recurrent_shape import RecurrentShape
 from steploom.models.scaling import Scale
 from tests.data.forecast_series import changed, hourly
 
@@ -30,9 +27,8 @@ def forecaster(data: SeriesSet, head: str = "direct", output: str = "quantile", 
     layout = Layout.learn(data, rows, CONTEXT, HORIZON, logarithm=False if output == "negative_binomial" else None)
     torch.manual_seed(0)
     members = options.pop("members", 2)
-    layers = Layers(**{"dropout": 0.1, **options})  # type: ignore[arg-type]
-    cell = partial(make_cell, "lstm", hidden_size=6)
-    return Forecaster(cell, layout, head=head, output=output, members=members, layers=layers)  # type: ignore[arg-type]
+    shape = RecurrentShape("lstm", 6, **{"dropout": 0.1, **options})  # type: ignore[arg-type]
+    return Forecaster(shape, layout, head=head, output=output, members=members)  # type: ignore[arg-type]
 
 
 def series(output: str = "quantile") -> SeriesSet:
@@ -244,7 +240,7 @@ def test_widened_counts_stay_counts(head: str) -> None:
 def test_any_cell(head: str) -> None:
     data = series()
     layout = forecaster(data).layout
-    network = Forecaster(lambda size: Leaky(size, 5), layout, head=head)
+    network = Forecaster(RecurrentShape(f"{__name__}:Leaky", 5), layout, head=head)
     batch, scale = windows(network, data)
     network.loss(batch).total.backward()
     assert torch.isfinite(network.eval().predict(batch, scale)[1]).all()
@@ -313,4 +309,4 @@ def test_options_that_do_not_fit() -> None:
     layout = forecaster(data).layout
     assert layout.logarithm
     with pytest.raises(OptionError, match="logarithm"):
-        Forecaster(lambda size: Leaky(size, 5), layout, output="negative_binomial")
+        Forecaster(RecurrentShape(f"{__name__}:Leaky", 5), layout, output="negative_binomial")

@@ -7,11 +7,16 @@ from torch.nn import functional as F
 from steploom.engine.choice import use_engine
 from steploom.models.language_model import LanguageModel
 from steploom.models.output_loss import IGNORED
+from steploom.models.recurrent_shape import RecurrentShape
+
+OWN = {"embedding_size", "tie_embeddings", "input_dropout", "output_dropout"}
 
 
 def model(**options):
     torch.manual_seed(0)
-    return LanguageModel(11, **{"embedding_size": 6, "hidden_size": 6, "num_layers": 2, **options}).eval()
+    own = {name: options.pop(name) for name in OWN & options.keys()}
+    shape = RecurrentShape(**{"hidden_size": 6, "num_layers": 2, **options})
+    return LanguageModel(11, shape, **{"embedding_size": 6, **own}).eval()
 
 
 def tokens(time, batch, seed=0):
@@ -103,8 +108,8 @@ def test_reading_a_prompt_is_stepping_through_it():
 
 
 def test_tied_embeddings_are_one_parameter():
-    sizes = {"embedding_size": 200, "hidden_size": 200, "num_layers": 2}
-    tied, free = LanguageModel(10_000, **sizes, tie_embeddings=True), LanguageModel(10_000, **sizes)
+    shape = RecurrentShape(hidden_size=200, num_layers=2)
+    tied, free = (LanguageModel(10_000, shape, embedding_size=200, tie_embeddings=tie) for tie in (True, False))
     assert tied.weight is tied.embedding.weight
     # 2 layers of 4 gates with two products and two biases each; embedding; output bias.
     recurrent = 2 * 4 * (2 * 200 * 200 + 2 * 200)

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
-from steploom.cells.cell import Cell
 from steploom.errors import OptionError
-from steploom.layers.recurrent import Recurrent
 from steploom.models.outputs import Output
+from steploom.models.recurrent_shape import RecurrentShape
 from steploom.models.scaling import Scale
 from steploom.models.window import WindowLayout
 
-__all__ = ["AutoregressiveHead", "DirectHead", "Head", "Layers", "MakeCell"]
-
-MakeCell = Callable[[int], Cell]
-"""Builds a cell for an input size."""
+__all__ = ["AutoregressiveHead", "DirectHead", "Head"]
 
 Batch = dict[str, Tensor]
 
@@ -27,69 +22,27 @@ _VECTOR = 8
 _UNKNOWN_SHARE = 0.05
 
 
-@dataclass(frozen=True)
-class Layers:
-    """How the recurrent layers of a head are put together.
-
-    Attributes:
-        num_layers: layers that read the past.
-        dropout: rate between layers, and before and in the output layers.
-        engine: what runs the cell.
-        bidirectional: whether the past is read backwards too; of the direct head alone.
-        residual: whether a layer's input is added to its output where the two have one size.
-        variational: whether the masks between layers, and one on the inputs, hold for a whole window (Gal & Ghahramani
-            2016).
-        recurrent_dropout: rate of the masks in the recurrent product; needs the reference engine.
-        zoneout: share of each state's units that keep their value at a step; needs the reference engine.
-    """
-
-    num_layers: int = 1
-    dropout: float = 0.0
-    engine: str = "auto"
-    bidirectional: bool = False
-    residual: bool = False
-    variational: bool = False
-    recurrent_dropout: float = 0.0
-    zoneout: float = 0.0
-
-    def make(self, cell: Cell, num_layers: int, bidirectional: bool) -> Recurrent:
-        """Batch-first layers of a cell."""
-        between = self.dropout if num_layers > 1 and not self.variational else 0.0
-        return Recurrent(
-            cell,
-            num_layers,
-            bidirectional,
-            dropout=between,
-            residual=self.residual,
-            batch_first=True,
-            engine=self.engine,
-            variational_dropout=(self.dropout if self.variational else 0.0, self.recurrent_dropout),
-            zoneout=self.zoneout,
-        )
-
-
 class Head(nn.Module):
     """One network from a batch of windows to the raw numbers of an output.
 
     Args:
-        make_cell: builds a cell for an input size.
+        shape: the recurrent layers that read the past; its dropout also stands before and in the output layers.
         layout: what the windows hold.
         output: what is forecast.
-        layers: the recurrent layers.
     """
 
-    def __init__(self, make_cell: MakeCell, layout: WindowLayout, output: Output, layers: Layers) -> None:
+    def __init__(self, shape: RecurrentShape, layout: WindowLayout, output: Output) -> None:
         super().__init__()
         self.layout, self.output = layout, output
         self.static = nn.ModuleList([nn.Embedding(count + 1, min(_VECTOR, count + 1)) for count in layout.static])
         self.series = nn.Embedding(len(layout.series) + 1, _VECTOR) if layout.vectors else None
         self.fixed_size = sum(e.embedding_dim for e in self._embeddings()) + 2 * layout.level_count + 1
         self.row_size = 2 * layout.lag_count + layout.covariate_count
-        self.drop = nn.Dropout(layers.dropout)
-        self._make(make_cell, layers)
+        self.drop = nn.Dropout(shape.dropout)
+        self._make(shape)
 
     @abstractmethod
-    def _make(self, make_cell: MakeCell, layers: Layers) -> None: ...
+    def _make(self, shape: RecurrentShape) -> None: ...
 
     @abstractmethod
     def raw(self, batch: Batch) -> Tensor:
@@ -120,19 +73,19 @@ class Head(nn.Module):
 
 
 class DirectHead(Head):
-    """An encoder over the context, both ways where the layers say so, and a decoder over the horizon, always both ways.
+    """An encoder over the context, both ways where the shape says so, and a decoder over the horizon, always both ways.
 
     What is known of each future row (the same place in the last seasons, the calendar, known covariates) enters the
     decoder beside the encoder's last output. The horizon is forecast at once, so no error feeds on itself.
     """
 
-    def _make(self, make_cell: MakeCell, layers: Layers) -> None:
+    def _make(self, shape: RecurrentShape) -> None:
         layout = self.layout
-        cell = make_cell(2 + self.row_size + self.fixed_size)
-        self.encoder = layers.make(cell, layers.num_layers, layers.bidirectional)
+        self.encoder = shape.layers(2 + self.row_size + self.fixed_size, batch_first=True)
         known = 2 * layout.seasonal_count + layout.covariate_count + 1 + self.fixed_size + self.encoder.output_size
-        self.decoder = layers.make(make_cell(known), 1, bidirectional=True)
-        self.output_layers = self.read_out(self.decoder.output_size + known, cell.hidden_size, layers.dropout)
+        self.decoder = replace(shape, num_layers=1, bidirectional=True).layers(known, batch_first=True)
+        size = self.decoder.output_size + known
+        self.output_layers = self.read_out(size, self.encoder.cell.hidden_size, shape.dropout)
 
     def raw(self, batch: Batch) -> Tensor:
         context, horizon = self.layout.context, self.layout.horizon
@@ -157,12 +110,11 @@ class AutoregressiveHead(Head):
     In training it sees the true values; a forecast is drawn step by step, each drawn value entering the next step.
     """
 
-    def _make(self, make_cell: MakeCell, layers: Layers) -> None:
-        if layers.bidirectional:
+    def _make(self, shape: RecurrentShape) -> None:
+        if shape.bidirectional:
             raise OptionError("--bidirectional: the autoregressive head reads in one direction. Take --head direct")
-        cell = make_cell(2 + self.row_size + self.fixed_size)
-        self.recurrent = layers.make(cell, layers.num_layers, bidirectional=False)
-        self.output_layers = self.read_out(self.recurrent.output_size, cell.hidden_size, layers.dropout)
+        self.recurrent = shape.layers(2 + self.row_size + self.fixed_size, batch_first=True)
+        self.output_layers = self.read_out(self.recurrent.output_size, self.recurrent.cell.hidden_size, shape.dropout)
 
     def raw(self, batch: Batch) -> Tensor:
         return self.raw_of_all(batch)[:, self.layout.context :]

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from steploom.errors import OptionError, nearest
-from steploom.models.forecast_heads import AutoregressiveHead, DirectHead, Head, Layers, MakeCell
+from steploom.models.forecast_heads import AutoregressiveHead, DirectHead, Head
 from steploom.models.network import Carry, Loss, Network
 from steploom.models.outputs import LEVELS, make_output
+from steploom.models.recurrent_shape import RecurrentShape
 from steploom.models.scaling import Scale
 from steploom.models.window import WindowLayout
 
@@ -29,12 +30,11 @@ class Forecaster(Network):
     """Several networks of one kind, trained side by side from different first weights; their quantiles are averaged.
 
     Args:
-        make_cell: builds a cell for an input size.
+        shape: the recurrent layers of each network.
         layout: what the windows hold.
         head: "direct" or "autoregressive".
         output: a name from `steploom.models.outputs.OUTPUTS`.
         members: how many networks.
-        layers: the recurrent layers of each network.
 
     Raises:
         OptionError: an option is unknown, or the output does not fit the layout.
@@ -44,13 +44,12 @@ class Forecaster(Network):
 
     def __init__(
         self,
-        make_cell: MakeCell,
+        shape: RecurrentShape,
         layout: WindowLayout,
         *,
         head: str = "direct",
         output: str = "quantile",
         members: int = 1,
-        layers: Layers | None = None,
     ) -> None:
         super().__init__()
         if head not in HEADS:
@@ -58,9 +57,7 @@ class Forecaster(Network):
         if output == "negative_binomial" and layout.logarithm:
             raise OptionError("--output negative_binomial: counts are not scaled with a logarithm")
         self.layout, self.output = layout, make_output(output)
-        self.members = nn.ModuleList(
-            [HEADS[head](make_cell, layout, self.output, layers or Layers()) for _ in range(members)]
-        )
+        self.members = nn.ModuleList([HEADS[head](shape, layout, self.output) for _ in range(members)])
         self.register_buffer("widening", torch.ones(()))
 
     @property

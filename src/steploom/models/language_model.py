@@ -18,62 +18,34 @@ class LanguageModel(Network):
     It is also a `steploom.decoding.StepModel`, whose state is that of its recurrent layers.
 
     Dropout stands where Zaremba, Sutskever & Vinyals 2014 ("Recurrent neural network regularization") put it: on what
-    enters each layer and on what leaves the last one, never inside the recurrence. With `variational` each mask is held
-    for all steps of a batch (Gal & Ghahramani 2016). With `tie_embeddings` the output layer's weight is the embedding
-    (Press & Wolf 2017; Inan et al. 2017); where the two sizes differ, a linear map stands between.
+    enters each layer and on what leaves the last one, never inside the recurrence. With a variational shape each mask
+    is held for all steps of a batch (Gal & Ghahramani 2016). With `tie_embeddings` the output layer's weight is the
+    embedding (Press & Wolf 2017; Inan et al. 2017); where the two sizes differ, a linear map stands between.
 
     Args:
         vocabulary_size: tokens.
-        cell: name or import path of the cell.
+        shape: the recurrent layers, in one direction: backwards they would have read the token that comes next.
         embedding_size: size of a token's vector.
-        hidden_size: size of the cell's first state.
-        num_layers: recurrent layers.
-        dropout: rate between layers; also of the embedding and of the output unless the next two say otherwise.
-        input_dropout, output_dropout: rates of what enters the first and leaves the last layer; None: `dropout`.
-        recurrent_dropout: rate of variational dropout inside the recurrent product; needs the reference engine.
-        residual: whether a layer's input is added to its output where the two have one size.
-        zoneout: share of each state's units that keep their value at a step; needs the reference engine.
-        variational: whether a mask holds for all steps of a batch.
+        input_dropout, output_dropout: rates of what enters the first and leaves the last layer; None: that between the
+            layers.
         tie_embeddings: whether the embedding is also the output layer's weight.
-        engine: what runs the cell over time.
     """
 
     def __init__(
         self,
         vocabulary_size: int,
+        shape: RecurrentShape,
         *,
-        cell: str = "lstm",
         embedding_size: int = 128,
-        hidden_size: int = 128,
-        num_layers: int = 1,
-        dropout: float = 0.0,
         input_dropout: float | None = None,
         output_dropout: float | None = None,
-        recurrent_dropout: float = 0.0,
-        residual: bool = False,
-        zoneout: float = 0.0,
-        variational: bool = False,
         tie_embeddings: bool = False,
-        engine: str = "auto",
     ) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocabulary_size, embedding_size)
-        shape = RecurrentShape(
-            cell,
-            hidden_size,
-            num_layers,
-            dropout=dropout,
-            variational=variational,
-            recurrent_dropout=recurrent_dropout,
-            residual=residual,
-            zoneout=zoneout,
-            engine=engine,
-        )
+        self.input_dropout = shape.input_dropout(input_dropout)
         self.recurrent = shape.layers(embedding_size)
-        self.input_dropout, self.output_dropout = (
-            shape.input_dropout(input_dropout),
-            shape.dropout_layer(output_dropout),
-        )
+        self.output_dropout = shape.dropout_layer(output_dropout)
         output_size = self.recurrent.output_size
         self.tied = tie_embeddings
         self.bridge = (

@@ -48,14 +48,15 @@ class RecurrentShape:
         named = {name: getattr(options, name) for name in cls.__dataclass_fields__}
         return cls(**named | changed)
 
-    def layers(self, input_size: int) -> Recurrent:
-        """Fresh layers over inputs (time, batch, input_size)."""
+    def layers(self, input_size: int, batch_first: bool = False) -> Recurrent:
+        """Fresh layers over inputs (time, batch, input_size), or (batch, time, input_size) with `batch_first`."""
         return Recurrent(
             make_cell(self.cell, input_size, self.hidden_size),
             self.num_layers,
             bidirectional=self.bidirectional,
             dropout=0.0 if self.variational else self.dropout,
             residual=self.residual,
+            batch_first=batch_first,
             zoneout=self.zoneout,
             variational_dropout=(self.dropout if self.variational else 0.0, self.recurrent_dropout),
             engine=self.engine,

@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from steploom.cells.registry import make_cell
 from steploom.data.series import SeriesSet
 from steploom.data.window_batches import DrawnWindows, OrderedWindows
 from steploom.data.window_layout import Layout
 from steploom.data.windows import Windows
 from steploom.errors import DataError, OptionError
-from steploom.models.forecast_heads import Layers
 from steploom.models.forecaster import Forecaster
 from steploom.models.outputs import LEVELS
+from steploom.models.recurrent_shape import RecurrentShape
 from steploom.models.scaling import Scale
 from steploom.models.window import WindowLayout
 from steploom.tasks.forecast_backtest import ForecastFunction, Forecasts, Origins
@@ -78,23 +77,8 @@ def all_windows(options: ForecastOptions, found: TrainingData, train: DrawnWindo
 
 def build_network(options: ForecastOptions, layout: WindowLayout) -> Forecaster:
     """A network with fresh weights."""
-    return Forecaster(
-        lambda size: make_cell(options.cell, size, options.hidden_size),
-        layout,
-        head=options.head,
-        output=options.output,
-        members=options.members,
-        layers=Layers(
-            options.num_layers,
-            options.dropout,
-            options.engine,
-            bidirectional=options.bidirectional,
-            residual=options.residual,
-            variational=options.variational,
-            recurrent_dropout=options.recurrent_dropout,
-            zoneout=options.zoneout,
-        ),
-    )
+    shape = RecurrentShape.of(options)
+    return Forecaster(shape, layout, head=options.head, output=options.output, members=options.members)
 
 
 def calibrate(network: Forecaster, valid: Batches) -> None:

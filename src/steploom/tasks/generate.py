@@ -138,23 +138,16 @@ class Generate(Task):
     def build(self) -> LanguageModel:
         """The network, with fresh weights from torch's global generator."""
         from steploom.models.language_model import LanguageModel
+        from steploom.models.recurrent_shape import RecurrentShape
 
         options = self.options
         return LanguageModel(
             len(self.vocabulary),
-            cell=options.cell,
+            RecurrentShape.of(options),
             embedding_size=options.embedding_size or options.hidden_size,
-            hidden_size=options.hidden_size,
-            num_layers=options.num_layers,
-            dropout=options.dropout,
             input_dropout=options.input_dropout,
             output_dropout=options.output_dropout,
-            recurrent_dropout=options.recurrent_dropout,
-            residual=options.residual,
-            zoneout=options.zoneout,
-            variational=options.variational,
             tie_embeddings=options.tie_embeddings,
-            engine=options.engine,
         )
 
     def describe(self, loss: float) -> dict[str, float]:
