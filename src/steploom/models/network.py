@@ -8,7 +8,7 @@ from typing import ClassVar, TypeAlias
 
 from torch import Tensor, nn
 
-__all__ = ["Carry", "Loss", "Network"]
+__all__ = ["Carry", "Loss", "Network", "reaching_all"]
 
 Carry: TypeAlias = tuple[Tensor, ...]
 """The states of a batch, each (layers, batch, size). The batch is the second dimension in every one of them."""
@@ -42,3 +42,12 @@ class Network(nn.Module, ABC):
     @abstractmethod
     def loss(self, batch: dict[str, Tensor], carry: Carry | None) -> Loss:
         """The loss of `batch`, starting from the states `carry` (None: the initial states)."""
+
+
+def reaching_all(loss: Tensor, module: nn.Module) -> Tensor:
+    """The same `loss`, with a gradient, if only 0, for all of the module's weights that learn.
+
+    An optimiser passes over weights without a gradient and moves those whose gradient is 0 on. Of processes that train
+    together each needs one for every weight, or the others wait for it; a process alone should do as they do.
+    """
+    return loss + sum(0.0 * parameter.sum() for parameter in module.parameters() if parameter.requires_grad)

@@ -12,7 +12,7 @@ from steploom.layers.forest import Forest
 from steploom.layers.tree import TreeNetwork
 from steploom.layers.tree_cells import ChildSumTreeLSTMCell, NaryTreeLSTMCell, RecursiveCell, TreeCell
 from steploom.models.classifier import Classifier
-from steploom.models.network import Carry, Loss
+from steploom.models.network import Carry, Loss, reaching_all
 from steploom.models.output_loss import IGNORED
 
 __all__ = ["TREE_NETWORKS", "TreeClassifier"]
@@ -89,10 +89,8 @@ class TreeClassifier(Classifier):
         found = self.cross_entropy(self._scores(hidden.index_select(0, nodes)), label)
         if len(batch["levels"]) > 2:
             return found
-        # No tree here has an inner node. An optimiser passes over weights without a gradient and moves those whose
-        # gradient is 0 on, and of processes that train together each has one: a process alone should do as they do.
-        total = found.total + sum(0.0 * parameter.flatten()[0] for parameter in self.parameters())
-        return Loss(total, found.weight)
+        # No tree here has an inner node.
+        return Loss(reaching_all(found.total, self), found.weight)
 
     def _hidden(self, batch: dict[str, Tensor]) -> Tensor:
         """The tree network's output at each node (nodes, hidden_size)."""

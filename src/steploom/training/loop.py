@@ -14,7 +14,7 @@ from torch import Tensor
 
 from steploom.data.batches import Batches
 from steploom.errors import SteploomError
-from steploom.models.network import Carry, Loss, Network
+from steploom.models.network import Carry, Loss, Network, reaching_all
 from steploom.training.average import Average
 from steploom.training.clock import Clock
 from steploom.training.interruption import Interruption
@@ -151,15 +151,13 @@ class Loop(pl.LightningModule):
         weight = counted[1].to(result.total.dtype)
         loss = result.total * self.together.count / torch.where(weight > 0, weight, torch.ones_like(weight))
         if self.together.count > 1:
-            # A parameter that this batch did not use would leave the other processes waiting for its gradient.
-            loss = loss + sum(0.0 * p.sum() for p in self.network.parameters() if p.requires_grad)
+            loss = reaching_all(loss, self.network)
         return loss
 
     def _loss(self, batch: dict[str, Tensor], carry: Carry | None) -> Loss:
         if all(tensor.numel() == 0 for tensor in batch.values()):
             # More processes than examples in this batch: this one has no share in it.
-            nothing = sum((0.0 * p.sum() for p in self.network.parameters()), torch.zeros((), device=self.device))
-            return Loss(nothing, 0.0)
+            return Loss(reaching_all(torch.zeros((), device=self.device), self.network), 0.0)
         return self.network.loss(batch, carry)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
