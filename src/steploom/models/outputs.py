@@ -174,7 +174,7 @@ class NegativeBinomialOutput(Output):
             min=1e-12
         )
         count = first.gather(-1, cell) + (inside.clamp(0, 1) * (width.gather(-1, cell) - 1)).round()
-        unit, location, spread = (_like(p, mean)[..., None] for p in (scale.unit, scale.location, scale.spread))
+        unit, location, spread = scale.parts_like(count)
         return (count / unit - location) / spread
 
     def possible(self, values: Tensor) -> Tensor:
@@ -182,7 +182,8 @@ class NegativeBinomialOutput(Output):
         return values.clamp(min=0).round()
 
     def _mean_and_excess(self, parameters: Tensor, scale: Scale) -> tuple[Tensor, Tensor]:
-        return parameters[..., 0] * _like(scale.unit, parameters[..., 0]), parameters[..., 1]
+        mean, excess = parameters.unbind(-1)
+        return mean * scale.parts_like(mean)[0], excess
 
 
 OUTPUTS: dict[str, type[Output]] = {
@@ -214,12 +215,8 @@ def _spread_out(levels: Tensor, beside: Tensor) -> Tensor:
     return levels + torch.zeros_like(beside)
 
 
-def _like(part: Tensor, values: Tensor) -> Tensor:
-    return part.to(values).view(-1, *(1,) * (values.dim() - 1))
-
-
 def _counts(target: Tensor, scale: Scale) -> Tensor:
-    unit, location, spread = (_like(p, target) for p in (scale.unit, scale.location, scale.spread))
+    unit, location, spread = scale.parts_like(target)
     return ((target * spread + location) * unit).round().clamp(min=0)
 
 

@@ -119,18 +119,23 @@ class Scale:
     def relative(self, scaled: Tensor) -> Tensor:
         """Scaled values (batch, ...) in units of `unit`, differentiable; without logarithm less the location, which
         keeps float32 exact for small changes of a large value. With logarithm at least 0 and at most 10,000."""
-        spread = _as(self.spread, scaled)
+        _, location, spread = self.parts_like(scaled)
         if not self.logarithm:
             return scaled * spread
-        exponent = scaled * spread + _as(self.location, scaled)
+        exponent = scaled * spread + location
         return (exponent.clamp(max=float(np.log(_LARGEST))).exp() - OFFSET).clamp(min=0)
 
     def invert(self, scaled: Tensor) -> Tensor:
         """Scaled values (batch, ...) in the data's unit, float64; with logarithm at least 0."""
         relative = self.relative(scaled.double())
-        if not self.logarithm:
-            relative = relative + _as(self.location, relative)
-        return relative * _as(self.unit, relative)
+        unit, location, _ = self.parts_like(relative)
+        return relative * unit if self.logarithm else (relative + location) * unit
+
+    def parts_like(self, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Unit, location and spread (batch, 1, ...), to stand beside `values` (batch, ...) in their dtype and place."""
+        ones = (1,) * (values.dim() - 1)
+        unit, location, spread = (part.to(values).view(-1, *ones) for part in (self.unit, self.location, self.spread))
+        return unit, location, spread
 
     def to_batch(self) -> dict[str, Tensor]:
         """The tensors by name, float32, for a batch that is trained on; `logarithm` is not among them."""
@@ -155,7 +160,3 @@ def _mean(values: FloatArray, observed: Flags) -> FloatArray:
 
 def _beside(part: FloatArray, values: FloatArray) -> FloatArray:
     return part.reshape(-1, *(1,) * (values.ndim - 1))
-
-
-def _as(part: Tensor, like: Tensor) -> Tensor:
-    return part.to(like).view(-1, *(1,) * (like.dim() - 1))
