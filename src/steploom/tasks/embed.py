@@ -158,9 +158,7 @@ class Embed(Task):
         """Reads and checks all files, learns the vocabulary from the training part, makes the batches."""
         from steploom.tasks.embed_text import prepare_text
 
-        parts = prepare_text(options, train, valid, test)
-        task = cls(options, {"vocabulary": parts.vocabulary.to_json(), "text": parts.facts})
-        return Prepared(task, parts.train, parts.valid, parts.valid_text, parts.test_text)
+        return prepare_text(cls, options, train, valid, test)
 
     @property
     def vocabulary(self) -> Vocabulary:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
@@ -17,35 +16,18 @@ from steploom.data.vocabulary import Vocabulary, learn_vocabulary
 from steploom.errors import DataError
 from steploom.models.output_loss import linear_log_probs
 from steploom.models.skip_thought import SkipThought
-from steploom.tasks.task import Evaluation
+from steploom.tasks.task import Evaluation, Prepared
 
 if TYPE_CHECKING:
     from steploom.tasks.embed import Embed, EmbedOptions
 
-__all__ = ["TextParts", "prepare_text", "read_text_files", "score_text"]
+__all__ = ["prepare_text", "read_text_files", "score_text"]
 
 words = logging.getLogger("steploom")
 
+E = TypeVar("E", bound="Embed")
+
 _SENTENCES = 128
-
-
-@dataclass(frozen=True)
-class TextParts:
-    """All that training needs.
-
-    Args:
-        vocabulary: learnt from the training part alone.
-        train, valid: the batches.
-        valid_text, test_text: the parts to score.
-        facts: counts of the words as training targets, of sentences and documents, and what was held out.
-    """
-
-    vocabulary: Vocabulary
-    train: NeighbourBatches
-    valid: NeighbourBatches | None
-    valid_text: Documents | None
-    test_text: Documents | None
-    facts: dict[str, Any]
 
 
 def read_text_files(paths: Sequence[Path], options: EmbedOptions) -> Documents:
@@ -66,9 +48,9 @@ def read_text_files(paths: Sequence[Path], options: EmbedOptions) -> Documents:
 
 
 def prepare_text(
-    options: EmbedOptions, train: Sequence[Path], valid: Sequence[Path], test: Sequence[Path]
-) -> TextParts:
-    """Reads all files, sets the validation part aside, learns the vocabulary, makes the batches.
+    kind: type[E], options: EmbedOptions, train: Sequence[Path], valid: Sequence[Path], test: Sequence[Path]
+) -> Prepared[E]:
+    """Reads all files, sets the validation part aside, learns the vocabulary, makes the batches of a task `kind`.
 
     Raises:
         DataError: a file cannot be used.
@@ -102,16 +84,11 @@ def prepare_text(
         f"{len(sentences):,} sentences to train on, a vocabulary of {len(vocabulary):,} words; validation: {how}"
         + (f"; cut after {options.max_words} words: {longer:,} sentences" if longer else "")
     )
-    return TextParts(
-        vocabulary,
-        _batches(numbers, vocabulary, options.batch_size, options.seed),
-        None
-        if held_out is None
-        else _batches(_encoded(held_out, vocabulary, options), vocabulary, _SENTENCES, seed=None),
-        held_out,
-        test_text,
-        facts,
-    )
+    batches, valid_batches = _batches(numbers, vocabulary, options.batch_size, options.seed), None
+    if held_out is not None:
+        valid_batches = _batches(_encoded(held_out, vocabulary, options), vocabulary, _SENTENCES, seed=None)
+    task = kind(options, {"vocabulary": vocabulary.to_json(), "text": facts})
+    return Prepared(task, batches, valid_batches, held_out, test_text)
 
 
 @torch.no_grad()

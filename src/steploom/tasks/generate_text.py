@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
@@ -16,14 +16,17 @@ from steploom.data.streams import LineBatches, StreamBatches
 from steploom.data.text import read_lines, read_text
 from steploom.data.vocabulary import Vocabulary, learn_vocabulary
 from steploom.errors import DataError, OptionError
+from steploom.tasks.task import Prepared
 
 if TYPE_CHECKING:
-    from steploom.tasks.generate import GenerateOptions
+    from steploom.tasks.generate import Generate, GenerateOptions
 
-__all__ = ["Part", "TextParts", "prepare_text", "read_part", "read_parts"]
+__all__ = ["Part", "prepare_text", "read_part", "read_parts"]
 
 # What a person should know about the text; the command line shows it.
 words = logging.getLogger("steploom")
+
+G = TypeVar("G", bound="Generate")
 
 # Columns of the validation stream: enough to be quick, few enough that their cold starts do not show.
 _VALID_COLUMNS = 8
@@ -52,25 +55,6 @@ class Part:
         return (self.text,) if self.lines is None else self.lines
 
 
-@dataclass(frozen=True)
-class TextParts:
-    """All that training needs.
-
-    Args:
-        vocabulary: learnt from the training part alone.
-        train, valid: the batches.
-        valid_text, test_text: the parts to score.
-        facts: counts of the tokens as training targets, their number, and how the validation part was chosen.
-    """
-
-    vocabulary: Vocabulary
-    train: Batches
-    valid: Batches | None
-    valid_text: Part | None
-    test_text: Part | None
-    facts: dict[str, Any]
-
-
 def read_part(path: Path, options: GenerateOptions) -> Part:
     """The text or the lines of one file."""
     if options.by_line:
@@ -86,9 +70,9 @@ def read_parts(paths: Sequence[Path], options: GenerateOptions) -> Part:
 
 
 def prepare_text(
-    options: GenerateOptions, train: Sequence[Path], valid: Sequence[Path], test: Sequence[Path]
-) -> TextParts:
-    """Reads all files, splits off the validation part, learns the vocabulary, makes the batches.
+    kind: type[G], options: GenerateOptions, train: Sequence[Path], valid: Sequence[Path], test: Sequence[Path]
+) -> Prepared[G]:
+    """Reads all files, splits off the validation part, learns the vocabulary, makes the batches of a task `kind`.
 
     Raises:
         DataError: a file cannot be used, or is too short.
@@ -127,7 +111,8 @@ def prepare_text(
     valid_batches = None
     if held_out is not None:
         valid_batches = _batches(held_out.encode(vocabulary), vocabulary, options, training=False)
-    return TextParts(vocabulary, batches, valid_batches, held_out, test_part, facts)
+    task = kind(options, {"vocabulary": vocabulary.to_json(), "text": facts})
+    return Prepared(task, batches, valid_batches, held_out, test_part)
 
 
 def _batches(numbers: list[list[int]], vocabulary: Vocabulary, options: GenerateOptions, training: bool) -> Batches:

@@ -146,9 +146,7 @@ class Tag(Task):
         """Reads and checks all files, learns words and tags from the training part, makes the batches."""
         from steploom.tasks.tag_data import prepare_tags
 
-        parts = prepare_tags(options, train, valid, test)
-        task = cls(options, parts.artefacts, parts.vectors)
-        return Prepared(task, parts.train, parts.valid, parts.valid_part, parts.test_part)
+        return prepare_tags(cls, options, train, valid, test)
 
     @property
     def coder(self) -> WordCoder:

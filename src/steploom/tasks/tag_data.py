@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -19,37 +19,23 @@ from steploom.errors import DataError, OptionError
 from steploom.models.output_loss import IGNORED
 from steploom.tasks.tag_facts import LABELS, TagFacts
 from steploom.tasks.tag_files import Part, are_spans, columns_of, part_of, read_part, split_parts
+from steploom.tasks.task import Prepared
 
 if TYPE_CHECKING:
-    from steploom.tasks.tag import TagOptions
+    from steploom.tasks.tag import Tag, TagOptions
 
-__all__ = ["Part", "TagParts", "prepare_tags"]
+__all__ = ["Part", "prepare_tags"]
 
 # What a person should know about the data; the command line shows it.
 words = logging.getLogger("steploom")
 
-
-@dataclass(frozen=True)
-class TagParts:
-    """All that training needs.
-
-    Args:
-        artefacts: what the task keeps.
-        train, valid: the batches.
-        valid_part, test_part: the sentences to score.
-        vectors: (words, size), the first word embeddings, NaN for a word without one.
-    """
-
-    artefacts: dict[str, Any]
-    train: SentenceBatches
-    valid: SentenceBatches | None
-    valid_part: list[Part] | None
-    test_part: list[Part] | None
-    vectors: Tensor | None
+T = TypeVar("T", bound="Tag")
 
 
-def prepare_tags(options: TagOptions, train: Sequence[Path], valid: Sequence[Path], test: Sequence[Path]) -> TagParts:
-    """Reads all files, finds their schemes, learns words and tags, makes the batches.
+def prepare_tags(
+    kind: type[T], options: TagOptions, train: Sequence[Path], valid: Sequence[Path], test: Sequence[Path]
+) -> Prepared[T]:
+    """Reads all files, finds their schemes, learns words and tags, makes the batches of a task `kind`.
 
     Raises:
         DataError: a file cannot be used.
@@ -97,7 +83,7 @@ def prepare_tags(options: TagOptions, train: Sequence[Path], valid: Sequence[Pat
     artefacts = {"vocabulary": coder.to_json(), "tags": asdict(facts), "majority": _majority(parts)}
     batches = _batches(parts, coder, facts, options.batch_size, options.seed)
     valid_batches = None if held_out is None else _batches(held_out, coder, facts, 2 * options.batch_size, None)
-    return TagParts(artefacts, batches, valid_batches, held_out, test_part, vectors)
+    return Prepared(kind(options, artefacts, vectors), batches, valid_batches, held_out, test_part)
 
 
 def _vocabulary(options: TagOptions, sentences: list[tuple[str, ...]]) -> tuple[WordCoder, list[int], Tensor | None]:

@@ -148,8 +148,7 @@ class Translate(Task):
         """Reads and checks all files, learns the vocabularies from the training part, makes the batches."""
         from steploom.tasks.translate_text import prepare_pairs
 
-        parts = prepare_pairs(options, train, valid, test)
-        return Prepared(cls(options, parts.artefacts), parts.train, parts.valid, parts.valid_pairs, parts.test_pairs)
+        return prepare_pairs(cls, options, train, valid, test)
 
     @property
     def languages(self) -> Languages:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from steploom.data.json_values import read_text, read_texts
 from steploom.data.parallel import Pairs, read_pairs
@@ -14,13 +14,16 @@ from steploom.data.parallel_batches import ParallelBatches
 from steploom.data.parallel_columns import PairColumns, find_pair_columns
 from steploom.data.vocabulary import Vocabulary, learn_vocabulary, load_vocabulary
 from steploom.errors import DataError, ModelDirectoryError
+from steploom.tasks.task import Prepared
 
 if TYPE_CHECKING:
-    from steploom.tasks.translate import TranslateOptions
+    from steploom.tasks.translate import Translate, TranslateOptions
 
-__all__ = ["Languages", "PairParts", "check_counts", "columns_of", "load_side", "prepare_pairs"]
+__all__ = ["Languages", "check_counts", "columns_of", "load_side", "prepare_pairs"]
 
 words = logging.getLogger("steploom")
+
+T = TypeVar("T", bound="Translate")
 
 _EXAMPLES = 20
 _NOUNS = {"characters": "characters", "words": "words", "bpe": "byte pairs"}
@@ -123,23 +126,6 @@ def check_counts(pairs: dict[str, Any]) -> None:
         PairColumns.from_json(pairs["columns"])
 
 
-@dataclass(frozen=True)
-class PairParts:
-    """All that training needs.
-
-    Args:
-        artefacts: the vocabularies as JSON, and "pairs": what is known of the training part.
-        train, valid: the batches.
-        valid_pairs, test_pairs: the parts to score.
-    """
-
-    artefacts: dict[str, Any]
-    train: ParallelBatches
-    valid: ParallelBatches | None
-    valid_pairs: Pairs | None
-    test_pairs: Pairs | None
-
-
 def columns_of(options: TranslateOptions, pairs: dict[str, Any]) -> PairColumns | None:
     """The columns of a model's tables, from its artefact "pairs"; None where it was trained on two parallel files."""
     if not pairs["table"]:
@@ -150,9 +136,9 @@ def columns_of(options: TranslateOptions, pairs: dict[str, Any]) -> PairColumns 
 
 
 def prepare_pairs(
-    options: TranslateOptions, train: Sequence[Path], valid: Sequence[Path], test: Sequence[Path]
-) -> PairParts:
-    """Reads all files, sets validation pairs aside, learns the vocabularies, makes the batches.
+    kind: type[T], options: TranslateOptions, train: Sequence[Path], valid: Sequence[Path], test: Sequence[Path]
+) -> Prepared[T]:
+    """Reads all files, sets validation pairs aside, learns the vocabularies, makes the batches of a task `kind`.
 
     Raises:
         DataError: a file cannot be used, or no pair is left to train on.
@@ -216,7 +202,7 @@ def prepare_pairs(
         read = [languages.source_tokens(line, options.max_length) for line in held_out.source]
         written = [languages.target_tokens(line) for line in held_out.target]
         valid_batches = ParallelBatches(read, written, *marks, options.batch_size)
-    return PairParts(artefacts, batches, valid_batches, held_out, test_pairs)
+    return Prepared(kind(options, artefacts), batches, valid_batches, held_out, test_pairs)
 
 
 def _learn(part: Pairs, options: TranslateOptions) -> dict[str, Any]:
