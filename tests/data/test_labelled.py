@@ -1,12 +1,11 @@
 """Labelled examples: classes, parts, batches."""
 
-from collections import Counter
 from pathlib import Path
 
 import pytest
 import torch
 
-from steploom.data.labelled import Examples, Items, LabelledBatches, class_numbers, classes_of, set_aside
+from steploom.data.labelled import Examples, Items, LabelledBatches, class_numbers, classes_of
 from steploom.data.labelled_sequences import TokenSequences
 from steploom.errors import DataError
 
@@ -31,16 +30,6 @@ def test_labels_are_renamed_and_left_out():
     found = examples(["0", "1", "2", "1"]).relabelled({"0": "low", "1": ""})
     assert found.labels == ("low", "2") and found.inputs == ("text 0", "text 2")
     assert [row for _, row in found.places] == [2, 4]
-
-
-def test_each_label_has_its_share_in_both_parts():
-    labels = ["a"] * 70 + ["b"] * 25 + ["c"] * 4 + ["d"]
-    kept, aside = set_aside(labels, 0.2, 3)
-    assert sorted(kept + aside) == list(range(100)) and kept == sorted(kept)
-    counts = Counter(labels[row] for row in aside)
-    assert abs(counts["a"] - 14) <= 1 and abs(counts["b"] - 5) <= 1 and counts["c"] <= 1 and counts["d"] == 0
-    assert set_aside(labels, 0.2, 3) == (kept, aside) != set_aside(labels, 0.2, 4)
-    assert set_aside(["a", "b"], 0.5, 0)[1] == []
 
 
 def test_batches_hold_each_example_once_with_its_label():

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,7 +14,7 @@ from steploom.data.bucketing import BucketedBatches
 from steploom.data.name_list import names_shown
 from steploom.errors import DataError, nearest
 
-__all__ = ["Encoded", "Examples", "Inputs", "Items", "LabelledBatches", "class_numbers", "classes_of", "set_aside"]
+__all__ = ["Encoded", "Examples", "Inputs", "Items", "LabelledBatches", "class_numbers", "classes_of"]
 
 T = TypeVar("T")
 
@@ -145,24 +143,3 @@ def class_numbers(examples: Examples, classes: Sequence[str]) -> Tensor:
                 nearest(label, classes).strip() or "Correct the label, or train with examples of it",
             )
     return torch.tensor([numbers[label] for label in labels], dtype=torch.long)
-
-
-def set_aside(labels: Sequence[str], share: float, seed: int | Sequence[int]) -> tuple[list[int], list[int]]:
-    """The rows to keep and the rows to set aside, each part with about the same share of each label.
-
-    A label that occurs once is kept. The rows of both parts are in their order.
-
-    Args:
-        labels: one an example.
-        share: the share to set aside.
-        seed: of the choice.
-    """
-    shuffled = np.random.default_rng(seed).permutation(len(labels)).tolist()
-    counts = Counter(labels)
-    ordered = sorted(shuffled, key=lambda row: labels[row])
-    aside = {
-        row
-        for place, row in enumerate(ordered)
-        if int((place + 1) * share) > int(place * share) and counts[labels[row]] > 1
-    }
-    return [row for row in range(len(labels)) if row not in aside], sorted(aside)

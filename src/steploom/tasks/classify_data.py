@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from steploom.data.labelled import Examples, class_numbers, classes_of, set_aside
+from steploom.data.labelled import Examples, class_numbers, classes_of
 from steploom.data.name_list import names_shown
+from steploom.data.set_aside import share_of_each
 from steploom.errors import DataError, OptionError, nearest
 from steploom.tasks.classify_kind import kind_class, kind_of_files
+from steploom.tasks.task import named_files
 
 if TYPE_CHECKING:
     from steploom.tasks.classify import ClassifyOptions
@@ -70,7 +72,7 @@ def prepare_examples(
     for part, found in read.items():
         check_labels_kept(found, (valid if part == "valid" else test) or train)
         class_numbers(found, classes)
-    validation = f"the file {' and '.join(path.name for path in valid)}" if valid else how
+    validation = named_files(valid) if valid else how
     artefacts["labels"] = {
         "classes": list(classes),
         "counts": [counts[name] for name in classes],
@@ -155,7 +157,7 @@ def _split(
         named = [options.new_labels.get(label, label) for label in whole.labels or ()]
         # What is left out under its new name is scored nowhere; phrases below it may still be trained on.
         scored = [row for row, label in enumerate(named) if label]
-        aside = [scored[row] for row in set_aside([named[row] for row in scored], share, seed)[1]]
+        aside = [scored[row] for row in share_of_each([named[row] for row in scored], share, seed)[1]]
         if aside:
             kept = sorted(set(range(len(named))).difference(aside))
             whole, parts[part] = whole.take(kept), whole.take(aside)

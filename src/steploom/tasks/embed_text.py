@@ -16,7 +16,7 @@ from steploom.data.vocabulary import Vocabulary, learn_vocabulary
 from steploom.errors import DataError
 from steploom.models.output_loss import linear_log_probs
 from steploom.models.skip_thought import SkipThought
-from steploom.tasks.task import Evaluation, Prepared
+from steploom.tasks.task import Evaluation, Prepared, named_files
 
 if TYPE_CHECKING:
     from steploom.tasks.embed import Embed, EmbedOptions
@@ -58,7 +58,7 @@ def prepare_text(
     """
     documents, held_out, how = read_text_files(train, options), None, "none"
     if valid:
-        held_out, how = read_text_files(valid, options), f"the file {' and '.join(path.name for path in valid)}"
+        held_out, how = read_text_files(valid, options), named_files(valid)
     else:
         documents, held_out, how = _split(documents, options.valid_share)
     test_text = read_text_files(test, options) if test else None

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 
 from steploom.data.batches import Batches
+from steploom.data.set_aside import every_nth, every_nth_shown
 from steploom.data.streams import LineBatches, StreamBatches
 from steploom.data.text import read_lines, read_text
 from steploom.data.vocabulary import Vocabulary, learn_vocabulary
 from steploom.errors import DataError, OptionError
-from steploom.tasks.task import Prepared
+from steploom.tasks.task import Prepared, named_files
 
 if TYPE_CHECKING:
     from steploom.tasks.generate import Generate, GenerateOptions
@@ -82,7 +83,7 @@ def prepare_text(
     if not valid:
         part, held_out, how = _split(part, options)
     else:
-        held_out, how = read_parts(valid, options), f"the file {' and '.join(path.name for path in valid)}"
+        held_out, how = read_parts(valid, options), named_files(valid)
     test_part = read_parts(test, options) if test else None
     vocabulary = learn_vocabulary(
         part.pieces, options.unit, lines=options.by_line, size=options.vocabulary_size, min_count=options.min_count
@@ -137,11 +138,10 @@ def _split(whole: Part, options: GenerateOptions) -> tuple[Part, Part | None, st
     """The training part, the validation part and how it was chosen."""
     every, share = options.valid_every, options.valid_share
     if whole.lines is not None:
-        held_out = tuple(whole.lines[every - 1 :: every]) if every else ()
-        if not held_out or len(held_out) == len(whole.lines):
-            return whole, None, "none"
-        kept = tuple(line for i, line in enumerate(whole.lines) if (i + 1) % every)
-        return Part(lines=kept), Part(lines=held_out), f"every {every}th line, {len(held_out):,} lines"
+        count = len(whole.lines)
+        kept, aside = (tuple(whole.lines[row] for row in rows) for rows in every_nth(count, every))
+        how = every_nth_shown(count, every, "line")
+        return Part(lines=kept), Part(lines=aside) if aside else None, how
     cut = len(whole.text) - round(len(whole.text) * share)
     if options.unit != "characters":
         # A word is not cut in two: on to the end of the line, or of the word where the text is one line.

@@ -19,7 +19,7 @@ from steploom.errors import DataError, OptionError
 from steploom.models.output_loss import IGNORED
 from steploom.tasks.tag_facts import LABELS, TagFacts
 from steploom.tasks.tag_files import Part, are_spans, columns_of, part_of, read_part, split_parts
-from steploom.tasks.task import Prepared
+from steploom.tasks.task import Prepared, named_files
 
 if TYPE_CHECKING:
     from steploom.tasks.tag import Tag, TagOptions
@@ -54,7 +54,7 @@ def prepare_tags(
     source = schemes[0]
     held_out, how = None, ""
     if valid:
-        how = f"the file {' and '.join(path.name for path in valid)}"
+        how = named_files(valid)
     else:
         parts, held_out, how = split_parts(parts, options.valid_every)
     scheme = LABELS if plain else "bioes" if options.scheme == "auto" else options.scheme

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steploom.data.conll import ConllFile, read_columns
+from steploom.data.set_aside import every_nth, every_nth_shown
 from steploom.data.tag_schemes import find_scheme, first_break, is_span_tag, spans_of, tags_of
 from steploom.errors import DataError, OptionError, nearest
 from steploom.tasks.tag_facts import LABELS, TagFacts
@@ -153,9 +154,10 @@ def _check_seen(part: Part, facts: TagFacts) -> None:
 
 
 def split_parts(parts: list[Part], every: int) -> tuple[list[Part], list[Part] | None, str]:
-    """The parts without every so many sentences, those sentences, and how they were chosen."""
+    """The parts without one of every so many sentences, those sentences, and how they were chosen."""
     count = sum(len(part.sentences) for part in parts)
-    if not every or count < every or every == 1:
+    aside = set(every_nth(count, every)[1])
+    if not aside:
         return parts, None, "none"
     kept: list[Part] = []
     held_out: list[Part] = []
@@ -164,7 +166,7 @@ def split_parts(parts: list[Part], every: int) -> tuple[list[Part], list[Part] |
         places = range(number, number + len(part.sentences))
         number += len(part.sentences)
         for chosen, group in ((False, kept), (True, held_out)):
-            inside = [i for i, place in enumerate(places) if ((place + 1) % every == 0) == chosen]
+            inside = [i for i, place in enumerate(places) if (place in aside) == chosen]
             sentences, tags = (tuple(values[i] for i in inside) for values in (part.sentences, part.tags))
             group.append(Part(sentences, tags, part.scheme, part.file, whole=False))
-    return kept, held_out, f"every {every}th sentence, {count // every:,} sentences"
+    return kept, held_out, every_nth_shown(count, every, "sentence")

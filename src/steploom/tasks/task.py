@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from steploom.data.batches import Batches
     from steploom.models.network import Network
 
-__all__ = ["TARGET", "Evaluation", "Files", "MetricLabel", "Prediction", "Prepared", "Task", "only_file"]
+__all__ = ["TARGET", "Evaluation", "Files", "MetricLabel", "Prediction", "Prepared", "Task", "named_files", "only_file"]
 
 TARGET = "target"
 """The unit of a metric that has that of the user's data."""
@@ -38,6 +38,11 @@ def only_file(files: Sequence[Path], what: str) -> Path | None:
     if len(files) > 1:
         raise OptionError(f"{what}: expected one file, found {len(files)}: {', '.join(str(file) for file in files)}")
     return files[0] if files else None
+
+
+def named_files(files: Sequence[Path]) -> str:
+    """How the files of a part are said: "the file a.txt and b.txt"."""
+    return f"the file {' and '.join(file.name for file in files)}"
 
 
 class MetricLabel(NamedTuple):

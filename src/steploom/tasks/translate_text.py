@@ -12,6 +12,7 @@ from steploom.data.json_values import read_text, read_texts
 from steploom.data.parallel import Pairs, read_pairs
 from steploom.data.parallel_batches import ParallelBatches
 from steploom.data.parallel_columns import PairColumns, find_pair_columns
+from steploom.data.set_aside import every_nth, every_nth_shown
 from steploom.data.vocabulary import Vocabulary, learn_vocabulary, load_vocabulary
 from steploom.errors import DataError, ModelDirectoryError
 from steploom.tasks.task import Prepared
@@ -147,16 +148,16 @@ def prepare_pairs(
     said = {"--source-column": options.source_column, "--target-column": options.target_column}
     given = [name for name, column in said.items() if column is not None]
     columns = find_pair_columns(train[0], *said.values()) if len(train) == 1 else None
-    part, held_out, how = read_pairs(train, columns, "the training data", given), None, "none"
+    part, held_out, how = read_pairs(train, columns, "the training data", given), None, ""
     if columns is not None:
         words.info(columns.shown + ("" if columns.header or given else "; the first row is a pair, and no header"))
     if valid:
         held_out = read_pairs(valid, columns, "--valid", given)
-        how = " and ".join(f"the file {path.name}" for path in valid)
-    elif options.valid_every and len(part) > options.valid_every:
-        chosen = range(options.valid_every - 1, len(part), options.valid_every)
-        rest = sorted(set(range(len(part))) - set(chosen))
-        part, held_out, how = part.chosen(rest), part.chosen(chosen), f"every {options.valid_every}th pair"
+        how = f"{' and '.join(f'the file {path.name}' for path in valid)}, {len(held_out):,} pairs"
+    else:
+        kept, aside = every_nth(len(part), options.valid_every)
+        how = every_nth_shown(len(part), options.valid_every, "pair")
+        part, held_out = part.chosen(kept), part.chosen(aside) if aside else None
     test_pairs = read_pairs(test, columns, "--test", given) if test else None
     artefacts = _learn(part, options)
     languages = Languages.load(artefacts, options.lower_case)
@@ -187,7 +188,7 @@ def prepare_pairs(
         "columns": None if columns is None else columns.to_json(),
         # What a picture can be drawn of without a file.
         "examples": list((held_out or part).source[:_EXAMPLES]),
-        "validation": how if held_out is None else f"{how}, {len(held_out):,} pairs",
+        "validation": how,
     }
     sizes = f"{len(languages.source):,} and {len(languages.target):,}"
     words.info(
