@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
 from steploom.data.text import read_text
+from steploom.data.words import letter_marks
 from steploom.errors import DataError
 
 __all__ = ["NORMALISERS", "Documents", "read_documents", "split_sentences"]
@@ -15,7 +17,6 @@ __all__ = ["NORMALISERS", "Documents", "read_documents", "split_sentences"]
 Documents = tuple[tuple[str, ...], ...]
 """Documents, each its sentences in order, each its words with a space between two."""
 
-_TOKEN = re.compile(r"<unk>|\w+(?:[-'’.]\w+)*|[^\w\s]")
 # A number as a word of its own, which may have a currency sign before it and punctuation behind it.
 _NUMBER = re.compile(r"(?<![^\s$#(\"'])[+-]?\d[\d,]*(?:\.\d+)?%?(?=[.,;:!?)\"']*(?:\s|$))")
 _DROPPED = re.compile(r"[,;:!?\"()\[\]{}…“”«»]|``|''|--+")
@@ -38,7 +39,14 @@ def _lower(text: str) -> str:
 
 
 def _split(text: str) -> str:
-    return " ".join(_TOKEN.findall(text.lower()))
+    return " ".join(_token().findall(text.lower()))
+
+
+@cache
+def _token() -> re.Pattern[str]:
+    # A mark belongs to the letter before it; one behind another sign, as behind many an emoji, stands alone.
+    word = rf"\w[\w{letter_marks()}]*"
+    return re.compile(rf"<unk>|{word}(?:[-'’.]{word})*|[^\w\s]")
 
 
 def _ptb(text: str) -> str:

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from functools import cache
 
-__all__ = ["split_words"]
+__all__ = ["letter_marks", "split_words"]
 
 _LONGEST_RUN = 3
 
@@ -26,8 +26,13 @@ def split_words(text: str) -> list[str]:
 
 
 @cache
-def _pattern() -> re.Pattern[str]:
-    # Python's \w lacks the marks that stand on or between the letters of many scripts, and the two joiners.
+def letter_marks() -> str:
+    r"""What stands on or between the letters of many scripts and is no \w of Python: the marks and the two joiners."""
     marks = "".join(chr(n) for n in range(0x300, 0x1E950) if unicodedata.category(chr(n)).startswith("M"))
-    letter = rf"[\w{marks}\u200c\u200d]"
+    return f"{marks}\u200c\u200d"
+
+
+@cache
+def _pattern() -> re.Pattern[str]:
+    letter = rf"[\w{letter_marks()}]"
     return re.compile(rf"\d+(?:[.,:]\d+)+(?!{letter})|{letter}+(?:['’-]{letter}+)*|([^\s])\1*")
