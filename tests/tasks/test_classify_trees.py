@@ -61,6 +61,19 @@ def model(request, folder, tmp_path_factory):
     )
 
 
+@pytest.mark.parametrize("node_labels", [True, False])
+def test_balanced_weights_are_of_the_labels_that_train(tmp_path, node_labels):
+    # Roots of three labels, each as often; below them there is only one of these, and some that is none.
+    text = "".join(f"({root} ({2 + 7 * (root == 1)} a) (2 b))\n" for root in (0, 1, 2) * 10)
+    (tmp_path / "train.txt").write_text(text)
+    options = {"class_weights": "balanced", "node_labels": node_labels, "valid_share": 0, "relabel": "2=two"}
+    model = trained(tmp_path, tmp_path / "m", **options)
+    labels, weights = model.task.artefacts["labels"], load(tmp_path / "m").network.class_weights
+    assert labels["classes"] == ["0", "1", "two"] and labels["counts"] == [10, 10, 10]
+    counts = torch.tensor([10, 10, 60 if node_labels else 10])
+    assert torch.allclose(weights * counts, torch.full((3,), counts.sum() / 3))
+
+
 def test_each_network_learns_what_not_does(model):
     metrics, majority = model.report["test"]["metrics"], model.report["test"]["baselines"]["majority"]
     assert metrics["examples"] == 60

@@ -41,8 +41,8 @@ class Classify(Task):
     options: ClassifyOptions
 
     def __init__(self, options: Any, artefacts: dict[str, Any]) -> None:
-        """Artefacts: "labels", the classes and how often the training part has each, with "trained" where it
-        trains on more than its examples; "inputs" with the kind of data; and those of that kind."""
+        """Artefacts: "labels", the classes and how often the training part has each, with "trained" where its loss
+        sees them in another number; "inputs" with the kind of data; and those of that kind."""
         super().__init__(options, artefacts)
         self._kind: Kind | None = None
 

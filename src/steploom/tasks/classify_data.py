@@ -63,7 +63,8 @@ def prepare_examples(
             hint="Give examples of two labels at least",
         )
     _refuse_no_labels(chosen, classes, train[0])
-    trained, counts = Counter(chosen.labels), Counter(kept.relabelled(names).labels)
+    seen, given = kind.trained_labels(options, chosen), Counter(kept.relabelled(names).labels)
+    trained, counts = ([labels[name] for name in classes] for labels in (seen, given))
     artefacts = kind.learn(options, train, chosen, classes)
     for part, files in (("valid", valid), ("test", test)):
         if files:
@@ -75,11 +76,11 @@ def prepare_examples(
     validation = named_files(valid) if valid else how
     artefacts["labels"] = {
         "classes": list(classes),
-        "counts": [counts[name] for name in classes],
+        "counts": counts,
         "validation": validation,
     }
     if trained != counts:
-        artefacts["labels"]["trained"] = [trained[name] for name in classes]
+        artefacts["labels"]["trained"] = trained
     class_weights(options, artefacts["labels"])
     words.info(f"{len(chosen):,} examples of {len(classes):,} classes to train on; validation: {validation}")
     return artefacts, Parts(chosen, read.get("valid"), read.get("test"))
@@ -109,7 +110,8 @@ def check_labels_kept(examples: Examples, files: Sequence[Path]) -> None:
 def class_weights(options: ClassifyOptions, labels: dict[str, Any]) -> Tensor | None:
     """What each class counts in the loss (classes,); None where all count the same.
 
-    "balanced" weighs a class by the examples of all classes over its own, so that the mean weight of an example is 1.
+    "balanced" weighs a class by the terms of all classes in the training loss over its own, so that the mean weight of a
+    term is 1.
 
     Raises:
         OptionError: a weight is given to a label that does not exist, or no class has any.

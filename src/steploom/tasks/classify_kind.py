@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -79,6 +80,16 @@ class Kind(ABC):
     def further_labels(cls, examples: Examples) -> set[str]:
         """Labels that the examples have within them, which may be renamed too."""
         return set()
+
+    @classmethod
+    def trained_labels(cls, options: ClassifyOptions, train: Examples) -> Counter[str]:
+        """How often the loss of the training sees each label; further ones that are no class may be among them.
+
+        Args:
+            options: of the training.
+            train: what `training` gave, with its final labels.
+        """
+        return Counter(train.labels)
 
     @classmethod
     @abstractmethod

@@ -104,6 +104,11 @@ class TreesKind(Kind):
         return {label for tree in examples.inputs for label in tree.labels if label is not None}
 
     @classmethod
+    def trained_labels(cls, options: ClassifyOptions, train: Examples) -> Counter[str]:
+        """Those of all nodes, or of the roots alone."""
+        return _node_labels(train, options.new_labels) if options.node_labels else Counter(train.labels)
+
+    @classmethod
     def learn(
         cls, options: ClassifyOptions, files: Sequence[Path], train: Examples, classes: Sequence[str]
     ) -> dict[str, Any]:
@@ -250,11 +255,14 @@ def _sentence(tree: Tree, options: ClassifyOptions) -> str:
     return text.lower() if options.lower_case else text
 
 
+def _node_labels(train: Examples, renamed: dict[str, str]) -> Counter[str]:
+    """How often the nodes of all trees have each label, once it is renamed."""
+    return Counter(renamed.get(label, label) for tree in train.inputs for label in tree.labels if label is not None)
+
+
 def _count_labels(train: Examples, renamed: dict[str, str], classes: Sequence[str]) -> None:
     """Says how many nodes below the roots teach, and which labels are no class."""
-    found = Counter(
-        renamed.get(label, label) for tree in train.inputs for label in tree.labels[:-1] if label is not None
-    )
+    found = _node_labels(train, renamed) - Counter(train.labels)
     others = [name for name, _ in found.most_common() if name and name not in classes]
     teaching = sum(found[name] for name in classes)
     words.info(f"{teaching:,} nodes below the roots are labelled too and train with them")
