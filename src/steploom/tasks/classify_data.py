@@ -110,8 +110,8 @@ def check_labels_kept(examples: Examples, files: Sequence[Path]) -> None:
 def class_weights(options: ClassifyOptions, labels: dict[str, Any]) -> Tensor | None:
     """What each class counts in the loss (classes,); None where all count the same.
 
-    "balanced" weighs a class by the terms of all classes in the training loss over its own, so that the mean weight of a
-    term is 1.
+    "balanced" weighs a class by the terms of all classes in the training loss over its own, so that their mean weight
+    is 1.
 
     Raises:
         OptionError: a weight is given to a label that does not exist, or no class has any.
