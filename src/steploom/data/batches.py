@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
-__all__ = ["Batches", "share"]
+__all__ = ["Batches", "in_order", "share"]
 
 
 class Batches(Protocol):
@@ -33,6 +35,12 @@ class Batches(Protocol):
         rank::world, the columns of contiguous streams as blocks (`share`).
         """
         ...
+
+
+def in_order(batches: Batches, device: torch.device) -> Iterator[dict[str, Tensor]]:
+    """All batches of epoch 0, one after the other, on a device: a part that is to be scored, not learnt from."""
+    for index in range(len(batches)):
+        yield {name: values.to(device) for name, values in batches.batch(0, index).items()}
 
 
 def share(count: int, rank: int, world: int) -> slice:

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
+import torch
 from torch import Tensor, nn
 
 __all__ = ["Carry", "Loss", "Network", "reaching_all"]
@@ -38,6 +39,11 @@ class Network(nn.Module, ABC):
     """
 
     one_loss: ClassVar[bool] = True
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are, all on one device."""
+        return next(self.parameters()).device
 
     @abstractmethod
     def loss(self, batch: dict[str, Tensor], carry: Carry | None) -> Loss:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from steploom.data.batches import in_order
 from steploom.data.labelled import Examples, LabelledBatches, class_numbers
 from steploom.errors import DataError
 from steploom.models.classifier import Classifier
@@ -49,9 +50,8 @@ def batches_for(
 ) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
     """The rows of each batch of examples, and the batch on the network's device, without labels."""
     batches = LabelledBatches(task.kind.encode(examples, training=False), None, batch_size)
-    device = next(network.parameters()).device
-    for index in range(len(batches)):
-        yield batches.chosen(0, index), {name: tensor.to(device) for name, tensor in batches.batch(0, index).items()}
+    for index, batch in enumerate(in_order(batches, network.device)):
+        yield batches.chosen(0, index), batch
 
 
 def score(task: Classify, network: Classifier, examples: object) -> Evaluation:

@@ -220,11 +220,10 @@ class TreesKind(Kind):
         """The probability of each class (nodes, classes) at the nodes of each tree, in the order of `Tree`."""
         assert isinstance(network, TreeClassifier)
         encoded = self.encode(examples, training=False)
-        device = next(network.parameters()).device
         found: list[Tensor] = []
         for rows in torch.split(torch.arange(len(examples)), _BATCH):
             batch, number = encoded.numbered(rows)
-            logits = network.node_logits({name: tensor.to(device) for name, tensor in batch.items()})
+            logits = network.node_logits({name: tensor.to(network.device) for name, tensor in batch.items()})
             shares = torch.softmax(logits.float(), -1).cpu()[number]
             found += torch.split(shares, encoded.lengths[rows].tolist())
         return found

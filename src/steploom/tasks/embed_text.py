@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
+from steploom.data.batches import in_order
 from steploom.data.neighbours import NeighbourBatches
 from steploom.data.sentence_text import Documents, read_documents
 from steploom.data.vocabulary import Vocabulary, learn_vocabulary
@@ -105,10 +106,8 @@ def score_text(task: Embed, network: SkipThought, documents: object) -> Evaluati
     raised[vocabulary.begin or 0] = 0
     unigram = torch.log(raised / raised.sum())
     batches = _batches(_encoded(documents, vocabulary, task.options), vocabulary, _SENTENCES, seed=None)
-    device = network.output_bias.device
     nats = unigram_nats = 0.0
-    for index in range(len(batches)):
-        batch = {name: part.to(device) for name, part in batches.batch(0, index).items()}
+    for batch in in_order(batches, network.device):
         hidden, target = network(batch)
         found = linear_log_probs(hidden, network.weight, network.output_bias, target)
         nats -= float(found.double().sum())

@@ -47,7 +47,7 @@ def sample_texts(task: Generate, network: LanguageModel, data: Path | None, opti
         words.info(
             f"unknown to the model, which reads <unk> instead: {unknown:,} of the prompt's {task.vocabulary.unit}"
         )
-    generator = torch.Generator(device=network.output_bias.device).manual_seed(options.seed)
+    generator = torch.Generator(device=network.device).manual_seed(options.seed)
     made = [
         (prompt, hypothesis, _text(task, prompt, hypothesis))
         for prompt in prompts
@@ -130,9 +130,7 @@ def _continue(
 ) -> Sequence[Hypothesis]:
     if task.options.by_line and "\n" in prompt:
         raise OptionError("--prompt: this model writes single lines; expected a prompt without line ends")
-    history = torch.tensor(
-        [[task.vocabulary.start, *task.vocabulary.encode(prompt)]], device=network.output_bias.device
-    )
+    history = torch.tensor([[task.vocabulary.start, *task.vocabulary.encode(prompt)]], device=network.device)
     state = network.read(history[:, :-1].t())
     return generate(network, history[:, -1], state, settings, history=history, generator=generator)[0]
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from steploom.data.batches import in_order
 from steploom.data.streams import LineBatches
 from steploom.data.vocabulary import Vocabulary
 from steploom.errors import DataError
@@ -64,8 +65,7 @@ def score(network: LanguageModel, vocabulary: Vocabulary, counts: Sequence[int],
 
 def log_probs_of_text(network: LanguageModel, vocabulary: Vocabulary, numbers: Sequence[int]) -> Tensor:
     """The log-probability of each token (tokens,) of a running text after all before it."""
-    device = network.output_bias.device
-    target = torch.tensor(numbers, device=device)[:, None]
+    target = torch.tensor(numbers, device=network.device)[:, None]
     before = torch.cat([target.new_full((1, 1), vocabulary.start), target[:-1]])
     found, state = [], None
     for wanted, read in zip(torch.split(target, _STEPS), torch.split(before, _STEPS), strict=True):
@@ -91,14 +91,12 @@ def count_characters(part: Part, vocabulary: Vocabulary) -> int:
 
 
 def _lines_log_prob(network: LanguageModel, vocabulary: Vocabulary, numbers: list[list[int]]) -> float:
-    device = network.output_bias.device
     batches = LineBatches(numbers, vocabulary.begin or 0, vocabulary.end or 0, _LINES)
     total = 0.0
-    for index in range(len(batches)):
-        batch = batches.batch(0, index)
-        target = batch["target"].to(device)
+    for batch in in_order(batches, network.device):
+        target = batch["target"]
         counts = target != IGNORED
-        log_probs, _ = network.log_probs(batch["input"].to(device), target.masked_fill(~counts, 0))
+        log_probs, _ = network.log_probs(batch["input"], target.masked_fill(~counts, 0))
         total += float(log_probs[counts].double().sum())
     return total
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from steploom.data.batches import in_order
 from steploom.data.conll_batches import SentenceBatches
 from steploom.data.tag_schemes import spans_of
 from steploom.errors import DataError
@@ -53,11 +54,10 @@ class SpanCounts:
 
 def tag_sentences(task: Tag, network: Tagger, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
     """The tags of each sentence in the model's scheme."""
-    names, device = task.tags.tags, next(network.parameters()).device
+    names = task.tags.tags
     batches = SentenceBatches(sentences, task.coder, _SENTENCES)
     tags: list[list[str]] = [[] for _ in sentences]
-    for index in range(len(batches)):
-        batch = {name: value.to(device) for name, value in batches.batch(0, index).items()}
+    for index, batch in enumerate(in_order(batches, network.device)):
         for number, best in zip(batches.chosen(0, index).tolist(), network.tag(batch), strict=True):
             tags[number] = [names[tag] for tag in best]
     return tags

@@ -142,7 +142,7 @@ def _say(what: str, counted: str, said: set[str] | None) -> None:
 def _decode(
     task: Translate, network: EncoderDecoder, sources: Sequence[Sequence[int]], settings: DecodingSettings
 ) -> list[list[Hypothesis]]:
-    device = network.output_bias.device
+    device = network.device
     lengths = torch.tensor([len(tokens) for tokens in sources], device=device)
     source = padded([torch.tensor(tokens) for tokens in sources], int(lengths.max()), 0).to(device)
     pairs = task.artefacts["pairs"]

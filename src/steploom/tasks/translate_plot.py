@@ -157,7 +157,6 @@ def _surprise(task: Translate, network: EncoderDecoder, found: Sequence[Translat
         batch = ParallelBatches([line.source], [line.hypotheses[0].tokens], languages.begin, languages.end, 1).batch(
             0, 0
         )
-        device = network.output_bias.device
-        log_probs = network.log_probs({name: part.to(device) for name, part in batch.items()})[:, 0]
+        log_probs = network.log_probs({name: part.to(network.device) for name, part in batch.items()})[:, 0]
         values.append((-log_probs / math.log(2)).tolist()[: len(tokens)])
     return values

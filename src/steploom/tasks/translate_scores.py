@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from steploom.data.batches import in_order
 from steploom.data.parallel import Pairs
 from steploom.data.parallel_batches import ParallelBatches
 from steploom.errors import DataError
@@ -91,13 +92,12 @@ def looks_tokenised(lines: Sequence[str]) -> bool:
 @torch.no_grad()
 def _teacher_forced(task: Translate, network: EncoderDecoder, pairs: Pairs) -> tuple[float, int]:
     """Nats of all reference tokens and end marks, and how many they are."""
-    languages, most, device = task.languages, task.options.max_length, network.output_bias.device
+    languages, most = task.languages, task.options.max_length
     sources = [languages.source_tokens(line, most) for line in pairs.source]
     targets = [languages.target_tokens(line) for line in pairs.target]
     batches = ParallelBatches(sources, targets, languages.begin, languages.end, _PAIRS)
     nats = 0.0
-    for index in range(len(batches)):
-        batch = {name: part.to(device) for name, part in batches.batch(0, index).items()}
+    for batch in in_order(batches, network.device):
         counts = batch["target"] != IGNORED
         nats -= float(network.log_probs(batch)[counts].double().sum())
     return nats, batches.tokens
