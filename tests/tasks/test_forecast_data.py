@@ -92,6 +92,25 @@ def test_a_file_far_from_the_training_data_stands_alone(tmp_path: Path) -> None:
     assert source.begins == [0] and len(source.data.series[0]) == 300
 
 
+def test_covariates_of_first_rows_without_a_target_are_read(tmp_path: Path) -> None:
+    times = pd.date_range("2020-01-01", periods=400, freq="h")
+    frame = pd.DataFrame({"ds": times, "y": 1.0 + np.arange(400) % 5, "holiday": np.arange(400.0), "wind": 1.0})
+    frame[:350].to_csv(tmp_path / "train.csv", index=False)
+    frame.loc[350:352, "y"] = np.nan
+    frame[350:].to_csv(tmp_path / "test.csv", index=False)
+    found = options(target="y", known_covariates="holiday", past_covariates="wind")
+    past = read_training_data(found, [tmp_path / "train.csv"], None, None).past
+    kept = read_source(past, tmp_path / "test.csv", EvaluateOptions(), 48)
+    given = read_source(past, tmp_path / "test.csv", EvaluateOptions(history=tmp_path / "train.csv"), 48)
+    to_predict = read_to_predict(past, tmp_path / "test.csv", 48)
+    rows = [*zip(kept.data, kept.begins, strict=True), *zip(given.data, given.begins, strict=True)]
+    for series, begin in [*rows, (to_predict.series[0], kept.begins[0])]:
+        np.testing.assert_array_equal(series.target[begin:], frame["y"][350:])
+        np.testing.assert_array_equal(series.known[begin - 2 :, 0], frame["holiday"][348:])
+        np.testing.assert_array_equal(series.past[begin - 2 :, 0], frame["wind"][348:])
+        assert np.isfinite(series.target[begin - 1])
+
+
 def test_start(tmp_path: Path) -> None:
     path = hourly(tmp_path, 1000)
     past = read_training_data(options(), [path], None, None).past

@@ -58,6 +58,7 @@ def cut_series(
     known: FloatArray,
     static: list[tuple[int, ...]],
     keep_future: bool = False,
+    keep_leading: bool = False,
 ) -> dict[str, tuple[Series, int]]:
     """The series between their first and last measured value, by name, each with the grid number of its row 0.
 
@@ -70,6 +71,7 @@ def cut_series(
         target, past, known: (grid rows of all series, columns), what `GridRows.spread` gave; target has one column.
         static: (series,) category codes.
         keep_future: whether series without a value, but with covariates known ahead, are kept.
+        keep_leading: whether rows before the first measured value are kept, for their covariates.
     """
     cut = {}
     for i, name in enumerate(names):
@@ -80,7 +82,7 @@ def cut_series(
                 none = target[begin:begin, 0], past[begin:begin]
                 cut[name] = Series(name, rows.starts[i], *none, known[begin:end], static[i]), 0
             continue
-        first, last = int(measured[0]), int(measured[-1]) + 1
+        first, last = 0 if keep_leading else int(measured[0]), int(measured[-1]) + 1
         start = time_grid(rows.starts[i], rows.frequency, 1, first)[0]
         cut[name] = (
             Series(

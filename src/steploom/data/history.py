@@ -46,9 +46,10 @@ def series_from_json(values: dict[str, Any]) -> Series:
 def continue_from(
     history: Sequence[Series], data: SeriesSet, begins: Sequence[int], largest_gap: int
 ) -> tuple[SeriesSet, list[int], int]:
-    """`data` with the rows of `history` before it, where its history ends at most `largest_gap` rows before it.
+    """`data` with the rows of `history` before it, where its history ends at most `largest_gap` rows before its values.
 
-    Rows of the history from the first row of the data on are not used.
+    Rows of the history from the first value of the data on are not used. Rows of the data before their first value are
+    kept for their covariates where a history stands before them, and are cut off elsewhere.
 
     Args:
         history: the ends of earlier series, found by name.
@@ -62,45 +63,56 @@ def continue_from(
     earlier = {series.id: series for series in history}
     result, rows, count = [], [], 0
     for series, begin in zip(data, begins, strict=True):
+        empty = _rows_without_value(series)
         before = earlier.get(series.id)
-        gap = _rows_between(before, series, data.frequency) if before is not None else None
-        if before is None or gap is None or gap > largest_gap or gap <= -len(before):
-            result.append(series)
-            rows.append(begin)
+        place = _place_of(series, before, data.frequency) if before is not None else None
+        if before is None or place is None or not 0 < place + empty <= len(before) + largest_gap:
+            result.append(tail(series, len(series) - empty, data.frequency))
+            rows.append(begin - empty)
             continue
         count += 1
         if not len(series):
             # Only covariates known ahead: they follow the last values, and the target ends where it did.
-            known = np.r_[_resized(before.known, len(before) + gap, len(before) + gap), series.known]
-            result.append(replace(before, known=known))
+            result.append(replace(before, known=_joined(before.known, series.known, place, 0)))
             rows.append(len(before))
             continue
-        used = len(before) + min(gap, 0)
-        whole = used + max(gap, 0)
         result.append(
             replace(
                 series,
                 start=before.start,
-                target=np.r_[_resized(before.target, used, whole), series.target],
-                past=np.r_[_resized(before.past, used, whole), series.past],
-                known=np.r_[_resized(before.known, whole, whole), series.known],
+                target=_joined(before.target, series.target, place, empty),
+                past=_joined(before.past, series.past, place, empty),
+                known=_joined(before.known, series.known, place, empty),
             )
         )
-        rows.append(begin + whole)
+        rows.append(begin + place)
     return data.with_series(result), rows, count
 
 
-def _rows_between(before: Series, after: Series, frequency: str) -> int | None:
-    """Rows between the end of one series and the start of another, below 0 where they overlap; None off the grid."""
+def _rows_without_value(series: Series) -> int:
+    """Rows before the first value."""
+    measured = np.flatnonzero(np.isfinite(series.target))
+    return int(measured[0]) if len(measured) else 0
+
+
+def _place_of(after: Series, before: Series, frequency: str) -> int | None:
+    """The row of `before` at which another series begins, which may lie outside it; None off the grid."""
     position, on_grid = grid_positions(np.array([after.start]), before.start, frequency)
-    return int(position[0]) - len(before) if on_grid[0] else None
+    return int(position[0]) if on_grid[0] else None
 
 
-def _resized(values: FloatArray, used: int, rows: int) -> FloatArray:
-    """The first `used` rows of `values`, as `rows` rows; NaN where there are none."""
-    result = np.full((rows, *values.shape[1:]), np.nan)
-    kept = values[: min(used, rows)]
+def _joined(before: FloatArray, after: FloatArray, place: int, empty: int) -> FloatArray:
+    """`after` from row `place` of `before` on, NaN between them.
+
+    What the first `empty` rows of `after` lack is taken from `before`; those in front of it are left out.
+    """
+    result = np.full((place + len(after), *after.shape[1:]), np.nan)
+    kept = before[: place + empty]
     result[: len(kept)] = kept
+    after, empty, place = after[max(0, -place) :], empty + min(place, 0), max(0, place)
+    lacking = np.isnan(after)
+    lacking[empty:] = False
+    result[place:] = np.where(lacking, result[place:], after)
     return result
 
 

@@ -79,6 +79,7 @@ def read_series(
     frequency: str | None = None,
     need_values: bool = True,
     keep_future: bool = False,
+    keep_leading: bool = False,
 ) -> SeriesTable:
     """Reads tables of the same columns, one continuing the other.
 
@@ -88,6 +89,7 @@ def read_series(
         frequency: the step, where it is not to be found from the data.
         need_values: whether a series without any value is an error; it is left out otherwise.
         keep_future: whether a series without any value is kept for its covariates known ahead, with no row but these.
+        keep_leading: whether the rows of a series before its first value are kept, for their covariates.
 
     Raises:
         DataError: a file cannot be used; the message names the row.
@@ -123,7 +125,7 @@ def read_series(
     for target in columns.targets:
         values = rows.spread(tables.numbers(target)[order][:, None])
         series_names = [target] if columns.series is None else names
-        cut.update(cut_series(rows, series_names, values, past_grid, known_grid, static, keep_future))
+        cut.update(cut_series(rows, series_names, values, past_grid, known_grid, static, keep_future, keep_leading))
     wanted = names if columns.series is not None else list(columns.targets)
     _check_values(tables, columns, wanted, cut, need_values)
     begins = begins_of_last_table(tables, columns, rows, order)

@@ -109,7 +109,7 @@ def read_source(past: Past, file: Path, options: EvaluateOptions, context: int) 
         DataError: a file cannot be used.
         OptionError: `--start` is no time.
     """
-    table = read_series([file], past.learnt, need_values=False)
+    table = read_series([file], past.learnt, need_values=False, keep_leading=True)
     check_step(table)
     _say(table)
     if options.history is not None:
@@ -131,7 +131,7 @@ def read_to_predict(past: Past, file: Path | None, context: int) -> SeriesSet:
     """
     if file is None:
         return past.layout.with_series(past.series)
-    table = read_series([file], past.learnt, need_values=False, keep_future=True)
+    table = read_series([file], past.learnt, need_values=False, keep_future=True, keep_leading=True)
     check_step(table)
     _say(table)
     data, _, count = continue_from(past.series, table.data, table.begins, context // 2)
