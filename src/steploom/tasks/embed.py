@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
@@ -186,7 +185,9 @@ class Embed(Task):
 
     def describe(self, loss: float) -> dict[str, float]:
         """The perplexity of a neighbour's word."""
-        return {"perplexity": math.exp(min(loss, 700.0))}
+        from steploom.tasks.perplexity import perplexity
+
+        return {"perplexity": perplexity(loss)}
 
     def evaluate(self, network: SkipThought, data: object, options: Any) -> Evaluation:
         """How well the vectors tell the scores of pairs; of running text, how well they tell the neighbours.

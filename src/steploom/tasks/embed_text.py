@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -17,6 +16,7 @@ from steploom.data.vocabulary import Vocabulary, learn_vocabulary
 from steploom.errors import DataError
 from steploom.models.output_loss import linear_log_probs
 from steploom.models.skip_thought import SkipThought
+from steploom.tasks.perplexity import perplexity, unigram_log_probs
 from steploom.tasks.task import Evaluation, Prepared, named_files
 
 if TYPE_CHECKING:
@@ -102,9 +102,7 @@ def score_text(task: Embed, network: SkipThought, documents: object) -> Evaluati
     if not isinstance(documents, tuple):
         raise DataError(f"expected documents, found {type(documents).__name__}")
     vocabulary, counts = task.vocabulary, task.artefacts["text"]["counts"]
-    raised = torch.tensor(counts, dtype=torch.float64) + 1
-    raised[vocabulary.begin or 0] = 0
-    unigram = torch.log(raised / raised.sum())
+    unigram = unigram_log_probs(counts, vocabulary)
     batches = _batches(_encoded(documents, vocabulary, task.options), vocabulary, _SENTENCES, seed=None)
     nats = unigram_nats = 0.0
     for batch in in_order(batches, network.device):
@@ -122,11 +120,11 @@ def score_text(task: Embed, network: SkipThought, documents: object) -> Evaluati
     unknown = sum(vocabulary.count_unknown(sentence) for sentence in every)
     return Evaluation(
         {
-            "perplexity": math.exp(min(nats / batches.targets, 700.0)),
+            "perplexity": perplexity(nats / batches.targets),
             "targets": float(batches.targets),
             "unknown_share": unknown / sum(len(sentence.split()) for sentence in every),
         },
-        {"unigram": {"perplexity": math.exp(min(unigram_nats / batches.targets, 700.0))}},
+        {"unigram": {"perplexity": perplexity(unigram_nats / batches.targets)}},
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
@@ -150,7 +149,9 @@ class Generate(Task):
 
     def describe(self, loss: float) -> dict[str, float]:
         """The perplexity a token; for characters, where a token is one, also nats a character."""
-        shown = {"perplexity": math.exp(min(loss, 700.0))}
+        from steploom.tasks.perplexity import perplexity
+
+        shown = {"perplexity": perplexity(loss)}
         return shown | ({"nats_per_char": loss} if self.options.unit == "characters" else {})
 
     def evaluate(self, network: LanguageModel, data: object, options: Any) -> Evaluation:

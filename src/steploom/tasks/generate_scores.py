@@ -16,9 +16,10 @@ from steploom.errors import DataError
 from steploom.models.language_model import LanguageModel
 from steploom.models.output_loss import IGNORED
 from steploom.tasks.generate_text import Part
+from steploom.tasks.perplexity import perplexity, unigram_log_probs
 from steploom.tasks.task import Evaluation
 
-__all__ = ["count_characters", "log_probs_of_text", "score", "unigram_log_probs"]
+__all__ = ["count_characters", "log_probs_of_text", "score"]
 
 words = logging.getLogger("steploom")
 
@@ -74,14 +75,6 @@ def log_probs_of_text(network: LanguageModel, vocabulary: Vocabulary, numbers: S
     return torch.cat(found)
 
 
-def unigram_log_probs(counts: Sequence[int], vocabulary: Vocabulary) -> Tensor:
-    """The log-probability of each token (vocabulary,): its share of the training targets, each count raised by one."""
-    raised = torch.tensor(counts, dtype=torch.float64) + 1
-    if vocabulary.begin is not None:
-        raised[vocabulary.begin] = 0
-    return torch.log(raised / raised.sum())
-
-
 def count_characters(part: Part, vocabulary: Vocabulary) -> int:
     """Code points of a text, each line end one. Of words, with one space between two and none around a line."""
     pieces = part.pieces
@@ -104,7 +97,7 @@ def _lines_log_prob(network: LanguageModel, vocabulary: Vocabulary, numbers: lis
 def _figures(nats: float, tokens: int, characters: int) -> dict[str, float]:
     per_character = nats / max(characters, 1)
     return {
-        "perplexity": math.exp(min(nats / tokens, 700.0)),
+        "perplexity": perplexity(nats / tokens),
         "nats_per_char": per_character,
         "bits_per_char": per_character / math.log(2),
     }

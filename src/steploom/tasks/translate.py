@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
@@ -167,7 +166,9 @@ class Translate(Task):
 
     def describe(self, loss: float) -> dict[str, float]:
         """The perplexity of the target's next token, the true ones before it being read."""
-        return {"perplexity": math.exp(min(loss, 700.0))}
+        from steploom.tasks.perplexity import perplexity
+
+        return {"perplexity": perplexity(loss)}
 
     def evaluate(self, network: EncoderDecoder, data: object, options: Any) -> Evaluation:
         """BLEU, chrF and perplexity, beside those of copying the source."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from steploom.data.parallel_batches import ParallelBatches
 from steploom.errors import DataError
 from steploom.models.encoder_decoder import EncoderDecoder
 from steploom.models.output_loss import IGNORED
+from steploom.tasks.perplexity import perplexity
 from steploom.tasks.task import Evaluation
 from steploom.tasks.translate_decode import settings_of, translate_lines
 
@@ -56,7 +56,7 @@ def score(task: Translate, network: EncoderDecoder, pairs: object, options: Any)
     texts = [languages.text(line.hypotheses[0].tokens) if line.hypotheses else "" for line in found]
     metrics = bleu_and_chrf(texts, references, tokenize)
     nats, tokens = _teacher_forced(task, network, pairs)
-    metrics |= {"perplexity": math.exp(min(nats / tokens, 700.0)), "sentences": float(len(pairs))}
+    metrics |= {"perplexity": perplexity(nats / tokens), "sentences": float(len(pairs))}
     metrics["tokens"] = float(tokens)
     if languages.target.unknown is not None:
         metrics["unknown"] = float(sum(languages.target.count_unknown(line) for line in references))
