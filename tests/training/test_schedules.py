@@ -36,3 +36,21 @@ def test_an_annealing_follows_the_clock_where_that_is_ahead():
     assert rate(50, time_share=0.2, schedule="linear") == rate(50, schedule="linear")
     assert rate(50, time_share=0.75, schedule="linear") == pytest.approx(0.5)
     assert rate(50, time_share=0.75, schedule="step") == rate(50, schedule="step")
+
+
+@pytest.mark.parametrize("warmup", [0, 1, 20, 99])
+@pytest.mark.parametrize("schedule", ["cosine", "linear"])
+def test_a_training_that_ends_within_its_time_is_not_touched_by_the_clock(schedule, warmup):
+    """At an even speed, however much of the time it needs."""
+    options = {"schedule": schedule, "warmup": warmup}
+    for needed in (0.1, 0.6, 1.0):
+        for step in range(100):
+            assert rate(step, step / 100 * needed, **options) == pytest.approx(rate(step, **options), rel=1e-9)
+
+
+@pytest.mark.parametrize("warmup", [0, 20])
+def test_a_training_that_the_clock_ends_anneals_like_one_of_as_many_steps(warmup):
+    options = {"schedule": "cosine", "warmup": warmup}
+    for step in range(60):
+        shorter = rate(step, epochs=6, **options)
+        assert rate(step, step / 60, **options) == pytest.approx(shorter, rel=1e-9)

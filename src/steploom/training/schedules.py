@@ -18,9 +18,9 @@ def learning_rate(
         options: `lr`, `schedule`, `warmup`, `decay`, `decay_every`, `decay_after`, `epochs`.
         step: optimiser steps done before this one.
         epoch_steps: steps in an epoch.
-        time_share: the part of `max_minutes` that has passed, 0 to 1. cosine and linear, which know their end, follow
-            the time where it is ahead of the steps: a training that the clock ends has then annealed like one that
-            ran through.
+        time_share: the part of `max_minutes` that has passed, 0 to 1. Where the time ends before the steps do, at the
+            speed so far, cosine and linear, which know their end, fall as in a training of so many steps fewer: one
+            that the clock ends has then annealed like one that ran through.
         plateaus: how often the validation loss has stopped falling (schedule plateau).
     """
     rising = min(1.0, (step + 1) / options.warmup) if options.warmup else 1.0
@@ -28,9 +28,12 @@ def learning_rate(
 
 
 def _factor(options: TrainOptions, step: int, epoch_steps: int, time_share: float, plateaus: int) -> float:
-    total = options.epochs * epoch_steps
-    done = (step - options.warmup) / max(1, total - options.warmup)
-    done = min(1.0, max(0.0, done, time_share))
+    # The warm-up counts in neither: the time passes in it too, so the clock is asked for the step at which it ends.
+    total: float = options.epochs * epoch_steps
+    if time_share:
+        total = min(total, step / time_share)
+    done = (step - options.warmup) / max(1.0, total - options.warmup)
+    done = min(1.0, max(0.0, done))
     decays = max(0.0, (step / epoch_steps - options.decay_after) / options.decay_every)
     match options.schedule:
         case "cosine":
