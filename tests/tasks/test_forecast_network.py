@@ -65,6 +65,23 @@ def test_the_intervals_are_calibrated_on_request(tmp_path: Path) -> None:
     assert fitted.network.widening != 1
 
 
+@pytest.mark.parametrize("with_file", [False, True])
+def test_the_validation_part_is_scored_before_the_intervals_are_fitted_to_it(tmp_path: Path, with_file: bool) -> None:
+    frame = pd.read_csv(table(tmp_path))
+    frame[:600].to_csv(tmp_path / "train.csv", index=False)
+    frame[600:].to_csv(tmp_path / "after.csv", index=False)
+    files = {"data": tmp_path / "train.csv", "valid" if with_file else "test": tmp_path / "after.csv"}
+    plain = steploom.train("forecast", out=tmp_path / "plain", **files, **QUICK, calibrate=False)
+    fitted = steploom.train("forecast", out=tmp_path / "fitted", **files, **QUICK)
+    assert fitted.network.widening != 1
+    assert fitted.report["validation"] == plain.report["validation"]
+    # Other data are scored with the intervals of the model.
+    if not with_file:
+        assert fitted.report["test"] != plain.report["test"]
+        again = steploom.load(tmp_path / "fitted").evaluate(tmp_path / "after.csv", history=tmp_path / "train.csv")
+        assert again.metrics == fitted.report["test"]["metrics"]
+
+
 @pytest.mark.parametrize("head", ["direct", "autoregressive"])
 @pytest.mark.parametrize("output", ["gaussian", "negative_binomial"])
 def test_heads_and_outputs(tmp_path: Path, head: str, output: str) -> None:

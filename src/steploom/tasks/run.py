@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,11 +76,15 @@ def run_training(
         task.finish(network, prepared)
         publish_model(path, task, network, _describe(task, network, result) | files)
         raise KeyboardInterrupt(_how_to_go_on(path, result, task.options))
+    unlearnt = [buffer.detach().clone() for buffer in network.buffers()]
     try:
         # What stands in the directory should the rest be cut short.
         task.finish(network, prepared)
         publish_model(path, task, network, _describe(task, network, replace(result, stopped="interrupted")) | files)
-        report, anew = _finish(prepared, network, path, result, progress)
+        # Before the validation part is learnt from: by `Task.finish` here, by training anew below.
+        with _buffers(network, unlearnt):
+            report = _validation_scores(prepared, network)
+        anew = _train_anew(prepared, network, path, result, progress)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"the training has ended, but the model was not complete yet; {path} keeps the state of the training. "
@@ -108,15 +113,10 @@ def first_weights(task: Task, seed: int) -> Network:
         return task.build()
 
 
-def _finish(
-    prepared: Prepared[Any], network: Network, path: Path, result: FitResult, progress: bool
-) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """The scores of the validation part, and what is said of training anew after that."""
+def _validation_scores(prepared: Prepared[Any], network: Network) -> dict[str, Any]:
     if prepared.valid is None:
         words.info("nothing was set aside for validation: the last weights are the model, and they have no scores")
-    # Before the validation part may be learnt from.
-    report = _scores(prepared, network, "validation", prepared.valid_source)
-    return report, _train_anew(prepared, network, path, result, progress)
+    return _scores(prepared, network, "validation", prepared.valid_source)
 
 
 def _scores(prepared: Prepared[Any], network: Network, part: str, source: object | None) -> dict[str, Any]:
@@ -149,12 +149,12 @@ def _train_anew(
     record.log(f"training anew on all rows, {steps} steps")
     words.info(f"training anew on training and validation rows, {steps} steps")
     kept = [parameter.detach().clone() for parameter in network.parameters()]
-    _set(network, list(first_weights(task, task.options.seed).parameters()))
+    _set(network.parameters(), first_weights(task, task.options.seed).parameters())
     try:
         refit(network, batches, task.options, progress)
     except SteploomError as error:
         network.to(torch.device("cpu")).eval()
-        _set(network, kept)
+        _set(network.parameters(), kept)
         said = f"{error}; the weights found before are kept"
         words.warning(said)
         record.log(said)
@@ -163,9 +163,20 @@ def _train_anew(
     return {"steps": steps, "epochs": round(steps / len(prepared.train), 2)}
 
 
-def _set(network: Network, values: Sequence[Tensor]) -> None:
-    for parameter, value in zip(network.parameters(), values, strict=True):
-        parameter.data.copy_(value)
+@contextmanager
+def _buffers(network: Network, values: Iterable[Tensor]) -> Iterator[None]:
+    """Within it, the network has these values in its buffers."""
+    own = [buffer.detach().clone() for buffer in network.buffers()]
+    _set(network.buffers(), values)
+    try:
+        yield
+    finally:
+        _set(network.buffers(), own)
+
+
+def _set(tensors: Iterable[Tensor], values: Iterable[Tensor]) -> None:
+    for tensor, value in zip(tensors, values, strict=True):
+        tensor.data.copy_(value)
 
 
 def _has_time(result: FitResult, options: TrainOptions, steps: int) -> bool:

@@ -191,7 +191,8 @@ class Task(ABC):
     def finish(self, network: Any, prepared: Prepared[Any]) -> None:
         """Called once after training with the best weights, before they are saved.
 
-        It may change buffers of the network and the artefacts.
+        It may change buffers of the network and the artefacts. The validation part is scored with the buffers as they
+        were before, for they may have been learnt from it.
         """
         return
 
