@@ -119,3 +119,28 @@ def test_impossible_sizes_are_refused(unit, options, message):
 def test_a_damaged_vocabulary_is_said(saved):
     with pytest.raises(ModelDirectoryError, match="no vocabulary"):
         load_vocabulary(saved)
+
+
+@pytest.mark.parametrize("unit", ["characters", "words", "bpe"])
+def test_marks_that_stand_in_a_line_are_no_marks(unit):
+    texts = ["hello <eos> world", "abc <bos> d", "<eos>"] * 5
+    learnt = learn_vocabulary(texts, unit, lines=True, size=300 if unit == "bpe" else None)
+    for vocabulary in (learnt, reloaded(learnt)):
+        for text in texts:
+            numbers = vocabulary.encode(text)
+            assert not {vocabulary.begin, vocabulary.end} & set(numbers)
+            if unit == "words":
+                assert [vocabulary.tokens[n] for n in numbers] == [
+                    "<unk>" if word in ("<bos>", "<eos>") else word for word in text.split()
+                ]
+                assert vocabulary.count_unknown(text) == 1
+            else:
+                assert vocabulary.decode(numbers) == text
+
+
+def test_the_marks_of_lines_are_words_like_others_in_a_running_text():
+    """But <eos>, by which some corpora write a line end."""
+    vocabulary = learn_vocabulary(["a <bos> b <eos> c"], "words")
+    assert vocabulary.begin is None and vocabulary.start == vocabulary.end
+    numbers = vocabulary.encode("a <bos> <eos>")
+    assert [vocabulary.tokens[n] for n in numbers] == ["a", "<unk>", "<eos>"]

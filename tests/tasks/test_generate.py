@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 
+from steploom.data.vocabulary import learn_vocabulary
 from steploom.errors import DataError, OptionError
 from steploom.tasks import generate_scores
 from steploom.tasks.train import train
@@ -223,3 +224,10 @@ def test_options_that_do_not_fit_leave_nothing(folder, tmp_path, options, messag
     with pytest.raises(OptionError, match=message):
         trained(folder, "prose.txt", tmp_path / "m", **options)
     assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize("unit", ["words", "bpe"])
+def test_a_mark_that_stands_in_a_line_leaves_the_baseline_finite(unit):
+    vocabulary = learn_vocabulary(["a <bos> b", "c <eos> d"], unit, lines=True, size=300 if unit == "bpe" else None)
+    log_probs = generate_scores.unigram_log_probs([1] * len(vocabulary), vocabulary)
+    assert torch.isfinite(log_probs[vocabulary.encode("a <bos> <eos> b")]).all()

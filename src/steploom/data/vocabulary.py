@@ -92,9 +92,18 @@ class CharacterVocabulary(Vocabulary):
 
 
 class WordVocabulary(Vocabulary):
-    """Words stand between spaces; each line end is the token <eos>, as in Mikolov's Penn Treebank."""
+    """Words stand between spaces; each line end is the token <eos>, as in Mikolov's Penn Treebank.
+
+    Of the marks that stand in a text itself, <unk> is the unknown word, and in a running text <eos> is a line end.
+    Where lines are kept apart, <bos> and <eos> are words that the list lacks: a line has no end within it.
+    """
 
     unit = "words"
+
+    def __init__(self, tokens: Sequence[str]) -> None:
+        super().__init__(tokens)
+        ends = (BEGIN, END) if self.begin is not None else ()
+        self._words = {word: number for word, number in self.numbers.items() if word not in ends}
 
     def encode(self, text: str) -> list[int]:
         """The numbers of the words, with <eos> for each line end."""
@@ -102,7 +111,7 @@ class WordVocabulary(Vocabulary):
         numbers: list[int] = []
         lines = text.split("\n")
         for i, line in enumerate(lines):
-            numbers += [self.numbers.get(word, unknown) for word in line.split()]
+            numbers += [self._words.get(word, unknown) for word in line.split()]
             if i < len(lines) - 1:
                 numbers.append(end)
         return numbers
@@ -114,13 +123,14 @@ class WordVocabulary(Vocabulary):
 
     def count_unknown(self, text: str) -> int:
         """How many words of `text` the list lacks."""
-        return sum(count for word, count in Counter(text.split()).items() if word not in self.numbers)
+        return sum(count for word, count in Counter(text.split()).items() if word not in self._words)
 
 
 class BPEVocabulary(Vocabulary):
     """Byte-pair encoding over bytes (Sennrich et al. 2016; Radford et al. 2019), by the library `tokenizers`.
 
-    Every text has a code, so nothing is unknown. Lines are encoded one by one, with their ends.
+    Every text has a code, so nothing is unknown, and nothing of a text becomes a mark. Lines are encoded one by one,
+    with their ends.
     """
 
     unit = "bpe"
@@ -130,6 +140,8 @@ class BPEVocabulary(Vocabulary):
 
         self.rules = tokenizer
         self.tokenizer = Tokenizer.from_str(json.dumps(tokenizer))
+        # "<eos>" in a text is five characters. The library does not save this.
+        self.tokenizer.encode_special_tokens = True
         by_number = sorted(self.tokenizer.get_vocab(with_added_tokens=True).items(), key=lambda item: item[1])
         super().__init__([token for token, _ in by_number])
 
@@ -173,8 +185,10 @@ def learn_vocabulary(
     for text in texts:
         counts.update(text if unit == "characters" else text.split())
     marks = [UNKNOWN, *([BEGIN, END] if lines else [END] if unit == "words" else [])]
-    # Marks in the text itself, such as Penn Treebank's <unk>, are the marks.
-    ordered = sorted((token for token in counts if token not in marks), key=lambda token: (-counts[token], token))
+    # <bos> and <eos> in the text itself are no words: a list with <bos> in it is one of lines.
+    ordered = sorted(
+        (token for token in counts if token not in (UNKNOWN, BEGIN, END)), key=lambda token: (-counts[token], token)
+    )
     kept = [token for token in ordered if counts[token] >= min_count]
     if size is not None:
         if size <= len(marks):
