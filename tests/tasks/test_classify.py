@@ -239,8 +239,9 @@ def test_a_file_a_label(folder, tmp_path, caplog):
 def test_parts_are_set_aside_by_seed(folder, tmp_path):
     model = train("classify", folder / "reviews.csv", tmp_path / "m", test_share=0.2, **SMALL | {"epochs": 1})
     assert model.report["test"]["metrics"]["examples"] == 60
-    assert model.report["validation"]["metrics"]["examples"] == 24
-    assert sum(model.task.artefacts["labels"]["counts"]) == 300 - 60 - 24
+    assert model.report["validation"]["metrics"]["examples"] == 30
+    assert model.task.facts()["validation"] == "10% of the examples of each label, 30 of them"
+    assert model.task.artefacts["labels"]["counts"] == [70, 140]
     none = train("classify", folder / "reviews.csv", tmp_path / "n", valid_share=0, **SMALL | {"epochs": 1})
     assert none.report["validation"]["metrics"] == {}
     with pytest.raises(DataError, match="the model had no validation part to be drawn"):
@@ -424,6 +425,7 @@ def test_a_changed_model_is_one_message(model, tmp_path, name, content, message)
         ({"unit": "characters", "split_punctuation": False}, "--split-punctuation: it is for --unit words, and"),
         ({"valid": "reviews.csv", "valid_share": 0.2}, "--valid-share: there is a --valid. Leave it out"),
         ({"test": "reviews.csv", "test_share": 0.2}, "--test-share: there is a --test. Leave it out"),
+        ({"valid_share": 0.5, "test_share": 0.5}, "--valid-share 0.5 and --test-share 0.5 leave nothing to train on"),
     ],
 )
 def test_options_that_do_not_fit_leave_nothing(folder, tmp_path, options, message):

@@ -149,17 +149,23 @@ def _split(
 ) -> tuple[Examples, dict[str, Examples], str]:
     """What is left for training, the parts that were set aside, and how the validation part was."""
     parts: dict[str, Examples] = {}
-    how = "none"
+    how, left = "none", 1.0
     for part, share, given, seed in (
         ("test", options.test_share, has_test, [options.seed, 1]),
         ("valid", options.valid_share, has_valid, [options.seed, 0]),
     ):
         if given or not share:
             continue
+        if share >= left:
+            raise OptionError(
+                f"--valid-share {share} and --test-share {options.test_share} leave nothing to train on: "
+                "together they must be less than 1"
+            )
         named = [options.new_labels.get(label, label) for label in whole.labels or ()]
         # What is left out under its new name is scored nowhere; phrases below it may still be trained on.
         scored = [row for row, label in enumerate(named) if label]
-        aside = [scored[row] for row in share_of_each([named[row] for row in scored], share, seed)[1]]
+        aside = [scored[row] for row in share_of_each([named[row] for row in scored], share / left, seed)[1]]
+        left -= share
         if aside:
             kept = sorted(set(range(len(named))).difference(aside))
             whole, parts[part] = whole.take(kept), whole.take(aside)
