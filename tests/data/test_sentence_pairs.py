@@ -2,15 +2,15 @@
 
 import pytest
 
-from steploom.data.sentence_pairs import PairColumns, SentencePairs, read_pairs
+from steploom.data.sentence_pairs import SentenceColumns, SentencePairs, read_sentence_pairs
 from steploom.errors import DataError, OptionError
 
-NAMED = PairColumns("a", "b", "s")
+NAMED = SentenceColumns("a", "b", "s")
 
 
 def read(tmp_path, text, columns=NAMED, name="pairs.tsv"):
     (tmp_path / name).write_text(text, encoding="utf-8")
-    return read_pairs(tmp_path / name, columns)
+    return read_sentence_pairs(tmp_path / name, columns)
 
 
 def test_columns_by_name(tmp_path):
@@ -22,12 +22,12 @@ def test_columns_by_name(tmp_path):
 @pytest.mark.parametrize("name", ["pairs.csv", "PAIRS.CSV"])
 @pytest.mark.parametrize("separator", [",", ";", "|", "\t"])
 def test_columns_by_number_in_a_csv_file(tmp_path, name, separator):
-    found = read(tmp_path, separator.join(('"A, a"', "B", "3\n")), PairColumns("1", "2", "3"), name)
+    found = read(tmp_path, separator.join(('"A, a"', "B", "3\n")), SentenceColumns("1", "2", "3"), name)
     assert found == SentencePairs(("A, a",), ("B",), (3.0,))
 
 
 def test_without_scores(tmp_path):
-    assert read(tmp_path, "a\tb\nA\tB\n", PairColumns("a", "b")) == SentencePairs(("A",), ("B",))
+    assert read(tmp_path, "a\tb\nA\tB\n", SentenceColumns("a", "b")) == SentencePairs(("A",), ("B",))
 
 
 @pytest.mark.parametrize(
@@ -51,22 +51,22 @@ def test_two_columns_of_one_name_are_refused_where_it_is_asked_for(tmp_path):
     text = "a\tb\ta\ts\nA\tB\tA\t1\n"
     with pytest.raises(DataError, match="row 1: the columns 1 and 3 have the same name, 'a'"):
         read(tmp_path, text)
-    assert read(tmp_path, text, PairColumns("b", "s")).first == ("B",)
+    assert read(tmp_path, text, SentenceColumns("b", "s")).first == ("B",)
 
 
 def test_a_header_where_none_was_expected(tmp_path):
     with pytest.raises(DataError, match=r"row 1, column '3': expected a score, .* Where the first row is a header"):
-        read(tmp_path, "a\tb\ts\nA\tB\t1\n", PairColumns("1", "2", "3"))
+        read(tmp_path, "a\tb\ts\nA\tB\t1\n", SentenceColumns("1", "2", "3"))
 
 
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        (PairColumns("a", "bb", "s"), "--second: the first row of .* has no 'bb'; it has 'a', 'b', 's'"),
-        (PairColumns("first_one", "b", "s"), "--first: the first row .* give the number of each"),
-        (PairColumns("a", "b", "Score"), "--score: the first row"),
-        (PairColumns("1", "4", "3"), "--second: .* has the columns 1 to 3, found 4"),
-        (PairColumns("0", "2", "3"), "--first: .* has the columns 1 to 3, found 0"),
+        (SentenceColumns("a", "bb", "s"), "--second: the first row of .* has no 'bb'; it has 'a', 'b', 's'"),
+        (SentenceColumns("first_one", "b", "s"), "--first: the first row .* give the number of each"),
+        (SentenceColumns("a", "b", "Score"), "--score: the first row"),
+        (SentenceColumns("1", "4", "3"), "--second: .* has the columns 1 to 3, found 4"),
+        (SentenceColumns("0", "2", "3"), "--first: .* has the columns 1 to 3, found 0"),
     ],
 )
 def test_columns_that_are_not_there(tmp_path, columns, message):

@@ -10,11 +10,11 @@ from steploom.data.text import read_text
 from steploom.data.text_table import check_once, table_rows
 from steploom.errors import DataError, OptionError, nearest
 
-__all__ = ["PairColumns", "SentencePairs", "read_pairs"]
+__all__ = ["SentenceColumns", "SentencePairs", "read_sentence_pairs"]
 
 
 @dataclass(frozen=True)
-class PairColumns:
+class SentenceColumns:
     """Which columns of a table hold a pair: names of its first row, or numbers counted from 1 in a table without one.
 
     Args:
@@ -44,7 +44,7 @@ class SentencePairs:
         return len(self.first)
 
 
-def read_pairs(path: Path, columns: PairColumns) -> SentencePairs:
+def read_sentence_pairs(path: Path, columns: SentenceColumns) -> SentencePairs:
     """The pairs of a table, one a row, as `steploom.data.text_table.table_rows` reads it.
 
     Raises:

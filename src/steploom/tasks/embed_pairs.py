@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from steploom.data.sentence_pairs import PairColumns, SentencePairs, read_pairs
+from steploom.data.sentence_pairs import SentenceColumns, SentencePairs, read_sentence_pairs
 from steploom.errors import DataError
 from steploom.models.skip_thought import SkipThought
 from steploom.tasks.embed_ridge import fit_ridge, pair_features
@@ -53,9 +53,11 @@ def score_pairs(task: Embed, network: SkipThought, files: Sequence[Path], option
         DataError: a file cannot be used, or has too few pairs.
         OptionError: there is no such column, or there are several files.
     """
-    columns = PairColumns(options.first, options.second, options.score)
-    test = read_pairs(only_file(files, "evaluate") or Path(), columns)
-    train, valid = (None if p is None else read_pairs(p, columns) for p in (options.pairs_train, options.pairs_valid))
+    columns = SentenceColumns(options.first, options.second, options.score)
+    test = read_sentence_pairs(only_file(files, "evaluate") or Path(), columns)
+    train, valid = (
+        None if p is None else read_sentence_pairs(p, columns) for p in (options.pairs_train, options.pairs_valid)
+    )
     scale = options.score_range or (() if train is None else (min(train.scores), max(train.scores)))
     parts = _Parts(test, train, valid, scale)
     for found, file in ((parts.test, files[0]), (parts.train, options.pairs_train)):

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from steploom.data.neighbours import sentence_columns
-from steploom.data.sentence_pairs import PairColumns, read_pairs
+from steploom.data.sentence_pairs import SentenceColumns, read_sentence_pairs
 from steploom.data.sentence_text import NORMALISERS
 from steploom.data.standard_input import STANDARD_INPUT, read_standard_input
 from steploom.data.text import read_text
@@ -147,7 +147,7 @@ def predict_similarity(task: Embed, network: SkipThought, data: Path | None, opt
     """
     if data is None:
         raise OptionError("--pairs: which pairs? Give a table with two sentences a row")
-    pairs = read_pairs(data, PairColumns(options.first, options.second))
+    pairs = read_sentence_pairs(data, SentenceColumns(options.first, options.second))
     _say_unknown(task, [*pairs.first, *pairs.second])
     both = [vectors_of(task, network, side) for side in (pairs.first, pairs.second)]
     names = [f"column {name}" if name.isdecimal() else name for name in (options.first, options.second)]
