@@ -4,7 +4,8 @@ import gzip
 
 import pytest
 
-from steploom.data.trees import begins_like_trees, labelled_phrases, parse_tree, read_trees, written_tree
+from steploom.data.tree import labelled_phrases
+from steploom.data.trees import begins_like_trees, parse_tree, read_trees, written_tree
 from steploom.errors import DataError
 
 SENTENCE = "(3 (2 It) (4 (4 's) (2 fun)))"

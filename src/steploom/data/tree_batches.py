@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 from torch import Tensor
 
-from steploom.data.trees import Tree
+from steploom.data.tree import Tree
 from steploom.layers.forest import Forest
 from steploom.models.output_loss import IGNORED
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 from steploom.data.text import read_text
+from steploom.data.tree import Tree
 from steploom.errors import DataError
 
-__all__ = ["Tree", "begins_like_trees", "labelled_phrases", "parse_tree", "parse_trees", "read_trees", "written_tree"]
+__all__ = ["begins_like_trees", "parse_tree", "parse_trees", "read_trees", "written_tree"]
 
 # Not \s: words of the treebank, such as "8 1/2", hold spaces that do not break.
 _TOKEN = re.compile(r"[()]|[^ \t\n\f\v()]+")
@@ -30,58 +30,6 @@ _ESCAPED = {
 _BRACKETS = {bracket: name for name, bracket in _ESCAPED.items()}
 _UNREADABLE = re.compile(r"[\s()]")
 _EXAMPLE = "Expected a tree such as (3 (2 It) (4 works))"
-
-
-@dataclass(frozen=True)
-class Tree:
-    """A tree as flat lists over its nodes, every node behind its children and the root last.
-
-    Args:
-        labels: the label of each node, None where it has none.
-        words: the word of each leaf, None at inner nodes.
-        parents: the number of each node's parent, -1 for the root.
-        row: the line of the file that it begins on, counted from 1.
-    """
-
-    labels: list[str | None]
-    words: list[str | None]
-    parents: list[int]
-    row: int = 1
-
-    def __len__(self) -> int:
-        """The nodes."""
-        return len(self.parents)
-
-    @property
-    def label(self) -> str | None:
-        """The label of the root."""
-        return self.labels[-1]
-
-    @property
-    def sentence(self) -> list[str]:
-        """The words from left to right."""
-        return [word for word in self.words if word is not None]
-
-    def heights(self) -> list[int]:
-        """The height of each node: 0 for a leaf, else one more than its highest child."""
-        heights = [0] * len(self.parents)
-        for node, parent in enumerate(self.parents):
-            if parent >= 0 and heights[parent] <= heights[node]:
-                heights[parent] = heights[node] + 1
-        return heights
-
-    def spans(self) -> list[tuple[int, int]]:
-        """The words under each node, as the slice of `sentence` that they are."""
-        first = [-1] * len(self.parents)
-        ends, seen = [], 0
-        for node, parent in enumerate(self.parents):
-            if self.words[node] is not None:
-                first[node] = seen
-                seen += 1
-            ends.append(seen)
-            if parent >= 0 and first[parent] < 0:
-                first[parent] = first[node]
-        return list(zip(first, ends, strict=True))
 
 
 def read_trees(path: Path) -> list[Tree]:
@@ -198,19 +146,6 @@ def begins_like_trees(text: str) -> bool:
         return True
     nested = _NESTED.match(first) is not None and (first.endswith(")") or not end)
     return nested or _LEAF.fullmatch(first) is not None
-
-
-def labelled_phrases(trees: Sequence[Tree], phrases: bool = False) -> list[tuple[int, str | None, list[str]]]:
-    """Row, label and words of each tree's sentence; with `phrases`, of every labelled node, each phrase once a tree."""
-    if not phrases:
-        return [(tree.row, tree.label, tree.sentence) for tree in trees]
-    found: list[tuple[int, str | None, list[str]]] = []
-    for tree in trees:
-        sentence = tree.sentence
-        # A node above a single child says the same words again: the upper one's label is that of the phrase.
-        spans = dict(zip(tree.spans(), tree.labels, strict=True))
-        found += [(tree.row, label, sentence[a:b]) for (a, b), label in spans.items() if label is not None]
-    return found
 
 
 def written_tree(tree: Tree, labels: Sequence[str]) -> str:

@@ -15,7 +15,8 @@ from steploom.data.labelled_text import LabelledText, read_labelled_texts, read_
 from steploom.data.text import read_text
 from steploom.data.text_columns import TextColumns, find_text_columns
 from steploom.data.text_table import JSON_LINES, TABLES, suffix_of
-from steploom.data.trees import begins_like_trees, labelled_phrases, read_trees
+from steploom.data.tree import labelled_phrases
+from steploom.data.trees import begins_like_trees, read_trees
 from steploom.data.vocabulary import Vocabulary, learn_vocabulary, load_vocabulary
 from steploom.data.words import split_words
 from steploom.errors import DataError, OptionError

@@ -14,8 +14,9 @@ from torch import Tensor
 from steploom.data.labelled import Examples, Items
 from steploom.data.name_list import names_shown
 from steploom.data.text_table import JSON_LINES, TABLES, suffix_of
+from steploom.data.tree import Tree
 from steploom.data.tree_batches import EncodedTrees
-from steploom.data.trees import Tree, begins_like_trees, parse_trees, read_trees, written_tree
+from steploom.data.trees import begins_like_trees, parse_trees, read_trees, written_tree
 from steploom.data.vocabulary import Vocabulary, learn_vocabulary, load_vocabulary
 from steploom.errors import DataError
 from steploom.models.tree_classifier import TreeClassifier

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from steploom.data.trees import Tree
+from steploom.data.tree import Tree
 from steploom.tasks.picture import fonts_for, write_picture
 
 if TYPE_CHECKING:
