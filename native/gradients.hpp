@@ -6,6 +6,7 @@
 #pragma once
 
 #include "call.hpp"
+#include "outer.hpp"
 
 namespace steploom::STEPLOOM_ISA {
 

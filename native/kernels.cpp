@@ -1,5 +1,6 @@
 // Which build of the kernels this processor can run.
 #include <algorithm>
+#include <stdexcept>
 
 #include "instruction_sets.hpp"
 #include "partition.hpp"
@@ -32,15 +33,15 @@ std::vector<const Kernels*> usable() {
 
 }  // namespace
 
-const Kernels& kernels() {
-    static const Kernels& best = *usable().front();
-    return best;
-}
-
-const Kernels* kernels_named(const std::string& name) {
-    for (const Kernels* k : usable())
-        if (name == k->name) return k;
-    return nullptr;
+const Kernels& kernels_named(const std::string& name) {
+    static const std::vector<const Kernels*> list = usable();
+    if (name.empty()) return *list.front();
+    std::string names;
+    for (const Kernels* k : list) {
+        if (name == k->name) return *k;
+        names += (names.empty() ? "" : ", ") + std::string(k->name);
+    }
+    throw std::invalid_argument("this processor has no kernels '" + name + "'; it has " + names);
 }
 
 std::vector<std::string> kernel_names() {

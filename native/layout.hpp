@@ -2,6 +2,7 @@
 #pragma once
 
 #include "call.hpp"
+#include "pack.hpp"
 
 namespace steploom::STEPLOOM_ISA {
 

@@ -1,17 +1,15 @@
-// Products of a few rows with packed weights, and sums of outer products over many rows.
+// Products of a few rows with packed weights.
 #pragma once
 
 #include <algorithm>
+#include <utility>
 
 #include "ahead.hpp"
-#include "vector.hpp"
+#include "pack.hpp"
 
 namespace steploom::STEPLOOM_ISA {
 
-// Columns of a panel: two vectors. Within a panel the weights stand in the order in which the product reads them.
-template <class T> constexpr int panel_columns = 2 * lanes<T>;
 constexpr int most_rows = 14;
-constexpr int most_outer_rows = 8;
 
 template <class T> struct Factor {
     const T* left;             // rows
@@ -136,51 +134,11 @@ void product_row(const Factor<T>* factors, int count, const T* init, T* out, int
     }
 }
 
-// `Rows` x `N` vectors of out (+)= sum over r of left[r, 0:Rows] * right[r, 0:columns]. `Whole`: rows of `right` may be
-// read to the end of their last vector; what stands there beyond `columns` has no influence.
-template <class T, int Rows, int N, bool Whole>
-void outer_tile(std::int64_t count, const T* left, std::int64_t left_row, const T* right, std::int64_t right_row, T* out,
-                std::int64_t out_row, bool add, int columns) {
-    constexpr int L = lanes<T>;
-    const bool all = columns == N * L;
-    const Part<T> last(columns - (N - 1) * L);
-    V<T> sum[Rows][N];
-    for (int i = 0; i < Rows; ++i)
-        for (int j = 0; j < N; ++j) {
-            const T* from = out + i * out_row + j * L;
-            sum[i][j] = !add ? V<T>{} : all || j < N - 1 ? load(from) : last.load(from);
-        }
-#pragma GCC unroll 1
-    for (std::int64_t r = 0; r < count; ++r) {
-        V<T> row[N];
-        for (int j = 0; j < N; ++j) row[j] = Whole || j < N - 1 ? load(right + j * L) : last.load(right + j * L);
-#pragma GCC unroll 16
-        for (int i = 0; i < Rows; ++i) {
-            const V<T> x = broadcast(left[i]);
-            for (int j = 0; j < N; ++j) sum[i][j] += x * row[j];
-        }
-        left += left_row;
-        right += right_row;
-    }
-    for (int i = 0; i < Rows; ++i)
-        for (int j = 0; j < N; ++j) {
-            if (all || j < N - 1) store(out + i * out_row + j * L, sum[i][j]);
-            else last.store(out + i * out_row + j * L, sum[i][j]);
-        }
-}
-
 template <class T>
 using ProductTile = void (*)(const Factor<T>*, int, const T*, std::int64_t, T*, std::int64_t, int, Ahead*);
-template <class T>
-using OuterTile = void (*)(std::int64_t, const T*, std::int64_t, const T*, std::int64_t, T*, std::int64_t, bool, int);
 
 template <class T, int N, int... I> ProductTile<T> product_tile_of(int rows, std::integer_sequence<int, I...>) {
     static constexpr ProductTile<T> tiles[] = {product_tile<T, I + 1, N>...};
-    return tiles[rows - 1];
-}
-template <class T, int N, bool Whole, int... I>
-OuterTile<T> outer_tile_of(int rows, std::integer_sequence<int, I...>) {
-    static constexpr OuterTile<T> tiles[] = {outer_tile<T, I + 1, N, Whole>...};
     return tiles[rows - 1];
 }
 
@@ -227,90 +185,6 @@ void product(Factor<T>* factors, int count, const T* init, std::int64_t init_row
                 out_row, width, ahead);
         }
         panel += panels;
-    }
-}
-
-// Of `right`, so many rows of a panel's width at a time stay in the first-level cache while all of `left` passes by.
-constexpr std::int64_t outer_block = 128;
-
-template <class T>
-void outer(std::int64_t count, const T* left, std::int64_t left_row, int rows, const T* right, std::int64_t right_row,
-           int columns, T* out, std::int64_t out_row, bool add) {
-    const std::int64_t blocks = std::max<std::int64_t>(1, (count + outer_block - 1) / outer_block);
-    const int tiles = (rows + most_outer_rows - 1) / most_outer_rows;
-    for (int column = 0; column < columns; column += panel_columns<T>) {
-        const int width = std::min(panel_columns<T>, columns - column);
-        const int vectors = width > lanes<T> ? 2 : 1;
-        const bool whole = width == vectors * lanes<T> || right_row >= column + vectors * lanes<T>;
-        for (std::int64_t block = 0; block < blocks; ++block) {
-            const std::int64_t first = count * block / blocks, many = count * (block + 1) / blocks - first;
-            const T *lefts = left + first * left_row, *rights = right + first * right_row + column;
-            for (int tile = 0; tile < tiles; ++tile) {
-                const int row = rows * tile / tiles, height = rows * (tile + 1) / tiles - row;
-                constexpr auto heights = std::make_integer_sequence<int, most_outer_rows>{};
-                const OuterTile<T> run = vectors == 2 ? (whole ? outer_tile_of<T, 2, true>(height, heights)
-                                                               : outer_tile_of<T, 2, false>(height, heights))
-                                                      : (whole ? outer_tile_of<T, 1, true>(height, heights)
-                                                               : outer_tile_of<T, 1, false>(height, heights));
-                run(many, lefts + row, left_row, rights, right_row, out + row * out_row + column, out_row, add || block, width);
-            }
-        }
-    }
-}
-
-// Element (i, j) of a square of vectors to (j, i), in steps that swap squares of half, a quarter, ... of the size.
-template <class T, int D, int... J>
-inline void swap_lanes(V<T>& a, V<T>& b, std::integer_sequence<int, J...>) {
-    constexpr int L = lanes<T>;
-    const V<T> x = __builtin_shufflevector(a, b, (J & D ? L + J - D : J)...);
-    b = __builtin_shufflevector(a, b, (J & D ? L + J : J + D)...);
-    a = x;
-}
-template <class T, int D = lanes<T> / 2> inline void transpose(V<T>* rows) {
-    if constexpr (D >= 1) {
-#pragma GCC unroll 16
-        for (int i = 0; i < lanes<T>; ++i)
-            if (!(i & D)) swap_lanes<T, D>(rows[i], rows[i + D], std::make_integer_sequence<int, lanes<T>>{});
-        transpose<T, D / 2>(rows);
-    }
-}
-
-// Panels [first, last) of a matrix (columns x inner) with the given strides; columns beyond the matrix are 0.
-template <class T>
-void pack(const T* matrix, std::int64_t column_stride, std::int64_t inner_stride, int columns, int inner, T* panels,
-          int first, int last) {
-    constexpr int P = panel_columns<T>, L = lanes<T>;
-    for (int panel = first; panel < last; ++panel) {
-        T* out = panels + static_cast<std::int64_t>(panel) * P * inner;
-        const int width = std::min(P, columns - panel * P);
-        const T* from = matrix + panel * P * column_stride;
-        for (int half = 0; half < P; half += L) {
-            const int here = std::clamp(width - half, 0, L);
-            const T* source = from + half * column_stride;
-            int k = 0;
-            // The hardware does not guess so many streams, so what is read later is asked for.
-            if (here == L && column_stride == 1) {
-                for (; k < inner; ++k) {
-                    __builtin_prefetch(source + (k + 16) * inner_stride);
-                    store(out + k * P + half, load(source + k * inner_stride));
-                }
-            } else if (here == L && inner_stride == 1) {
-                for (; k + L <= inner; k += L) {
-                    const int later = k + 4 * L;
-                    const T* next = later < inner ? source + later : source + L * column_stride + (later - inner);
-                    V<T> square[L];
-                    for (int n = 0; n < L; ++n) {
-                        __builtin_prefetch(next + n * column_stride);
-                        square[n] = load(source + n * column_stride + k);
-                    }
-                    transpose<T>(square);
-                    for (int j = 0; j < L; ++j) store(out + (k + j) * P + half, square[j]);
-                }
-            }
-            for (; k < inner; ++k)
-                for (int n = 0; n < L; ++n)
-                    out[k * P + half + n] = n < here ? source[n * column_stride + k * inner_stride] : T(0);
-        }
     }
 }
 

@@ -175,8 +175,7 @@ struct Kernels {
 };
 
 // In order of preference for this processor; each can be asked for by name.
-const Kernels& kernels();
-const Kernels* kernels_named(const std::string& name);
+const Kernels& kernels_named(const std::string& name);  // empty: the fastest; std::invalid_argument where there is none
 std::vector<std::string> kernel_names();
 
 // Elements that all saved regions take in a call of this shape.

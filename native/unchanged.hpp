@@ -98,4 +98,11 @@ class Unchanged {
     }
 };
 
+inline void bind_unchanged(nb::module_& m) {
+    nb::class_<Unchanged>(m, "Unchanged")
+        .def(nb::init<std::vector<Unchanged::Size>, std::vector<Unchanged::Attribute>, std::vector<Unchanged::Contents>,
+                      std::vector<Unchanged::Hooks>, std::vector<Unchanged::Typed>>())
+        .def("holds", &Unchanged::holds);
+}
+
 }  // namespace steploom

@@ -216,7 +216,7 @@ template <class T> void normalised_gradient(const Kernels& k, int batch, int wid
 
 void test_instructions() {
     for (const std::string& isa : kernel_names()) {
-        const Kernels& k = *kernels_named(isa);
+        const Kernels& k = kernels_named(isa);
         for (const Instruction& i : instructions())
             for (int width : {1, 7, 16, 33, 300})
                 for (const auto& [batch, team] : {std::pair{1, 1}, std::pair{9, 1}, std::pair{1, 2}, std::pair{9, 2}}) {
@@ -240,10 +240,10 @@ void test_groups() {
     for (const std::string& isa : kernel_names())
         for (const auto& [width, groups] : {std::pair{1, 1}, {5, 1}, {33, 3}, {64, 4}, {270, 2}, {8, 8}})
             for (const auto& [batch, team] : {std::pair{1, 1}, std::pair{3, 2}, std::pair{17, 3}}) {
-                normalised<float>(*kernels_named(isa), batch, width, groups, team);
-                normalised<double>(*kernels_named(isa), batch, width, groups, team);
-                normalised_gradient<float>(*kernels_named(isa), batch, width, groups, team);
-                normalised_gradient<double>(*kernels_named(isa), batch, width, groups, team);
+                normalised<float>(kernels_named(isa), batch, width, groups, team);
+                normalised<double>(kernels_named(isa), batch, width, groups, team);
+                normalised_gradient<float>(kernels_named(isa), batch, width, groups, team);
+                normalised_gradient<double>(kernels_named(isa), batch, width, groups, team);
             }
 }
 

@@ -127,7 +127,7 @@ template <class T> void every_way(const Problem& p, const std::string& name, int
         const Layout layout = static_cast<Layout>(number % 3);
         const bool one_product = number % 2 == 1;
         const auto run_with = [&](int slices, int team) {
-            const Way way{kernels_named(isa), slices, team, layout, one_product};
+            const Way way{&kernels_named(isa), slices, team, layout, one_product};
             const std::string where = name + (sizeof(T) == 4 ? ", float, " : ", double, ") + way.name();
             const Got<T> got = by_core<T>(p, way);
             same(got, expected, tolerance<T>, where);
@@ -173,7 +173,7 @@ void test_callers() {
     std::vector<std::thread> callers;
     for (std::size_t n = 0; n < got.size(); ++n)
         callers.emplace_back([&, n] {
-            const Way way{&kernels(), n % 2 ? 2 : 1, n % 2 ? 1 : 2, Layout::Rows, false};
+            const Way way{&kernels_named(""), n % 2 ? 2 : 1, n % 2 ? 1 : 2, Layout::Rows, false};
             for (int repeat = 0; repeat < 3; ++repeat) got[n] = by_core<float>(p, way);
         });
     for (std::thread& caller : callers) caller.join();
@@ -193,7 +193,7 @@ void test_interruption() {
     call.matrices = {{w.data(), I, 1, nullptr, 0, 0}, {u.data(), H, 1, nullptr, 0, 0}};
     call.vectors = {b.data(), b.data()};
     call.interrupted = [] { return ++asked == 2; };
-    check(!kernels().run_f32(lstm_forward(I, H, false, false), call), "an interrupted call says so");
+    check(!kernels_named("").run_f32(lstm_forward(I, H, false, false), call), "an interrupted call says so");
     check(asked == 2, "nothing is asked after an interruption");
 }
 
