@@ -1,9 +1,11 @@
 """A cell that changes is traced again; one that does not is not."""
 
 import copy
-from collections import OrderedDict
+from collections import OrderedDict, deque
+from dataclasses import dataclass
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -185,6 +187,20 @@ class Named(list):
     """A list of a class of its own."""
 
 
+@dataclass(slots=True)
+class Slotted:
+    scale: float
+    rates: list
+
+
+class Mangled(Slotted):
+    __slots__ = "__own"
+
+    def set(self, value):
+        self.__own = value
+        return self
+
+
 def ordered():
     return OrderedDict(a=0.5, b=0.25, c=0.125)
 
@@ -205,6 +221,14 @@ def ordered():
         (ordered(), lambda values: values.popitem()),
         (ordered(), lambda values: values.update(d=1.0)),
         (SimpleNamespace(), lambda values: setattr(values, "a", 0.5)),
+        (deque([0.5, 0.25]), lambda values: values.rotate()),
+        (deque([0.5, 0.25]), lambda values: values.append(0.5)),
+        (Slotted(0.5, [0.25]), lambda values: setattr(values, "scale", 0.25)),
+        (Slotted(0.5, [0.25]), lambda values: values.rates.append(0.25)),
+        (Mangled(0.5, []).set(1.5), lambda values: values.set(2.5)),
+        (Mangled(0.5, []), lambda values: values.set(2.5)),
+        (np.ones(3), lambda values: np.copyto(values, 2.0)),
+        ([{"a": np.zeros((2, 2))}], lambda values: values[0]["a"].__setitem__((0, 1), 1.0)),
     ],
 )
 def test_the_watch_sees_what_changes_in_a_holder(holder, change):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Collection, Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from operator import attrgetter
 from typing import Any, NamedTuple, TypeGuard
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -15,13 +17,26 @@ from steploom.native import core
 
 __all__ = ["Watch", "has_hooks"]
 
-Holder = dict[Any, Any] | list[Any] | set[Any]
+
+class _Slots:
+    """The values of an object whose class has `__slots__` in the place of a `__dict__`."""
+
+    def __init__(self, thing: object, names: list[str]) -> None:
+        self._thing, self._names = thing, names
+
+    def __iter__(self) -> Iterator[Any]:
+        return (getattr(self._thing, name, None) for name in self._names)
+
+
+Holder = dict[Any, Any] | list[Any] | set[Any] | deque[Any] | _Slots
 
 # What torch.nn keeps of its own in every module and no step reads.
 OWN = frozenset(vars(nn.Module())) - {"training", "_parameters", "_buffers", "_modules"}
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 OPAQUE = (Tensor, type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.MethodType)
 DEPTH = 4
+# Arrays of more bytes are not looked into: it would take longer than to run the step.
+SMALL_ARRAY = 1 << 16
 
 
 class _Form(NamedTuple):
@@ -48,13 +63,15 @@ class Watch:
     """Remembers all of a cell that its step can read, and tells at each call whether it is still the same.
 
     Parameters and buffers may be replaced by others of their shape. Every other attribute of the cell and its
-    submodules must be the same object, and the lists, sets, dictionaries and attributes of objects that are reached
-    from there in a few steps must hold the same objects. Global variables, arrays of other libraries and objects
-    without a `__dict__` are not looked into.
+    submodules must be the same object, and the lists, sets, deques, dictionaries and attributes of objects that are
+    reached from there in a few steps must hold the same objects, small NumPy arrays the same numbers. Global variables
+    and large arrays are not looked into.
     """
 
     def __init__(self, cell: nn.Module) -> None:
-        self._holders = list(_holders(cell))
+        arrays: list[np.ndarray[Any, Any]] = []
+        self._holders = list(_holders(cell, arrays))
+        self._arrays = [(array, _bytes(array)) for array in arrays]
         own = [holder for holder in self._holders if _is_of_module(holder)]
         others = [holder for holder in self._holders if not _is_of_module(holder)]
         modules = list(cell.modules())
@@ -79,7 +96,8 @@ class Watch:
         if self.unchanged(cell):
             return True
         same_types = type(cell) is self._type and all(type(module) is kind for module, kind in self._types)
-        return same_types and not any(attributes.get(kind) for attributes, kind in self._hooks) and self._same_forms()
+        hooked = any(attributes.get(kind) for attributes, kind in self._hooks)
+        return same_types and not hooked and self._same_forms() and self._same_arrays()
 
     def unchanged(self, cell: nn.Module) -> bool:
         """As `holds`, and whether the tensors are the same objects too; this is asked before every run of a layer."""
@@ -88,6 +106,7 @@ class Watch:
             and self._same.holds()
             and list(map(_form, self._tensors)) == self._shapes
             and (not self._choosing or list(map(_numbers, self._choosing)) == self._chosen)
+            and (not self._arrays or self._same_arrays())
         )
 
     def has(self, tensors: Iterable[Tensor]) -> bool:
@@ -100,6 +119,9 @@ class Watch:
             new is old or (type(new) is _Form and type(old) is _Form and new == old)
             for new, old in zip(now, before, strict=True)
         )
+
+    def _same_arrays(self) -> bool:
+        return all(_bytes(array) == before for array, before in self._arrays)
 
     def _seen(self) -> list[Any]:
         """All that the step can see, in order, tensors by their form."""
@@ -131,12 +153,16 @@ def _contents(holder: Holder) -> list[Any]:
     return list(chain.from_iterable(holder.items())) if isinstance(holder, dict) else list(holder)
 
 
-def _values(holder: Holder) -> Collection[Any]:
+def _bytes(array: np.ndarray[Any, Any]) -> bytes:
+    return f"{array.dtype.str}{array.shape}".encode() + array.tobytes()
+
+
+def _values(holder: Holder) -> Iterable[Any]:
     return holder.values() if isinstance(holder, dict) else holder
 
 
-def _holders(cell: nn.Module) -> Iterator[Holder]:
-    """The dictionaries, lists and sets that hold what the step can see: of every module, and of plain objects."""
+def _holders(cell: nn.Module, arrays: list[np.ndarray[Any, Any]]) -> Iterator[Holder]:
+    """What holds all that the step can see: of every module, and of plain objects. Adds to `arrays` those found."""
     seen: set[int] = set()
 
     def within(thing: Any, depth: int) -> Iterator[Holder]:
@@ -145,15 +171,24 @@ def _holders(cell: nn.Module) -> Iterator[Holder]:
         seen.add(id(thing))
         if isinstance(thing, nn.Module):
             yield from of_module(thing)
-        elif isinstance(thing, (dict, list, set)):
+        elif isinstance(thing, np.ndarray):
+            if thing.nbytes <= SMALL_ARRAY:
+                arrays.append(thing)
+        elif isinstance(thing, (dict, list, set, deque)):
             yield thing
             for value in list(_values(thing)):
                 yield from within(value, depth + 1)
         elif isinstance(thing, (tuple, frozenset)):
             for value in thing:
                 yield from within(value, depth + 1)
-        elif isinstance(holder := getattr(thing, "__dict__", None), dict):
-            yield from within(holder, depth + 1)
+        else:
+            if isinstance(holder := getattr(thing, "__dict__", None), dict):
+                yield from within(holder, depth + 1)
+            if names := _slots(type(thing)):
+                slots = _Slots(thing, names)
+                yield slots
+                for value in list(slots):
+                    yield from within(value, depth + 1)
 
     def of_module(module: nn.Module) -> Iterator[Holder]:
         attributes = vars(module)
@@ -168,3 +203,14 @@ def _holders(cell: nn.Module) -> Iterator[Holder]:
         if id(module) not in seen:
             seen.add(id(module))
             yield from of_module(module)
+
+
+def _slots(kind: type) -> list[str]:
+    """The names of the attributes that `__slots__` of a class and of its bases give to an object."""
+    names = []
+    for base in kind.__mro__:
+        own = vars(base).get("__slots__", ())
+        for name in (own,) if isinstance(own, str) else own:
+            mangled = name.startswith("__") and not name.endswith("__")
+            names.append(f"_{base.__name__.lstrip('_')}{name}" if mangled else name)
+    return [name for name in names if name not in ("__dict__", "__weakref__")]
