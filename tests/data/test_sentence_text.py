@@ -60,6 +60,8 @@ def test_running_text_is_cut_into_sentences(tmp_path):
         ("It cost 3.5 dollars, e.g. here. Good.", ["It cost 3.5 dollars, e.g. here.", "Good."]),
         ('"Go!" she said. "No." He went.', ['"Go!" she said.', '"No."', "He went."]),
         ("今日は。明日は！", ["今日は。", "明日は！"]),
+        ("Es ist ca. über 5 m lang. Über 5.", ["Es ist ca. über 5 m lang.", "Über 5."]),
+        ("Это т. е. так. Вот.", ["Это т. е. так.", "Вот."]),
         ("no end", ["no end"]),
     ],
 )

@@ -30,8 +30,9 @@ _ABBREVIATIONS = frozenset((
     "jan.", "feb.", "mar.", "apr.", "aug.", "sept.", "oct.", "nov.", "dec.",
 ))
 # fmt: on
-# A full stop, an exclamation or a question mark, with what closes behind it, before white space and no small letter.
-_SENTENCE_END = re.compile(r"[.!?][\"'”’)\]]*(?=\s+[^\sa-z])|[。！？]")
+# A full stop, an exclamation or a question mark, with what closes behind it, before white space. The group is what
+# comes next, which must be no small letter.
+_SENTENCE_END = re.compile(r"[.!?][\"'”’)\]]*(?=\s+(\S))|[。！？]")
 
 
 def _lower(text: str) -> str:
@@ -99,7 +100,8 @@ def split_sentences(text: str) -> list[str]:
     Abbreviations such as "Mr." end none.
     """
     pieces: list[str] = []
-    ends = [0, *(found.end() for found in _SENTENCE_END.finditer(text)), len(text)]
+    found = (mark.end() for mark in _SENTENCE_END.finditer(text) if not (mark[1] or "").islower())
+    ends = [0, *found, len(text)]
     for start, end in pairwise(ends):
         piece = text[start:end].strip()
         if pieces and (pieces[-1].rsplit(None, 1)[-1].lower() in _ABBREVIATIONS):
