@@ -1,15 +1,14 @@
-"""PyTorch's sums, means, maxima and norms over features, in primitives."""
+"""PyTorch's sums, means, maxima, variances and lengths over features, in primitives."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from steploom.errors import UnsupportedOperation
 from steploom.program.codes import columns, gather
-from steploom.program.operators import Forms, Handler, is_rows, match, numbered, rows_of
-from steploom.program.program import Argument, Value
+from steploom.program.operators import Forms, Handler, match, numbered, rows_of
+from steploom.program.program import Value
 from steploom.program.traced import Rows, Traced
 
 if TYPE_CHECKING:
@@ -17,13 +16,13 @@ if TYPE_CHECKING:
 
     from steploom.program.tracer import Called, Tracer
 
-__all__ = ["HANDLERS"]
+__all__ = ["HANDLERS", "centred", "grouped", "reduced", "spread_over", "sum_of_squares", "with_value"]
 
 
-def _reduce(tracer: Tracer, traced: Traced, dims: Any, op: str) -> tuple[Rows, int]:
+def reduced(tracer: Tracer, traced: Traced, dims: Any, op: str) -> tuple[Rows, int]:
     """The sum or max over some axes, which then have size 1, and how many numbers make one of the result."""
     value = rows_of(traced).value
-    found = _grouped(tracer, traced, dims)
+    found = grouped(tracer, traced, dims)
     before, groups = found.before, found.groups
     count = value.width // groups
     if found.in_order:
@@ -60,7 +59,8 @@ class _Grouped(NamedTuple):
         return self.wanted == list(range(len(self.wanted)))
 
 
-def _grouped(tracer: Tracer, traced: Traced, dims: Any) -> _Grouped:
+def grouped(tracer: Tracer, traced: Traced, dims: Any) -> _Grouped:
+    """How the features of a tensor lie that are reduced over some axes."""
     shape = traced.sample.shape
     numbers, total = numbered(tracer, [traced])
     axes = list(range(len(shape))) if dims is None or dims == [] else [dims] if isinstance(dims, int) else list(dims)
@@ -79,16 +79,20 @@ def _dims(called: Called, place: int = 1) -> Any:
 
 
 def _sum(called: Called) -> Forms:
-    return _reduce(called.tracer, called.args[0], _dims(called), "sum")[0]
+    return reduced(called.tracer, called.args[0], _dims(called), "sum")[0]
 
 
 def _mean(called: Called) -> Forms:
-    form, count = _reduce(called.tracer, called.args[0], _dims(called), "sum")
-    return Rows(called.tracer.build.rows("mul", form.value, 1 / count), form.before)
+    return _mean_over(called.tracer, called.args[0], _dims(called))
+
+
+def _mean_over(tracer: Tracer, traced: Traced, dims: Any) -> Rows:
+    total, count = reduced(tracer, traced, dims, "sum")
+    return Rows(tracer.build.rows("mul", total.value, 1 / count), total.before)
 
 
 def _amax(called: Called) -> Forms:
-    return _reduce(called.tracer, called.args[0], _dims(called), "max")[0]
+    return reduced(called.tracer, called.args[0], _dims(called), "max")[0]
 
 
 def _amin(called: Called) -> Forms:
@@ -100,59 +104,76 @@ def _amin(called: Called) -> Forms:
 def _negated(called: Called) -> Called:
     traced = called.args[0]
     negative = called.tracer.build.rows("neg", rows_of(traced).value)
-    wrapped = called.tracer.wrap(traced.sample, Rows(negative, rows_of(traced).before))
-    called.args = (wrapped, *called.args[1:])
+    called.args = (with_value(called.tracer, traced, negative), *called.args[1:])
     return called
 
 
-def _spread(tracer: Tracer, form: Rows, traced: Traced, dims: Any) -> Value:
+def spread_over(tracer: Tracer, form: Rows, traced: Traced, dims: Any) -> Value:
     """A reduced value broadcast back to the shape it was reduced from."""
-    reduced = traced.sample.sum(dims, keepdim=True)
-    (value,), _ = match(tracer, [tracer.wrap(reduced, form)], traced.sample.shape)
+    sample = traced.sample.sum(dims, keepdim=True)
+    (value,), _ = match(tracer, [tracer.wrap(sample, form)], traced.sample.shape)
     assert isinstance(value, Value)
     return value
 
 
-def _softmax(called: Called) -> Forms:
-    traced, dim = called.args[0], called.args[1]
-    tracer, build, form = called.tracer, called.tracer.build, rows_of(traced)
-    largest, _ = _reduce(tracer, traced, dim, "max")
+def with_value(tracer: Tracer, traced: Traced, value: Value) -> Traced:
+    """The tensor with another value in its place, such as its squares."""
+    return tracer.wrap(traced.sample, Rows(value, rows_of(traced).before))
+
+
+def centred(tracer: Tracer, traced: Traced, dims: Any) -> tuple[Rows, Traced]:
+    """The mean over some axes, and the tensor less that."""
+    mean = _mean_over(tracer, traced, dims)
+    rest = tracer.build.rows("sub", rows_of(traced).value, spread_over(tracer, mean, traced, dims))
+    return mean, with_value(tracer, traced, rest)
+
+
+def sum_of_squares(tracer: Tracer, traced: Traced, dims: Any) -> tuple[Rows, int]:
+    """The sum of the squares over some axes, and how many numbers make one of the result."""
+    squares = tracer.build.rows("square", rows_of(traced).value)
+    return reduced(tracer, with_value(tracer, traced, squares), dims, "sum")
+
+
+def _powers(tracer: Tracer, traced: Traced, dims: Any) -> tuple[Rows, Value, Value, Rows]:
+    """The largest over some axes, the tensor less that, the powers of e of this, and their sum over the axes."""
+    build = tracer.build
+    largest, _ = reduced(tracer, traced, dims, "max")
     # The largest cancels out, so it has no part in the gradient.
     largest = Rows(build.rows("detach", largest.value), largest.before)
-    shifted = build.rows("sub", form.value, _spread(tracer, largest, traced, dim))
-    powers = build.rows("exp", shifted)
-    total, _ = _reduce(tracer, tracer.wrap(traced.sample, Rows(powers, form.before)), dim, "sum")
+    shifted = build.rows("sub", rows_of(traced).value, spread_over(tracer, largest, traced, dims))
+    each = build.rows("exp", shifted)
+    total, _ = reduced(tracer, with_value(tracer, traced, each), dims, "sum")
+    return largest, shifted, each, total
+
+
+def _softmax(called: Called) -> Forms:
+    traced, dim = called.args[0], called.args[1]
+    tracer, build, before = called.tracer, called.tracer.build, rows_of(traced).before
+    _, shifted, each, total = _powers(tracer, traced, dim)
     if called.name == "_log_softmax":
         logarithm = Rows(build.rows("log", total.value), total.before)
-        return Rows(build.rows("sub", shifted, _spread(tracer, logarithm, traced, dim)), form.before)
+        return Rows(build.rows("sub", shifted, spread_over(tracer, logarithm, traced, dim)), before)
     inverse = Rows(build.rows("reciprocal", total.value), total.before)
-    return Rows(build.rows("mul", powers, _spread(tracer, inverse, traced, dim)), form.before)
+    return Rows(build.rows("mul", each, spread_over(tracer, inverse, traced, dim)), before)
 
 
 def _logsumexp(called: Called) -> Forms:
-    traced, dims = called.args[0], called.args[1]
-    tracer, build, form = called.tracer, called.tracer.build, rows_of(traced)
-    largest, _ = _reduce(tracer, traced, dims, "max")
-    largest = Rows(build.rows("detach", largest.value), largest.before)
-    powers = build.rows("exp", build.rows("sub", form.value, _spread(tracer, largest, traced, dims)))
-    total, _ = _reduce(tracer, tracer.wrap(traced.sample, Rows(powers, form.before)), dims, "sum")
+    build = called.tracer.build
+    largest, _, _, total = _powers(called.tracer, called.args[0], called.args[1])
     return Rows(build.rows("add", build.rows("log", total.value), largest.value), total.before)
 
 
 def _var(called: Called) -> Forms:
     traced, dims = called.args[0], _dims(called)
-    tracer, build, form = called.tracer, called.tracer.build, rows_of(traced)
+    tracer, build = called.tracer, called.tracer.build
     correction = called.kwargs.get("correction", 1)
     axes = list(range(traced.sample.dim())) if dims is None else dims
-    total, count = _reduce(tracer, traced, axes, "sum")
-    mean = Rows(build.rows("mul", total.value, 1 / count), total.before)
-    centred = build.rows("sub", form.value, _spread(tracer, mean, traced, axes))
-    squares = tracer.wrap(traced.sample, Rows(build.rows("square", centred), form.before))
-    spread, _ = _reduce(tracer, squares, axes, "sum")
-    variance = build.rows("mul", spread.value, 1 / (count - (1 if correction is None else correction)))
+    mean, rest = centred(tracer, traced, axes)
+    total, count = sum_of_squares(tracer, rest, axes)
+    variance = build.rows("mul", total.value, 1 / (count - (1 if correction is None else correction)))
     if called.name.startswith("std"):
         variance = build.rows("sqrt", variance)
-    result = Rows(variance, spread.before)
+    result = Rows(variance, total.before)
     return [result, mean] if called.name.endswith("_mean") else result
 
 
@@ -161,73 +182,11 @@ def _norm(called: Called) -> Forms:
     if power not in (None, 1, 2):
         raise UnsupportedOperation(f"a norm of order {power}")
     traced, dims = called.args[0], _dims(called, 2)
-    tracer, build, form = called.tracer, called.tracer.build, rows_of(traced)
-    powers = build.rows("abs" if power == 1 else "square", form.value)
-    total, _ = _reduce(tracer, tracer.wrap(traced.sample, Rows(powers, form.before)), dims, "sum")
-    return total if power == 1 else Rows(build.rows("sqrt", total.value), total.before)
-
-
-def _layer_norm(called: Called) -> Forms:
-    traced, shape, weight, bias, eps = called.args
-    dims = list(range(-len(shape), 0))
-    return [_normalised(called.tracer, traced, dims, eps, weight, bias), None, None]
-
-
-def _group_norm(called: Called) -> Forms:
-    traced, weight, bias, batch, channels, rest, groups, eps = called.args
-    tracer, form = called.tracer, rows_of(traced)
-    if batch != tracer.batch or form.before != 1 or rest != 1:
-        raise UnsupportedOperation("it normalises groups of something other than (batch, features)")
-    sample = traced.sample.reshape(batch, groups, channels // groups)
-    normalised = _normalised(tracer, tracer.wrap(sample, form), [-1], eps, None, None)
-    return [_scaled(tracer, tracer.wrap(traced.sample, normalised), weight, bias), None, None]
-
-
-def _rms_norm(called: Called) -> Forms:
-    traced, shape, weight, eps = called.args
-    if eps is None:
-        raise UnsupportedOperation("rms_norm without eps, which depends on the dtype; give it one, such as eps=1e-6")
-    dims = list(range(-len(shape), 0))
-    tracer, build, form = called.tracer, called.tracer.build, rows_of(traced)
-    squares = tracer.wrap(traced.sample, Rows(build.rows("square", form.value), form.before))
-    total, count = _reduce(tracer, squares, dims, "sum")
-    inverse = build.rows("rsqrt", build.rows("add", build.rows("mul", total.value, 1 / count), float(eps)))
-    spread = _spread(tracer, Rows(inverse, total.before), traced, dims)
-    normalised = tracer.wrap(traced.sample, Rows(build.rows("mul", form.value, spread), form.before))
-    return [_scaled(tracer, normalised, weight, None), None]
-
-
-def _normalised(tracer: Tracer, traced: Traced, dims: Sequence[int], eps: float, weight: Any, bias: Any) -> Rows:
-    build, form = tracer.build, rows_of(traced)
-    found = _grouped(tracer, traced, dims)
-    if found.in_order:
-        groups = found.groups
-        moments = build.rows("moments", form.value, groups=groups, eps=float(eps))
-        standard = build.rows("standardize", form.value, moments, groups=groups, eps=float(eps))
-        return _scaled(tracer, tracer.wrap(traced.sample, Rows(standard, form.before)), weight, bias)
-    # Groups that do not stand together are normalised by arithmetic on repeated columns.
-    total, count = _reduce(tracer, traced, dims, "sum")
-    mean = Rows(build.rows("mul", total.value, 1 / count), total.before)
-    centred = build.rows("sub", form.value, _spread(tracer, mean, traced, list(dims)))
-    squares = tracer.wrap(traced.sample, Rows(build.rows("square", centred), form.before))
-    variance, _ = _reduce(tracer, squares, dims, "sum")
-    inverse = build.rows("rsqrt", build.rows("add", build.rows("mul", variance.value, 1 / count), float(eps)))
-    spread = _spread(tracer, Rows(inverse, variance.before), traced, list(dims))
-    result = tracer.wrap(traced.sample, Rows(build.rows("mul", centred, spread), form.before))
-    return _scaled(tracer, result, weight, bias)
-
-
-def _scaled(tracer: Tracer, traced: Traced, weight: Any, bias: Any) -> Rows:
-    value: Argument = rows_of(traced).value
-    before = rows_of(traced).before
-    for op, parameter in (("mul", weight), ("add", bias)):
-        if parameter is not None:
-            if is_rows(parameter):
-                raise UnsupportedOperation("its weight or bias differs from row to row")
-            (_, other), before = match(tracer, [traced, parameter], traced.sample.shape)
-            value = tracer.emit(op, value, other)
-    assert isinstance(value, Value)
-    return Rows(value, before)
+    tracer, build = called.tracer, called.tracer.build
+    if power == 1:
+        return reduced(tracer, with_value(tracer, traced, build.rows("abs", rows_of(traced).value)), dims, "sum")[0]
+    total, _ = sum_of_squares(tracer, traced, dims)
+    return Rows(build.rows("sqrt", total.value), total.before)
 
 
 def _max_dim(called: Called) -> Forms:
@@ -271,8 +230,5 @@ HANDLERS: dict[str, Handler] = {
     "std_mean": _var,
     "linalg_vector_norm": _norm,
     "norm": _norm,
-    "native_layer_norm": _layer_norm,
-    "native_group_norm": _group_norm,
-    "_fused_rms_norm": _rms_norm,
     "cumsum": _cumsum,
 }
