@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from steploom.errors import OptionError
-from steploom.layers.dropout import SequenceDropout
+from steploom.layers.dropout import SequenceDropout, TokenDropout
 
 
 @pytest.mark.parametrize(("batch_first", "time"), [(False, 0), (True, 1)])
@@ -27,3 +27,21 @@ def test_nothing_is_dropped_outside_training():
 def test_rate_out_of_range(rate):
     with pytest.raises(OptionError, match="rate must be a number from 0 to below 1"):
         SequenceDropout(rate)
+
+
+def test_some_tokens_become_unknown_in_training():
+    torch.manual_seed(0)
+    tokens = torch.arange(1, 5).repeat(50, 60)
+    dropout = TokenDropout(0.25, unknown=9)
+    read = dropout(tokens)
+    changed = read != tokens
+    assert (read[changed] == 9).all()
+    assert 0.23 < changed.float().mean() < 0.27
+    assert dropout.eval()(tokens) is tokens
+    assert TokenDropout(0.0, unknown=9)(tokens) is tokens
+
+
+def test_only_some_tokens_may_become_unknown():
+    tokens = torch.arange(1, 5).repeat(3, 2)
+    rare = torch.tensor([False, False, True, False, True])
+    assert TokenDropout(1.0, unknown=9)(tokens, among=rare)[0].tolist() == [1, 9, 3, 9] * 2

@@ -1,4 +1,4 @@
-"""Dropout that knows about time."""
+"""Dropout that a network of `torch.nn` has not: with one mask a sequence, and of tokens."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from steploom.errors import OptionError
 
-__all__ = ["SequenceDropout", "check_rate", "dropout_mask"]
+__all__ = ["SequenceDropout", "TokenDropout", "check_rate", "dropout_mask"]
 
 
 def check_rate(name: str, rate: object) -> float:
@@ -54,3 +54,35 @@ class SequenceDropout(nn.Module):
     def extra_repr(self) -> str:
         """The constructor's arguments, for `print`."""
         return f"rate={self.rate}, batch_first={self.batch_first}"
+
+
+class TokenDropout(nn.Module):
+    """Tokens that become the unknown one at random, as in the word dropout of Iyyer et al. 2015 ("Deep unordered
+    composition rivals syntactic methods for text classification").
+
+    Args:
+        rate: probability, from 0 to 1, that a token is replaced.
+        unknown: the number of the unknown token.
+    """
+
+    def __init__(self, rate: float, unknown: int) -> None:
+        super().__init__()
+        self.rate, self.unknown = rate, unknown
+
+    def forward(self, tokens: Tensor, among: Tensor | None = None) -> Tensor:
+        """`tokens`, int64 of any shape, with some replaced while in training mode.
+
+        Args:
+            tokens: the tokens.
+            among: bool (vocabulary,): which tokens may be replaced; None: all.
+        """
+        if not self.training or self.rate == 0:
+            return tokens
+        dropped = torch.rand(tokens.shape, device=tokens.device) < self.rate
+        if among is not None:
+            dropped = dropped & among[tokens]
+        return tokens.masked_fill(dropped, self.unknown)
+
+    def extra_repr(self) -> str:
+        """The constructor's arguments, for `print`."""
+        return f"rate={self.rate}, unknown={self.unknown}"

@@ -8,6 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from steploom.layers.dropout import TokenDropout
 from steploom.layers.pooling import Pooling
 from steploom.layers.shift import RandomShift
 from steploom.models.network import Carry, Loss, Network
@@ -95,7 +96,8 @@ class SequenceClassifier(Classifier):
         self.embedding = None if vocabulary_size is None else nn.Embedding(vocabulary_size, input_size)
         if self.embedding is not None:
             nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
-        self.word_dropout, self.unknown = word_dropout, unknown
+        self.word_dropout = word_dropout
+        self.token_dropout = None if unknown is None else TokenDropout(word_dropout, unknown)
         self.input_dropout = shape.input_dropout(input_dropout)
         self.recurrent = shape.layers(input_size)
         self.pooling = Pooling(pooling, self.recurrent.output_size, shape.bidirectional)
@@ -127,9 +129,10 @@ class SequenceClassifier(Classifier):
 
     def _embedded(self, tokens: Tensor) -> Tensor:
         assert self.embedding is not None
+        if self.token_dropout is not None:
+            return cast(Tensor, self.embedding(self.token_dropout(tokens)))
+        x = cast(Tensor, self.embedding(tokens))
         if not self.training or self.word_dropout == 0:
-            return cast(Tensor, self.embedding(tokens))
+            return x
         dropped = torch.rand(tokens.shape, device=tokens.device) < self.word_dropout
-        if self.unknown is not None:
-            return cast(Tensor, self.embedding(tokens.masked_fill(dropped, self.unknown)))
-        return cast(Tensor, self.embedding(tokens).masked_fill(dropped[:, :, None], 0))
+        return x.masked_fill(dropped[:, :, None], 0)

@@ -7,6 +7,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from steploom.layers.dropout import TokenDropout
 from steploom.layers.pooling import Pooling
 from steploom.layers.recurrent import Recurrent
 from steploom.models.network import Carry, Loss, Network
@@ -58,7 +59,7 @@ class SkipThought(Network):
         unknown: int = 0,
     ) -> None:
         super().__init__()
-        self.word_dropout, self.unknown = word_dropout, unknown
+        self.word_dropout = TokenDropout(word_dropout, unknown)
         self.embedding = nn.Embedding(vocabulary_size, embedding_size)
         self.dropout = encoder.input_dropout()
         self.encoder = encoder.layers(embedding_size)
@@ -112,10 +113,7 @@ class SkipThought(Network):
     def _decode(self, side: str, tokens: Tensor, lengths: Tensor, vector: Tensor) -> Tensor:
         """The outputs (time, batch, size) of a decoder that reads `tokens` (time, batch)."""
         decoder = cast(Recurrent, self.decoders[side])
-        if self.training and self.word_dropout:
-            dropped = torch.rand(tokens.shape, device=tokens.device) < self.word_dropout
-            tokens = tokens.masked_fill(dropped, self.unknown)
-        words = self.dropout(self.embedding(tokens))
+        words = self.dropout(self.embedding(self.word_dropout(tokens)))
         context = self.contexts[side](vector)
         read = torch.cat([words, context.expand(len(tokens), *context.shape)], -1)
         first = torch.tanh(self.first_states[side](vector))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from steploom.layers.crf import CRF, Constraints
+from steploom.layers.dropout import TokenDropout
 from steploom.models.network import Carry, Loss, Network
 from steploom.models.output_loss import IGNORED
 from steploom.models.recurrent_shape import RecurrentShape
@@ -61,7 +62,7 @@ class Tagger(Network):
         constrain_training: bool = False,
     ) -> None:
         super().__init__()
-        self.unknown, self.word_dropout = unknown, word_dropout
+        self.word_dropout = TokenDropout(word_dropout, unknown)
         self.embedding = nn.Embedding(words, embedding_size)
         nn.init.uniform_(self.embedding.weight, -((3 / embedding_size) ** 0.5), (3 / embedding_size) ** 0.5)
         self.rare: Tensor
@@ -131,11 +132,7 @@ class Tagger(Network):
                 also "characters", int64 (characters, words), with "character_lengths", int64 (words,), of the different
                 words of the batch, and "spelling", int64 (time, batch): which of them stands where.
         """
-        words = batch["words"]
-        if self.training and self.word_dropout:
-            dropped = self.rare[words] & (torch.rand(words.shape, device=words.device) < self.word_dropout)
-            words = words.masked_fill(dropped, self.unknown)
-        x = self.embedding(words)
+        x = self.embedding(self.word_dropout(batch["words"], among=self.rare))
         if self.spelt:
             vectors = self.spell(batch["characters"], batch["character_lengths"])
             x = torch.cat([x, nn.functional.embedding(batch["spelling"], vectors)], -1)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from steploom.errors import OptionError
+from steploom.layers.dropout import TokenDropout
 from steploom.layers.forest import Forest
 from steploom.layers.tree import TreeNetwork
 from steploom.layers.tree_cells import ChildSumTreeLSTMCell, NaryTreeLSTMCell, RecursiveCell, TreeCell
@@ -61,7 +62,7 @@ class TreeClassifier(Classifier):
         nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
         self.tree = TreeNetwork(_cell(kind, embedding_size, hidden_size, arity))
         self.input_dropout, self.output_dropout = nn.Dropout(input_dropout), nn.Dropout(output_dropout)
-        self.word_dropout, self.unknown = word_dropout, unknown
+        self.word_dropout = TokenDropout(word_dropout, unknown)
         self.output = nn.Linear(hidden_size, classes)
 
     def logits(self, batch: dict[str, Tensor]) -> Tensor:
@@ -94,11 +95,8 @@ class TreeClassifier(Classifier):
 
     def _hidden(self, batch: dict[str, Tensor]) -> Tensor:
         """The tree network's output at each node (nodes, hidden_size)."""
-        token = batch["token"]
-        if self.training and self.word_dropout:
-            dropped = torch.rand(token.shape, device=token.device) < self.word_dropout
-            token = token.masked_fill(dropped, self.unknown)
-        return cast(Tensor, self.tree(self.input_dropout(self.embedding(token)), Forest.of(batch)))
+        words = self.embedding(self.word_dropout(batch["token"]))
+        return cast(Tensor, self.tree(self.input_dropout(words), Forest.of(batch)))
 
     def _scores(self, hidden: Tensor) -> Tensor:
         return cast(Tensor, self.output(self.output_dropout(hidden)))
