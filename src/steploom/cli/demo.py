@@ -45,7 +45,7 @@ def command(directory: Path) -> None:
     from steploom.cli.report import say, working
     from steploom.cli.tables import score_table, show
     from steploom.tasks.train import train
-    from steploom.training.options import flag
+    from steploom.training.option_errors import flag
     from steploom.training.output import check_output
 
     model_directory = directory / "model"

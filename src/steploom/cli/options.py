@@ -12,7 +12,8 @@ from pydantic.fields import FieldInfo
 
 from steploom.data.name_list import split_names
 from steploom.errors import OptionError, nearest
-from steploom.training.options import Options, TrainOptions, flag
+from steploom.training.option_errors import flag
+from steploom.training.options import Options, TrainOptions
 
 __all__ = ["click_options", "read_config", "resolve"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from steploom.errors import OptionError
-from steploom.training.options import flag
+from steploom.training.option_errors import flag
 
 if TYPE_CHECKING:
     from torch import Tensor

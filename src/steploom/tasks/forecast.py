@@ -11,7 +11,8 @@ from pydantic import ValidationInfo, field_validator, model_validator
 from steploom.data.name_list import split_names
 from steploom.errors import OptionError
 from steploom.tasks.task import TARGET, Evaluation, Files, MetricLabel, Prediction, Prepared, Task, only_file
-from steploom.training.options import Options, TrainOptions, flag, option
+from steploom.training.option_errors import flag
+from steploom.training.options import Options, TrainOptions, option
 
 if TYPE_CHECKING:
     from steploom.data.batches import Batches

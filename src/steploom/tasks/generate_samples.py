@@ -15,7 +15,7 @@ from steploom.decoding import DecodingSettings, Hypothesis, generate
 from steploom.errors import OptionError
 from steploom.models.language_model import LanguageModel
 from steploom.tasks.task import Prediction
-from steploom.training.options import flag
+from steploom.training.option_errors import flag
 
 if TYPE_CHECKING:
     from steploom.tasks.generate import Generate, PredictOptions

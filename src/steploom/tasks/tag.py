@@ -10,7 +10,8 @@ from pydantic import model_validator
 
 from steploom.errors import OptionError
 from steploom.tasks.task import Evaluation, Files, MetricLabel, Prediction, Prepared, Task, only_file
-from steploom.training.options import Options, TrainOptions, flag, option
+from steploom.training.option_errors import flag
+from steploom.training.options import Options, TrainOptions, option
 
 if TYPE_CHECKING:
     from torch import Tensor

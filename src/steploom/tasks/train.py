@@ -17,7 +17,7 @@ from steploom.tasks.trained import File, TrainedModel, files_of, trust_cell
 from steploom.training.directory import FORMAT, RUN, read
 from steploom.training.interruption import told_how_to_go_on
 from steploom.training.lock import only_training_in
-from steploom.training.options import flag
+from steploom.training.option_errors import flag
 from steploom.training.output import check_output, create, discard, read_run, rewrite_run
 from steploom.training.processes import is_main_process, others_end_silently
 from steploom.training.sources import fingerprint, unchanged
