@@ -8,9 +8,12 @@ import pandas as pd
 import pytest
 
 from steploom.errors import DataError, OptionError, SteploomError
-from steploom.tasks.forecast import EvaluateOptions, ForecastOptions
+from steploom.tasks.forecast import EvaluateOptions, Forecast, ForecastOptions
 from steploom.tasks.forecast_data import read_source, read_to_predict, read_training_data
 from steploom.tasks.forecast_past import Past
+from steploom.tasks.forecast_yardstick import Yardstick
+
+LEVELS = (("a", 10.0), ("b", 20.0), ("new", -1000.0))
 
 
 def hourly(folder: Path, count: int, start: str = "2020-01-01", name: str = "train.csv", scale: float = 1.0) -> Path:
@@ -62,6 +65,25 @@ def test_validation_and_test_files(tmp_path: Path) -> None:
     # The training part alone gives the scale of MASE.
     alone = read_training_data(options(), [train], None, None)
     assert found.past.yardsticks["y"].scale == alone.past.yardsticks["y"].scale
+
+
+def test_a_series_of_the_validation_file_alone_is_not_known(tmp_path: Path) -> None:
+    times = pd.date_range("2020-01-01", periods=300, freq="h")
+    frame = pd.concat([pd.DataFrame({"unique_id": n, "ds": times, "y": v + np.sin(times.hour)}) for n, v in LEVELS])
+    train, valid = tmp_path / "train.csv", tmp_path / "valid.csv"
+    frame[(frame["unique_id"] != "new") & (frame["ds"] < times[200])].to_csv(train, index=False)
+    frame[frame["ds"] >= times[200]].to_csv(valid, index=False)
+    chosen = options(horizon=6, context=12, batch_size=64)
+    prepared = Forecast.prepare(chosen, [train], [valid])
+    layout, past = prepared.task.layout, prepared.task.past
+    assert layout.series == ("a", "b") and len(layout.moments) == 2 and layout.vectors and layout.logarithm
+    assert layout.moments[0][0] == pytest.approx(frame[frame["unique_id"] == "a"]["y"][:200].mean())
+    assert prepared.valid is not None and set(prepared.valid.batch(0, 0)["series"].tolist()) == {0, 1, 2}
+    assert [s.id for s in past.series] == ["a", "b", "new"] and list(past.yardsticks) == ["a", "b"]
+    # Its scale of MASE is that of a new series: from what stands before the part that is scored.
+    assert prepared.valid_source is not None
+    found = past.yardsticks_of(prepared.valid_source)[2]
+    np.testing.assert_equal(found.scale, Yardstick.of(frame["y"].to_numpy()[-100:-88], (24, 168)).scale)
 
 
 def test_what_is_kept_survives_json(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ class Layout:
         logarithm: whether targets are scaled with the logarithm.
         past, known: (mean, standard deviation) of each covariate in the training rows.
         static: number of categories of each static column.
-        series: names of the training series.
+        series: names of the series that training forecasts.
         moments: (unit, location, spread) of each of them in the training rows.
         vectors: whether each has a vector of its own in the network.
     """
@@ -70,18 +70,19 @@ class Layout:
 
         Args:
             data: the series.
-            rows: for each the rows [first, stop) that training forecasts; nothing from `stop` on is looked at.
+            rows: for each the rows [first, stop) that training forecasts; nothing from `stop` on is looked at, and
+                nothing at all of a series that has fewer than a horizon of them: it stays unknown.
             context, horizon: in rows.
             calendar: whether the calendar's cycles are features. Those of a clock that the data do not follow are not.
             logarithm: whether targets are scaled with the logarithm; None where all are positive.
             vectors: whether each series gets a vector of its own; a single series needs none.
             measured: whether season lengths are measured in the training rows; else they follow from the frequency.
         """
-        stops = [stop for _, stop in rows]
-        targets = [s.target[:stop] for s, stop in zip(data, stops, strict=True)]
+        taught = [(s, stop) for s, (first, stop) in zip(data, rows, strict=True) if stop - first >= horizon]
+        targets = [s.target[:stop] for s, stop in taught]
         takes = suits_logarithm(targets) if logarithm is None else logarithm
-        first = min(s.start for s in data)
-        last = max(data.times(s, stop - 1, 1)[0] for s, stop in zip(data, stops, strict=True))
+        first = min(s.start for s, _ in taught)
+        last = max(data.times(s, stop - 1, 1)[0] for s, stop in taught)
         cycles = calendar_cycles(data.frequency, first, last) if calendar else ()
         seasons = tuple(map(float, data.seasons))
         if measured:
@@ -94,12 +95,12 @@ class Layout:
             seasons,
             cycles,
             takes,
-            _mean_and_spread([s.past[:stop] for s, stop in zip(data, stops, strict=True)], len(data.past)),
-            _mean_and_spread([s.known[:stop] for s, stop in zip(data, stops, strict=True)], len(data.known)),
+            _mean_and_spread([s.past[:stop] for s, stop in taught], len(data.past)),
+            _mean_and_spread([s.known[:stop] for s, stop in taught], len(data.known)),
             tuple(len(c) for c in data.categories),
-            tuple(s.id for s in data),
+            tuple(s.id for s, _ in taught),
             tuple(_moments_of(target, takes) for target in targets),
-            vectors and len(data) > 1,
+            vectors and len(taught) > 1,
         )
 
     @property

@@ -87,7 +87,7 @@ def read_training_data(
         _say(read_series([test], table.learnt, need_values=False))
     seasons = whole.data.seasons
     measured = {series.id: series.target for series in table.data}
-    yardsticks = {s.id: Yardstick.of(measured.get(s.id, np.empty(0)), seasons) for s in whole.data}
+    yardsticks = {s.id: Yardstick.of(measured[s.id], seasons) for s in whole.data if s.id in measured}
     rows = max(rows_before(context, options.horizon, seasons), *seasons, 1) + options.horizon
     kept = [tail(series, rows, whole.data.frequency) for series in whole.data]
     past = Past(table.learnt, kept, yardsticks, whole.data.with_series([]))

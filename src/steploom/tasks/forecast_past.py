@@ -31,7 +31,8 @@ class Past:
     Attributes:
         learnt: columns, frequency and categories.
         series: the last rows of each series.
-        yardsticks: of each series by name, from the training part.
+        yardsticks: of each series of the training files by name, from these files; none of a series that stands in the
+            validation file alone.
         layout: the training data's names and categories, without series.
     """
 
@@ -52,7 +53,10 @@ class Past:
                 "past": list(layout.past),
                 "known": list(layout.known),
             },
-            "series": [{**series_to_json(s), **self.yardsticks[s.id].to_json()} for s in self.series],
+            "series": [
+                series_to_json(s) | (self.yardsticks[s.id].to_json() if s.id in self.yardsticks else {})
+                for s in self.series
+            ],
         }
 
     @classmethod
@@ -82,7 +86,7 @@ class Past:
                 raise ValueError(f"series '{one.id}' has not the columns that are named")
             if not all(code in range(len(levels)) for code, levels in zip(one.static, layout.categories, strict=True)):
                 raise ValueError(f"series '{one.id}' is in none of the categories")
-        yardsticks = {s["id"]: Yardstick.from_json(s) for s in values["series"]}
+        yardsticks = {s["id"]: Yardstick.from_json(s) for s in values["series"] if "scale" in s}
         return cls(learnt, series, yardsticks, layout)
 
     def yardsticks_of(self, source: Source) -> list[Yardstick]:
