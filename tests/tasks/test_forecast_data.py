@@ -67,6 +67,22 @@ def test_validation_and_test_files(tmp_path: Path) -> None:
     assert found.past.yardsticks["y"].scale == alone.past.yardsticks["y"].scale
 
 
+def test_the_validation_scores_are_measured_by_the_rows_before_them(tmp_path: Path) -> None:
+    frame = pd.read_csv(hourly(tmp_path, 1000))
+    frame.loc[900:, "y"] += 500 * np.random.default_rng(0).normal(size=100)
+    frame.to_csv(tmp_path / "train.csv", index=False)
+    prepared = Forecast.prepare(options(), [tmp_path / "train.csv"])
+    source, past = prepared.valid_source, prepared.task.past
+    assert source is not None
+    for rows, yardstick in ((900, past.yardsticks_of(source)[0]), (1000, past.yardsticks["y"])):
+        expected = Yardstick.of(frame["y"].to_numpy()[:rows], (24, 168))
+        assert yardstick.scale == expected.scale
+        np.testing.assert_array_equal(yardstick.errors, expected.errors)
+    # Later files are scored by all that was trained on.
+    later = read_source(past, tmp_path / "train.csv", EvaluateOptions(), 72)
+    assert past.yardsticks_of(later)[0].scale == past.yardsticks["y"].scale
+
+
 def test_a_series_of_the_validation_file_alone_is_not_known(tmp_path: Path) -> None:
     times = pd.date_range("2020-01-01", periods=300, freq="h")
     frame = pd.concat([pd.DataFrame({"unique_id": n, "ds": times, "y": v + np.sin(times.hour)}) for n, v in LEVELS])

@@ -92,12 +92,17 @@ def read_training_data(
     kept = [tail(series, rows, whole.data.frequency) for series in whole.data]
     past = Past(table.learnt, kept, yardsticks, whole.data.with_series([]))
     has_valid = any(stop - first >= options.horizon for first, stop in split.valid)
+    before = {
+        series.id: Yardstick.of(series.target[:stop], seasons)
+        for series, (first, stop) in zip(whole.data, split.train, strict=True)
+        if stop - first >= options.horizon
+    }
     return TrainingData(
         whole.data,
         split,
         context,
         past,
-        Source(whole.data, [first for first, _ in split.valid]) if has_valid else None,
+        Source(whole.data, [first for first, _ in split.valid], before) if has_valid else None,
         Source(tested.data, tested.begins) if tested is not None else None,
     )
 

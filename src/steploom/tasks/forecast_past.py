@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from steploom.data.frequency import check_frequency
@@ -18,10 +19,18 @@ __all__ = ["Past", "Source", "check_layout"]
 
 @dataclass(frozen=True)
 class Source:
-    """What a forecast is scored on: series, and for each the first row of the part that is scored."""
+    """What a forecast is scored on.
+
+    Attributes:
+        data: the series.
+        begins: for each the first row of the part that is scored.
+        yardsticks: of series by name, where not those of the whole training files are meant: the validation part is
+            measured by the rows before it alone.
+    """
 
     data: SeriesSet
     begins: list[int]
+    yardsticks: Mapping[str, Yardstick] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -90,10 +99,11 @@ class Past:
         return cls(learnt, series, yardsticks, layout)
 
     def yardsticks_of(self, source: Source) -> list[Yardstick]:
-        """That of each series: from the training part; of a new series, from before its scored part."""
+        """That of each series: the source's own, or from the training files; of a new series, from before its part."""
+        known = {**self.yardsticks, **source.yardsticks}
         return [
-            self.yardsticks[series.id]
-            if series.id in self.yardsticks
+            known[series.id]
+            if series.id in known
             else Yardstick.of(series.target[: max(0, begin)], source.data.seasons)
             for series, begin in zip(source.data, source.begins, strict=True)
         ]

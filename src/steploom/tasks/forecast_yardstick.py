@@ -18,7 +18,7 @@ _FEWEST = 20
 
 @dataclass(frozen=True)
 class Yardstick:
-    """Learnt from the training part of one series.
+    """Learnt from one series before what is scored: the training files, or for the validation part the rows before it.
 
     Attributes:
         scale: mean |y[t] - y[t - season]| for the shortest season (one step where there is none); NaN where unknown.
