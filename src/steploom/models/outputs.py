@@ -15,6 +15,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from steploom.errors import OptionError, nearest
+from steploom.models.quantile_functions import (
+    negative_binomial_log_prob,
+    negative_binomial_quantile,
+    spread_out,
+    student_t_quantile,
+)
 from steploom.models.scaling import Scale
 
 __all__ = [
@@ -30,7 +36,6 @@ __all__ = [
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 _SMALLEST = 1e-3
-_COUNT_GRID, _ANGLE_GRID = 256, 128
 
 
 class Output(ABC):
@@ -94,7 +99,7 @@ class QuantileOutput(Output):
 
     def at(self, raw: Tensor, levels: Tensor, scale: Scale) -> Tensor:
         knots = self.parameters(raw)
-        place = _spread_out((levels * 10 - 1).to(raw), knots[..., :1])
+        place = spread_out((levels * 10 - 1).to(raw), knots[..., :1])
         left = place.floor().clamp(0, self.size - 2).long()
         low, high = knots.gather(-1, left), knots.gather(-1, left + 1)
         return low + (high - low) * (place - left)
@@ -139,7 +144,7 @@ class StudentTOutput(Output):
 
     def at(self, raw: Tensor, levels: Tensor, scale: Scale) -> Tensor:
         mean, spread, freedom = (part[..., None] for part in self.parameters(raw).unbind(-1))
-        return mean + spread * _t_quantile(freedom, levels.to(raw))
+        return mean + spread * student_t_quantile(freedom, levels.to(raw))
 
 
 class NegativeBinomialOutput(Output):
@@ -157,23 +162,11 @@ class NegativeBinomialOutput(Output):
     def score(self, parameters: Tensor, target: Tensor, scale: Scale) -> Tensor:
         mean, excess = self._mean_and_excess(parameters, scale)
         count = _counts(target, scale)
-        return -_log_negative_binomial(count, mean, excess)
+        return -negative_binomial_log_prob(count, mean, excess)
 
     def at(self, raw: Tensor, levels: Tensor, scale: Scale) -> Tensor:
         mean, excess = self._mean_and_excess(self.parameters(raw), scale)
-        last = mean + 12 * (mean + excess * mean**2).sqrt() + 12
-        number = torch.arange(_COUNT_GRID + 1, dtype=raw.dtype, device=raw.device)
-        # Cells of counts up to the far tail: single ones as far as the grid reaches, else ever wider ones.
-        edge = torch.maximum(number, (last[..., None] * (number / _COUNT_GRID) ** 2).round())
-        first, width = edge[..., :-1], edge.diff(dim=-1)
-        mass = width * _log_negative_binomial(first + (width - 1) / 2, mean[..., None], excess[..., None]).exp()
-        below = mass.cumsum(-1) / mass.sum(-1, keepdim=True)
-        wanted = _spread_out(levels.to(raw), mean[..., None]).contiguous()
-        cell = torch.searchsorted(below.contiguous(), wanted).clamp(max=_COUNT_GRID - 1)
-        inside = 1 - (below.gather(-1, cell) - wanted) / (mass / mass.sum(-1, keepdim=True)).gather(-1, cell).clamp(
-            min=1e-12
-        )
-        count = first.gather(-1, cell) + (inside.clamp(0, 1) * (width.gather(-1, cell) - 1)).round()
+        count = negative_binomial_quantile(mean, excess, levels.to(raw))
         unit, location, spread = scale.parts_like(count)
         return (count / unit - location) / spread
 
@@ -210,47 +203,6 @@ def _positive(raw: Tensor) -> Tensor:
     return F.softplus(raw) + _SMALLEST
 
 
-def _spread_out(levels: Tensor, beside: Tensor) -> Tensor:
-    """Levels (..., K) for each value of `beside` (..., 1)."""
-    return levels + torch.zeros_like(beside)
-
-
 def _counts(target: Tensor, scale: Scale) -> Tensor:
     unit, location, spread = scale.parts_like(target)
     return ((target * spread + location) * unit).round().clamp(min=0)
-
-
-def _log_negative_binomial(count: Tensor, mean: Tensor, excess: Tensor) -> Tensor:
-    inverse = 1 / excess
-    product = excess * mean
-    return (
-        torch.lgamma(count + inverse)
-        - torch.lgamma(count + 1)
-        - torch.lgamma(inverse)
-        - inverse * torch.log1p(product)
-        + count * (product.log() - torch.log1p(product))
-    )
-
-
-def _t_quantile(freedom: Tensor, levels: Tensor) -> Tensor:
-    """Quantiles of Student's t, from its integral on a grid.
-
-    With x = sqrt(freedom) tan a, its density is cos(a)^(freedom - 1).
-
-    Args:
-        freedom: (..., 1).
-        levels: broadcast with it.
-    """
-    angle = torch.linspace(0, math.pi / 2, _ANGLE_GRID + 1, dtype=freedom.dtype, device=freedom.device)
-    density = angle[:-1].cos() ** (freedom - 1)
-    middle = (angle[:-1] + angle[1:]).mul(0.5).cos() ** (freedom - 1)
-    right = torch.cat((density[..., 1:], torch.zeros_like(density[..., :1])), -1)
-    below = ((density + 4 * middle + right) / 6).cumsum(-1)
-    below = torch.cat((torch.zeros_like(below[..., :1]), below), -1) / below[..., -1:]
-    wanted = _spread_out((2 * levels - 1).abs(), freedom).contiguous()
-    below = below.expand(*wanted.shape[:-1], _ANGLE_GRID + 1).contiguous()
-    place = torch.searchsorted(below, wanted).clamp(1, _ANGLE_GRID)
-    low, high = below.gather(-1, place - 1), below.gather(-1, place)
-    step = math.pi / 2 / _ANGLE_GRID
-    a = (place - 1 + ((wanted - low) / (high - low).clamp(min=1e-12)).clamp(0, 1)) * step
-    return (2 * levels - 1).sign() * freedom.sqrt() * a.clamp(max=math.pi / 2 - step / 2).tan()
