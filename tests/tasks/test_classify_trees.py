@@ -61,6 +61,37 @@ def model(request, folder, tmp_path_factory):
     )
 
 
+@pytest.mark.parametrize("lower_case", [True, False])
+def test_a_word_that_holds_a_space_is_one_word(tmp_path, lower_case):
+    text = "(1 (1 8\u00a01/2) (1 A\u2009B))\n(0 (0 a) (0 film))\n" * 10
+    (tmp_path / "train.txt").write_text(text)
+    model = trained(tmp_path, tmp_path / "m", lower_case=lower_case)
+    vocabulary = load(tmp_path / "m").task.kind.vocabulary
+    assert set(vocabulary.tokens) == {
+        "<unk>",
+        "<eos>",
+        "a",
+        "film",
+        "8\u00a01/2",
+        "a\u2009b" if lower_case else "A\u2009B",
+    }
+    encoded = model.task.kind.encode(
+        Examples([parse_tree(text.partition("\n")[0])], None, (tmp_path,), ((0, 1),)), False
+    )
+    assert vocabulary.unknown not in encoded.collate(torch.tensor([0]))["token"].tolist()
+
+
+def test_a_sentence_of_blanks_is_refused_and_such_a_phrase_is_no_example(tmp_path):
+    good = "(1 (1 \u00a0) (1 fine))\n(0 (0 a) (0 film))\n" * 10
+    (tmp_path / "good.txt").write_text(good)
+    (tmp_path / "bad.txt").write_text(good + "(0 (0 \u00a0) (1 \u2009))\n")
+    options = {"kind": "text", "progress": False, "epochs": 1, "hidden_size": 4, "valid_share": 0}
+    with pytest.raises(DataError, match=r"bad\.txt, row 21: the sentence of the tree is blank"):
+        train("classify", tmp_path / "bad.txt", tmp_path / "m", **options)
+    model = train("classify", tmp_path / "good.txt", tmp_path / "m", phrases=True, **options)
+    assert model.task.artefacts["labels"]["trained"] == [30, 20]
+
+
 @pytest.mark.parametrize("node_labels", [True, False])
 def test_balanced_weights_are_of_the_labels_that_train(tmp_path, node_labels):
     # Roots of three labels, each as often; below them there is only one of these, and some that is none.

@@ -16,6 +16,7 @@ __all__ = [
     "CharacterVocabulary",
     "Vocabulary",
     "WordVocabulary",
+    "counted_vocabulary",
     "learn_vocabulary",
     "load_vocabulary",
 ]
@@ -184,6 +185,22 @@ def learn_vocabulary(
     counts: Counter[str] = Counter()
     for text in texts:
         counts.update(text if unit == "characters" else text.split())
+    return counted_vocabulary(counts, unit, lines=lines, size=size, min_count=min_count)
+
+
+def counted_vocabulary(
+    counts: Counter[str], unit: str, *, lines: bool = False, size: int | None = None, min_count: int = 1
+) -> Vocabulary:
+    """The vocabulary of tokens that were counted, which may be words that hold a space.
+
+    Args:
+        counts: how often each token stands in the training text.
+        unit: "characters" or "words".
+        lines, size, min_count: as for `learn_vocabulary`.
+
+    Raises:
+        OptionError: the size is too small for the unit.
+    """
     marks = [UNKNOWN, *([BEGIN, END] if lines else [END] if unit == "words" else [])]
     # <bos> and <eos> in the text itself are no words: a list with <bos> in it is one of lines.
     ordered = sorted(

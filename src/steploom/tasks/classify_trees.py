@@ -14,10 +14,9 @@ from torch import Tensor
 from steploom.data.labelled import Examples, Items
 from steploom.data.name_list import names_shown
 from steploom.data.text_table import JSON_LINES, TABLES, suffix_of
-from steploom.data.tree import Tree
 from steploom.data.tree_batches import EncodedTrees
 from steploom.data.trees import begins_like_trees, parse_trees, read_trees, written_tree
-from steploom.data.vocabulary import Vocabulary, learn_vocabulary, load_vocabulary
+from steploom.data.vocabulary import Vocabulary, counted_vocabulary, load_vocabulary
 from steploom.errors import DataError
 from steploom.models.tree_classifier import TreeClassifier
 from steploom.tasks.classify_kind import Kind, refuse_ignored
@@ -114,12 +113,8 @@ class TreesKind(Kind):
         cls, options: ClassifyOptions, files: Sequence[Path], train: Examples, classes: Sequence[str]
     ) -> dict[str, Any]:
         """The words, and the most children of a node."""
-        vocabulary = learn_vocabulary(
-            (_sentence(tree, options) for tree in train.inputs),
-            "words",
-            size=options.vocabulary_size,
-            min_count=options.min_count,
-        )
+        counts = Counter(_looked_up(word, options) for tree in train.inputs for word in tree.sentence)
+        vocabulary = counted_vocabulary(counts, "words", size=options.vocabulary_size, min_count=options.min_count)
         widths = [max(Counter(tree.parents[:-1]).values(), default=0) for tree in train.inputs]
         arity = options.max_children or max(2, *widths)
         if options.tree_network != "child-sum" and options.max_children is None and arity > _MOST_CHILDREN:
@@ -165,10 +160,9 @@ class TreesKind(Kind):
                         "Train with --max-children, or with --tree-network child-sum, which takes any number",
                     )
         numbers, unknown = self.vocabulary.numbers, self.vocabulary.unknown or 0
-        lower = self.options.lower_case
 
         def number_of(word: str) -> int:
-            return numbers.get(word.lower() if lower else word, unknown)
+            return numbers.get(_looked_up(word, self.options), unknown)
 
         if not training or not self.options.node_labels:
             return EncodedTrees(examples.inputs, number_of)
@@ -250,9 +244,9 @@ class TreesKind(Kind):
         return " ".join(examples.inputs[row].sentence)
 
 
-def _sentence(tree: Tree, options: ClassifyOptions) -> str:
-    text = " ".join(tree.sentence)
-    return text.lower() if options.lower_case else text
+def _looked_up(word: str, options: ClassifyOptions) -> str:
+    """A word as it stands in the vocabulary."""
+    return word.lower() if options.lower_case else word
 
 
 def _node_labels(train: Examples, renamed: dict[str, str]) -> Counter[str]:
