@@ -243,7 +243,7 @@ def test_long_pairs_are_left_out_and_long_lines_clipped(folder, tmp_path, caplog
     words = ["le", "vin", "chat", "noir", "un", "deux"]
     rows = [f"{' '.join(words[:n])}\t{' '.join(words[:n])}" for n in (1, 2, 3, 4, 5, 6)]
     (tmp_path / "t.tsv").write_text("\n".join(rows) + "\n")
-    model = train("translate", tmp_path / "t.tsv", tmp_path / "m", unit="words", max_length=4, **SMALL)
+    model = train("translate", tmp_path / "t.tsv", tmp_path / "m", unit="words", max_length=4, valid_every=0, **SMALL)
     assert "left out of the training: 2 of 6 pairs with more than 4 words on a side (--max-length)" in caplog.text
     assert model.task.artefacts["pairs"]["count"] == 4 and model.task.artefacts["pairs"]["left_out"] == 2
     long = model.predict(text="vin\n" + " ".join(words)).value
