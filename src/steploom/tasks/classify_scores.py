@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from steploom.data.batches import in_order
 from steploom.data.labelled import Examples, LabelledBatches, class_numbers
 from steploom.errors import DataError
 from steploom.models.classifier import Classifier
+from steploom.tasks.prediction_file import write_lines
 from steploom.tasks.task import Evaluation
 
 if TYPE_CHECKING:
@@ -115,10 +115,7 @@ def table_of(task: Classify, examples: Examples, probabilities: Tensor) -> Itera
 
 def write_table(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     """Writes what `table_of` gives, as JSON lines to a .jsonl file and as CSV to any other."""
-    if path.suffix.lower() == ".jsonl":
-        path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    else:
-        path.write_text(as_csv(rows), encoding="utf-8")
+    write_lines(path, map(as_csv, [rows]), rows)
 
 
 def as_csv(rows: Iterable[dict[str, Any]]) -> str:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from steploom.data.standard_input import STANDARD_INPUT, read_standard_input
 from steploom.data.text import read_text
 from steploom.errors import OptionError
 from steploom.models.skip_thought import SkipThought
+from steploom.tasks.prediction_file import write_lines
 from steploom.tasks.task import Prediction
 
 if TYPE_CHECKING:
@@ -103,14 +103,13 @@ def predict_vectors(task: Embed, network: SkipThought, data: Path | None, option
         if kind == ".npy":
             with path.open("wb") as file:
                 np.save(file, vectors, allow_pickle=False)
-        elif kind == ".jsonl":
-            rows = zip(sentences, vectors, strict=True)
-            _write(path, (_json({"sentence": s, "vector": [_rounded(x) for x in v]}) for s, v in rows))
-        elif kind == ".csv":
+            return
+        rows = ((s, [_rounded(x) for x in v]) for s, v in zip(sentences, vectors, strict=True))
+        text = _numbers(vectors)
+        if kind == ".csv":
             head = ["sentence", *(f"v{number}" for number in range(vectors.shape[1]))]
-            _write(path, _csv([head, *([s, *map(_rounded, v)] for s, v in zip(sentences, vectors, strict=True))]))
-        else:
-            _write(path, _numbers(vectors))
+            text = _csv([head, *([sentence, *vector] for sentence, vector in rows)])
+        write_lines(path, text, ({"sentence": sentence, "vector": vector} for sentence, vector in rows))
 
     return Prediction("".join(_numbers(vectors)), write, vectors)
 
@@ -208,30 +207,19 @@ def _table(rows: list[dict[str, Any]]) -> Prediction:
     tabs = ["\t".join(cell.replace("\t", " ") for cell in cells) + "\n" for cells in [names, *text]]
 
     def write(path: Path) -> None:
-        kind = path.suffix.lower()
-        made = (_json(row) for row in rows) if kind == ".jsonl" else _csv([names, *text]) if kind == ".csv" else tabs
-        _write(path, made)
+        write_lines(path, _csv([names, *text]) if path.suffix.lower() == ".csv" else tabs, rows)
 
     return Prediction("".join(tabs), write, rows)
 
 
-def _write(path: Path, lines: Iterator[str] | Sequence[str]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        file.writelines(lines)
-
-
-def _json(row: dict[str, Any]) -> str:
-    return json.dumps(row, ensure_ascii=False) + "\n"
-
-
-def _csv(rows: Sequence[Sequence[Any]]) -> list[str]:
+def _csv(rows: Sequence[Sequence[Any]]) -> Iterable[str]:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return [text.getvalue()]
 
 
-def _numbers(vectors: np.ndarray[Any, Any]) -> list[str]:
-    return ["\t".join(str(_rounded(value)) for value in vector) + "\n" for vector in vectors]
+def _numbers(vectors: np.ndarray[Any, Any]) -> Iterable[str]:
+    return ("\t".join(str(_rounded(value)) for value in vector) + "\n" for vector in vectors)
 
 
 def _rounded(value: Any) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from steploom.data.text import read_lines
 from steploom.decoding import DecodingSettings, Hypothesis, generate
 from steploom.errors import OptionError
 from steploom.models.language_model import LanguageModel
+from steploom.tasks.prediction_file import write_lines
 from steploom.tasks.task import Prediction
 from steploom.training.option_errors import flag
 
@@ -58,14 +58,11 @@ def sample_texts(task: Generate, network: LanguageModel, data: Path | None, opti
     whole = separator.join(texts) + "\n"
 
     def write(path: Path) -> None:
-        if path.suffix.lower() != ".jsonl":
-            path.write_text(whole, encoding="utf-8")
-            return
-        rows = [
+        rows = (
             {"prompt": prompt, "text": text, "log_prob": hypothesis.log_prob, "ended": hypothesis.ended}
             for prompt, hypothesis, text in made
-        ]
-        path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+        )
+        write_lines(path, [whole], rows)
 
     return Prediction(whole, write, texts)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from steploom.data.conll import ConllFile, parse_columns, parse_sentences
 from steploom.data.standard_input import STANDARD_INPUT, read_standard_input
@@ -12,6 +12,7 @@ from steploom.data.tag_schemes import spans_of
 from steploom.data.text import read_text
 from steploom.errors import DataError, OptionError
 from steploom.models.tagger import Tagger
+from steploom.tasks.prediction_file import write_lines
 from steploom.tasks.tag_scores import tag_sentences
 from steploom.tasks.task import Prediction
 
@@ -38,23 +39,18 @@ def predict_tags(task: Tag, network: Tagger, data: Path | None, options: Predict
     tags = [facts.converted(of_sentence, facts.source) for of_sentence in found]
     text = file.with_column(tags, "-X-" if facts.source == "labels" else "O")
 
-    def write(path: Path) -> None:
-        if path.suffix.lower() != ".jsonl":
-            path.write_text(text, encoding="utf-8")
-            return
-        rows = []
+    def rows() -> Iterator[dict[str, Any]]:
         for words, given in zip(sentences, tags, strict=True):
-            row: dict[str, object] = {"words": list(words), "tags": given}
+            row: dict[str, Any] = {"words": list(words), "tags": given}
             if facts.source != "labels":
                 row["spans"] = [
                     {"start": span.start, "stop": span.stop, "type": span.type, "words": words[span.start : span.stop]}
                     for span in spans_of(given)
                 ]
-            rows.append(json.dumps(row, ensure_ascii=False) + "\n")
-        path.write_text("".join(rows), encoding="utf-8")
+            yield row
 
     value = [list(zip(words, given, strict=True)) for words, given in zip(sentences, tags, strict=True)]
-    return Prediction(text, write, value)
+    return Prediction(text, lambda path: write_lines(path, [text], rows()), value)
 
 
 def read_words(task: Tag, data: Path | None, options: PredictOptions) -> ConllFile:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from steploom.data.parallel import read_sources
 from steploom.errors import DataError, OptionError
 from steploom.models.encoder_decoder import EncoderDecoder
+from steploom.tasks.prediction_file import write_lines
 from steploom.tasks.task import Prediction
 from steploom.tasks.translate_decode import Translated, settings_of, translate_lines
 from steploom.tasks.translate_text import columns_of
@@ -114,12 +114,7 @@ def read_lines_of(task: Translate, path: Path) -> list[str]:
 
 
 def _write(parts: Iterable[_Lines], path: Path) -> None:
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        for part in parts:
-            if path.suffix.lower() == ".jsonl":
-                file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in part.rows())
-            else:
-                file.write(part.whole())
+    write_lines(path, (part.whole() for part in parts), (row for part in parts for row in part.rows()))
 
 
 def _from_stdin(made: Callable[[Sequence[str], str, set[str] | None], _Lines]) -> Prediction:
