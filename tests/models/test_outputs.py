@@ -7,6 +7,7 @@ from scipy import stats
 
 from steploom.errors import OptionError
 from steploom.models.outputs import LEVELS, OUTPUTS, QuantileOutput, make_output
+from steploom.models.quantile_functions import negative_binomial_quantile
 from steploom.models.scaling import Scale
 
 
@@ -64,6 +65,55 @@ def test_negative_binomial(unit: float) -> None:
         found = scale.invert(output.at(raw, torch.tensor([level]), scale))[..., 0].numpy()
         error = np.abs(found - reference.ppf(level))
         assert (error <= np.maximum(1, 0.01 * reference.std()) + 1e-6).all()
+
+
+def inverse_positive(value: float) -> float:
+    return float(np.log(np.expm1(value - 1e-3)))
+
+
+@pytest.mark.parametrize("mean", [0.01, 3.0, 200.0, 1e4, 1e6, 1e7, 1e8, 1e9])
+@pytest.mark.parametrize("excess", [0.002, 0.05, 0.2, 1.0, 10.0])
+def test_negative_binomial_of_counts_of_any_size_in_float32(mean: float, excess: float) -> None:
+    """Quantiles by the chance that they mean, the loss and its gradient by SciPy."""
+    output, scale = make_output("negative_binomial"), scales(1, mean)
+    numbers = [inverse_positive(1.0), inverse_positive(excess)]
+    raw = torch.tensor([[numbers]], dtype=torch.float32)
+    levels = torch.tensor([0.01, *LEVELS, 0.99])
+    reference = stats.nbinom(1 / excess, 1 / (1 + mean * excess))
+    found = scale.invert(output.at(raw, levels, scale).double())[0, 0].numpy()
+    # A float32 has no more than 24 bits, also as a scaled value.
+    error = np.maximum(1, 1e-6 * mean)
+    level = levels.double().numpy()
+    assert (reference.cdf(found + error) >= level - 2e-3).all()
+    assert (reference.cdf(found - error - 1) <= level + 2e-3).all()
+
+    def loss(shift: float) -> float:
+        wide = [n + d for n, d in zip(numbers, (0, shift), strict=True)]
+        m, e = (np.log1p(np.exp(n)) + 1e-3 for n in wide)
+        return -float(stats.nbinom(1 / e, 1 / (1 + mean * m * e)).logpmf(count))
+
+    target = torch.tensor([[0.1]])
+    count = round((float(target) * 0.5 + 0.8) * mean)
+    raw.requires_grad_()
+    own = output.loss([raw], target, scale)
+    own.sum().backward()
+    assert own.dtype == torch.float32 and raw.grad is not None
+    assert float(own.detach()) == pytest.approx(loss(0), rel=1e-5, abs=1e-5)
+    slope = (loss(1e-3) - loss(-1e-3)) / 2e-3
+    assert float(raw.grad[0, 0, 1]) == pytest.approx(slope, rel=2e-3, abs=2e-3)
+
+
+@pytest.mark.parametrize("mean", [0.01, 40.0, 1e3, 1e6, 1e9])
+@pytest.mark.parametrize("excess", [1e-4, 0.003, 0.5, 2.0, 5.0, 10.0])
+def test_quantiles_of_counts(mean: float, excess: float) -> None:
+    levels = torch.tensor([1e-3, 0.01, *LEVELS, 0.99], dtype=torch.float64)
+    parts = (torch.tensor(value, dtype=torch.float64) for value in (mean, excess))
+    found = negative_binomial_quantile(*parts, levels).numpy()
+    reference = stats.nbinom(1 / excess, 1 / (1 + mean * excess))
+    expected = reference.ppf(levels.numpy())
+    near = np.abs(found - expected) <= 1
+    assert (near | (np.abs(reference.cdf(found) - levels.numpy()) < 1e-3)).all()
+    assert (np.abs(found - expected) <= np.maximum(1, 0.01 * reference.std())).all()
 
 
 def test_quantile_loss_is_the_pinball_loss_in_units() -> None:

@@ -161,21 +161,23 @@ class NegativeBinomialOutput(Output):
 
     def score(self, parameters: Tensor, target: Tensor, scale: Scale) -> Tensor:
         mean, excess = self._mean_and_excess(parameters, scale)
-        count = _counts(target, scale)
-        return -negative_binomial_log_prob(count, mean, excess)
+        count = _counts(target.to(mean), scale)
+        return -negative_binomial_log_prob(count, mean, excess).to(parameters)
 
     def at(self, raw: Tensor, levels: Tensor, scale: Scale) -> Tensor:
         mean, excess = self._mean_and_excess(self.parameters(raw), scale)
-        count = negative_binomial_quantile(mean, excess, levels.to(raw))
+        count = negative_binomial_quantile(mean, excess, levels.to(mean))
         unit, location, spread = scale.parts_like(count)
-        return (count / unit - location) / spread
+        return ((count / unit - location) / spread).to(raw)
 
     def possible(self, values: Tensor) -> Tensor:
         """Whole numbers of at least 0: widened intervals and averaged members leave them."""
         return values.clamp(min=0).round()
 
     def _mean_and_excess(self, parameters: Tensor, scale: Scale) -> tuple[Tensor, Tensor]:
-        mean, excess = parameters.unbind(-1)
+        # One kind of device has no float64.
+        kind = torch.float32 if parameters.device.type == "mps" else torch.float64
+        mean, excess = parameters.to(kind).unbind(-1)
         return mean * scale.parts_like(mean)[0], excess
 
 

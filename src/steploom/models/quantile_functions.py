@@ -18,7 +18,10 @@ def spread_out(levels: Tensor, beside: Tensor) -> Tensor:
 
 
 def negative_binomial_log_prob(count: Tensor, mean: Tensor, excess: Tensor) -> Tensor:
-    """The logarithm of a count's probability, whose variance is mean + excess * mean^2; all broadcast together."""
+    """The logarithm of a count's probability, whose variance is mean + excess * mean^2; all broadcast together.
+
+    To be called with float64: its parts are up to as large as the counts, and nearly cancel.
+    """
     inverse = 1 / excess
     product = excess * mean
     return (
@@ -34,21 +37,26 @@ def negative_binomial_quantile(mean: Tensor, excess: Tensor, levels: Tensor) -> 
     """Quantiles (..., K) of a negative binomial distribution, whole numbers of at least 0.
 
     Args:
-        mean, excess: (...,); the variance is mean + excess * mean^2.
+        mean, excess: (...,), float64; the variance is mean + excess * mean^2.
         levels: between 0 and 1, broadcast with (..., K).
     """
-    last = mean + 12 * (mean + excess * mean**2).sqrt() + 12
+    mean, excess = mean[..., None], excess[..., None]
+    deviation = (mean + excess * mean**2).sqrt()
+    least = (mean - 12 * deviation).clamp(min=0).floor()
+    # In the end, the probability falls as exp(-count / (excess * mean)).
+    length = mean + 12 * deviation + 20 * excess * mean + 12 - least
     number = torch.arange(_COUNT_GRID + 1, dtype=mean.dtype, device=mean.device)
-    # Cells of counts up to the far tail: single ones as far as the grid reaches, else ever wider ones.
-    edge = torch.maximum(number, (last[..., None] * (number / _COUNT_GRID) ** 2).round())
+    # Cells of counts: single ones as far as the grid reaches, else ever wider ones. The more so the larger the excess,
+    # where the sum up to a count grows as its power 1 / excess: over decades, and slowly.
+    power = 2 + 1.5 * excess.clamp(max=20)
+    edge = least + torch.maximum(number, (length * (number / _COUNT_GRID) ** power).round())
     first, width = edge[..., :-1], edge.diff(dim=-1)
-    mass = width * negative_binomial_log_prob(first + (width - 1) / 2, mean[..., None], excess[..., None]).exp()
-    below = mass.cumsum(-1) / mass.sum(-1, keepdim=True)
-    wanted = spread_out(levels, mean[..., None]).contiguous()
-    cell = torch.searchsorted(below.contiguous(), wanted).clamp(max=_COUNT_GRID - 1)
-    inside = 1 - (below.gather(-1, cell) - wanted) / (mass / mass.sum(-1, keepdim=True)).gather(-1, cell).clamp(
-        min=1e-12
-    )
+    mass = width * negative_binomial_log_prob(first + (width - 1) / 2, mean, excess).exp()
+    mass = mass / mass.sum(-1, keepdim=True)
+    below = mass.cumsum(-1)
+    wanted = spread_out(levels, mean).contiguous()
+    cell = torch.searchsorted(below, wanted).clamp(max=_COUNT_GRID - 1)
+    inside = 1 - (below.gather(-1, cell) - wanted) / mass.gather(-1, cell).clamp(min=1e-12)
     return first.gather(-1, cell) + (inside.clamp(0, 1) * (width.gather(-1, cell) - 1)).round()
 
 
