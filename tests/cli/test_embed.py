@@ -100,8 +100,13 @@ def test_what_is_refused(model: Path, refused: Refused, arguments: list[str], wo
 DAMAGES = {
     "a vocabulary of another kind": (
         "vocabulary.json",
-        {"unit": "characters", "tokens": ["<unk>", "a"]},
-        "expected words",
+        {"unit": "characters", "tokens": ["<unk>", "<bos>", "<eos>", "a"]},
+        "expected words, found characters",
+    ),
+    "a vocabulary of running text": (
+        "vocabulary.json",
+        {"unit": "words", "tokens": ["<unk>", "<eos>", "a"]},
+        "no tokens for the two ends of a line",
     ),
     "counts of another vocabulary": ("text.json", {"counts": [1], "sentences": 1, "documents": 1}, "1 counts for the"),
     "facts without counts": ("text.json", {}, "'counts' is missing"),

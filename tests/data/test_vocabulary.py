@@ -144,3 +144,12 @@ def test_the_marks_of_lines_are_words_like_others_in_a_running_text():
     assert vocabulary.begin is None and vocabulary.start == vocabulary.end
     numbers = vocabulary.encode("a <bos> <eos>")
     assert [vocabulary.tokens[n] for n in numbers] == ["a", "<unk>", "<eos>"]
+
+
+def test_a_line_has_ends_where_lines_are_kept_apart():
+    lines, text = (learn_vocabulary(["a b"], "characters", lines=kept) for kept in (True, False))
+    assert [lines.tokens[n] for n in lines.ends] == ["<bos>", "<eos>"]
+    assert load_vocabulary(lines.to_json(), lines=True).ends == lines.ends
+    for refused in (lambda: text.ends, lambda: load_vocabulary(text.to_json(), lines=True)):
+        with pytest.raises(ModelDirectoryError, match="no tokens for the two ends of a line"):
+            refused()

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from steploom.data.vocabulary import learn_vocabulary
-from steploom.errors import DataError, OptionError
+from steploom.errors import DataError, ModelDirectoryError, OptionError
 from steploom.tasks import generate_scores
 from steploom.tasks.train import train
 from steploom.tasks.trained import load
@@ -117,6 +117,13 @@ def test_the_last_tenth_of_a_text_validates(characters):
 def test_words_are_split_at_a_line_end(words):
     assert words.report["validation"]["metrics"]["tokens"] % 15 == 0
     assert words.task.artefacts["text"]["tokens"] % 15 in (0, 9)
+
+
+def test_a_model_of_lines_is_refused_without_the_marks_of_their_ends(lines, characters):
+    saved = {"unit": "characters", "tokens": ["<unk>", "a"]}
+    characters.task.readers()["vocabulary"](saved)
+    with pytest.raises(ModelDirectoryError, match="no tokens for the two ends of a line"):
+        lines.task.readers()["vocabulary"](saved)
 
 
 def test_every_20th_line_validates(lines):

@@ -51,6 +51,17 @@ class Vocabulary(ABC):
         return next(n for n in (self.begin, self.end, self.numbers.get("\n"), self.unknown, 0) if n is not None)
 
     @property
+    def ends(self) -> tuple[int, int]:
+        """The tokens before and behind a line.
+
+        Raises:
+            ModelDirectoryError: there are none, since lines are not kept apart.
+        """
+        if self.begin is None or self.end is None:
+            raise ModelDirectoryError("the vocabulary has no tokens for the two ends of a line")
+        return self.begin, self.end
+
+    @property
     def marks(self) -> tuple[int, ...]:
         """Tokens that stand for nothing in a text and must not be generated: unknown and beginning."""
         return tuple(number for number in (self.unknown, self.begin) if number is not None)
@@ -237,12 +248,24 @@ def _learn_bpe(texts: Iterable[str], lines: bool, size: int, min_count: int) -> 
     return BPEVocabulary(json.loads(tokenizer.to_str()))
 
 
-def load_vocabulary(saved: dict[str, Any]) -> Vocabulary:
+def load_vocabulary(saved: dict[str, Any], lines: bool = False) -> Vocabulary:
     """The vocabulary that `Vocabulary.to_json` described.
 
+    Args:
+        saved: the description.
+        lines: whether it has to have tokens for the two ends of a line.
+
     Raises:
-        ModelDirectoryError: the description is not one.
+        ModelDirectoryError: the description is not one, or has no such tokens.
     """
+    vocabulary = _loaded(saved)
+    if lines:
+        # Looked for here, so that the message can name the file.
+        _ = vocabulary.ends
+    return vocabulary
+
+
+def _loaded(saved: dict[str, Any]) -> Vocabulary:
     try:
         if saved["unit"] == "bpe":
             return _load_bpe(saved["tokenizer"])

@@ -233,9 +233,9 @@ class Embed(Task):
 def _read_vocabulary(saved: Any) -> Vocabulary:
     from steploom.data.vocabulary import load_vocabulary
 
-    vocabulary = load_vocabulary(saved)
-    if vocabulary.unit != "words" or vocabulary.begin is None or vocabulary.end is None:
-        raise ValueError("expected words, with tokens for the two ends of a sentence")
+    vocabulary = load_vocabulary(saved, lines=True)
+    if vocabulary.unit != "words":
+        raise ValueError(f"expected words, found {vocabulary.unit}")
     return vocabulary
 
 

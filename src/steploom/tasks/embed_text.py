@@ -73,7 +73,7 @@ def prepare_text(
     numbers = _encoded(documents, vocabulary, options)
     sentences = [sentence for document in numbers for sentence in document]
     counts = torch.bincount(torch.tensor([n for s in sentences for n in s]), minlength=len(vocabulary))
-    counts[vocabulary.end or 0] += len(sentences)
+    counts[vocabulary.ends[1]] += len(sentences)
     facts = {
         "counts": counts.tolist(),
         "sentences": len(sentences),
@@ -135,7 +135,7 @@ def _encoded(documents: Documents, vocabulary: Vocabulary, options: EmbedOptions
 def _batches(
     documents: list[list[list[int]]], vocabulary: Vocabulary, batch_size: int, seed: int | None
 ) -> NeighbourBatches:
-    return NeighbourBatches(documents, vocabulary.begin or 0, vocabulary.end or 0, batch_size, seed)
+    return NeighbourBatches(documents, *vocabulary.ends, batch_size, seed)
 
 
 def _split(documents: Documents, share: float) -> tuple[Documents, Documents | None, str]:

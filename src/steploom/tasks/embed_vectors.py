@@ -56,7 +56,7 @@ def read_sentences(path: Path) -> list[str]:
 @torch.no_grad()
 def vectors_of(task: Embed, network: SkipThought, sentences: Sequence[str]) -> Tensor:
     """The vectors (sentences, size) of sentences as they stand in a file; one without words is that of <eos>."""
-    device, end = network.device, task.vocabulary.end or 0
+    device, (_, end) = network.device, task.vocabulary.ends
     made = torch.empty(len(sentences), network.vector_size)
     for chosen, tokens in _batches(_encoded(task, sentences)):
         batch, lengths = sentence_columns(tokens, end)

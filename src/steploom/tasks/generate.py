@@ -109,10 +109,13 @@ class Generate(Task):
         self._vocabulary: Vocabulary | None = None
 
     def readers(self) -> dict[str, Callable[[Any], object]]:
-        """The vocabulary, and a count for each of its tokens."""
+        """The vocabulary, with the two ends of a line where lines are kept apart, and a count of each token."""
         from steploom.data.vocabulary import load_vocabulary
 
-        return {"vocabulary": load_vocabulary, "text": lambda text: _check_facts(text, len(self.vocabulary))}
+        return {
+            "vocabulary": lambda saved: load_vocabulary(saved, lines=self.options.by_line),
+            "text": lambda text: _check_facts(text, len(self.vocabulary)),
+        }
 
     @classmethod
     def prepare(

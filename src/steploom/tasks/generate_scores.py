@@ -51,7 +51,7 @@ def score(network: LanguageModel, vocabulary: Vocabulary, counts: Sequence[int],
         targets = torch.tensor(numbers[0])
     else:
         total = _lines_log_prob(network, vocabulary, numbers)
-        ends = [vocabulary.end or 0] * len(numbers)
+        ends = [vocabulary.ends[1]] * len(numbers)
         targets = torch.tensor([n for piece in numbers for n in piece] + ends)
     characters = count_characters(part, vocabulary)
     metrics = _figures(-total, len(targets), characters)
@@ -84,7 +84,7 @@ def count_characters(part: Part, vocabulary: Vocabulary) -> int:
 
 
 def _lines_log_prob(network: LanguageModel, vocabulary: Vocabulary, numbers: list[list[int]]) -> float:
-    batches = LineBatches(numbers, vocabulary.begin or 0, vocabulary.end or 0, _LINES)
+    batches = LineBatches(numbers, *vocabulary.ends, _LINES)
     total = 0.0
     for batch in in_order(batches, network.device):
         target = batch["target"]

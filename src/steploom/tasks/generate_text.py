@@ -16,7 +16,7 @@ from steploom.data.set_aside import every_nth, every_nth_shown
 from steploom.data.streams import LineBatches, StreamBatches
 from steploom.data.text import read_lines, read_text
 from steploom.data.vocabulary import Vocabulary, learn_vocabulary
-from steploom.errors import DataError, OptionError
+from steploom.errors import DataError
 from steploom.tasks.task import Prepared, named_files
 
 if TYPE_CHECKING:
@@ -90,8 +90,8 @@ def prepare_text(
     )
     numbers = part.encode(vocabulary)
     counts = torch.bincount(torch.tensor([n for piece in numbers for n in piece]), minlength=len(vocabulary))
-    if vocabulary.end is not None and options.by_line:
-        counts[vocabulary.end] += len(numbers)
+    if options.by_line:
+        counts[vocabulary.ends[1]] += len(numbers)
     if int(counts.sum()) < 2:
         raise DataError(
             "the training part of the text has fewer than 2 tokens",
@@ -120,11 +120,7 @@ def _batches(numbers: list[list[int]], vocabulary: Vocabulary, options: Generate
     if not options.by_line:
         columns = options.batch_size if training else _VALID_COLUMNS
         return StreamBatches(numbers[0], vocabulary.start, columns, options.bptt if training else 4 * options.bptt)
-    if vocabulary.begin is None or vocabulary.end is None:
-        raise OptionError("--lines: the vocabulary has no tokens for the two ends of a line")
-    return LineBatches(
-        numbers, vocabulary.begin, vocabulary.end, options.batch_size, options.seed if training else None
-    )
+    return LineBatches(numbers, *vocabulary.ends, options.batch_size, options.seed if training else None)
 
 
 def _joined(parts: list[Part]) -> Part:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -136,10 +137,11 @@ class Translate(Task):
 
     def readers(self) -> dict[str, Callable[[Any], object]]:
         """The vocabularies with the marks that a line needs, and the counts."""
-        from steploom.tasks.translate_text import check_counts, load_side
+        from steploom.data.vocabulary import load_vocabulary
+        from steploom.tasks.translate_text import check_counts
 
         sides = ("vocabulary",) if self.options.shared_vocabulary else ("source_vocabulary", "target_vocabulary")
-        return {**dict.fromkeys(sides, load_side), "pairs": check_counts}
+        return {**dict.fromkeys(sides, partial(load_vocabulary, lines=True)), "pairs": check_counts}
 
     @classmethod
     def prepare(

@@ -14,13 +14,13 @@ from steploom.data.parallel_batches import ParallelBatches
 from steploom.data.parallel_columns import PairColumns, find_pair_columns
 from steploom.data.set_aside import every_nth, every_nth_shown
 from steploom.data.vocabulary import Vocabulary, learn_vocabulary, load_vocabulary
-from steploom.errors import DataError, ModelDirectoryError
+from steploom.errors import DataError
 from steploom.tasks.task import Prepared
 
 if TYPE_CHECKING:
     from steploom.tasks.translate import Translate, TranslateOptions
 
-__all__ = ["Languages", "check_counts", "columns_of", "load_side", "prepare_pairs"]
+__all__ = ["Languages", "check_counts", "columns_of", "prepare_pairs"]
 
 words = logging.getLogger("steploom")
 
@@ -47,19 +47,20 @@ class Languages:
     def load(cls, artefacts: dict[str, Any], lower_case: bool) -> Languages:
         """The languages of a model's artefacts."""
         if "vocabulary" in artefacts:
-            shared = load_side(artefacts["vocabulary"])
+            shared = load_vocabulary(artefacts["vocabulary"], lines=True)
             return cls(shared, shared, lower_case)
-        return cls(load_side(artefacts["source_vocabulary"]), load_side(artefacts["target_vocabulary"]), lower_case)
+        source, target = (load_vocabulary(artefacts[f"{side}_vocabulary"], lines=True) for side in ("source", "target"))
+        return cls(source, target, lower_case)
 
     @property
     def begin(self) -> int:
         """The mark before a target."""
-        return self.target.begin or 0
+        return self.target.ends[0]
 
     @property
     def end(self) -> int:
         """The mark behind a target."""
-        return self.target.end or 0
+        return self.target.ends[1]
 
     def read(self, line: str) -> str:
         """A line as it is read: without blanks around it, in lower case where the training was."""
@@ -68,7 +69,7 @@ class Languages:
 
     def source_tokens(self, line: str, most: int | None = None) -> list[int]:
         """The numbers of a source line, or of its first `most` tokens, and the end mark."""
-        return [*self.source.encode(_spaced(self.source, self.read(line)))[:most], self.source.end or 0]
+        return [*self.source.encode(_spaced(self.source, self.read(line)))[:most], self.source.ends[1]]
 
     def target_tokens(self, line: str) -> list[int]:
         """The numbers of a target line, without marks."""
@@ -98,18 +99,6 @@ class Languages:
             else _visible(vocabulary.decode([token]))
             for token in tokens
         ]
-
-
-def load_side(saved: dict[str, Any]) -> Vocabulary:
-    """The vocabulary of one side, or of both.
-
-    Raises:
-        ModelDirectoryError: it has no marks for the two ends of a line.
-    """
-    vocabulary = load_vocabulary(saved)
-    if vocabulary.begin is None or vocabulary.end is None:
-        raise ModelDirectoryError("the vocabulary has no tokens for the two ends of a line")
-    return vocabulary
 
 
 def check_counts(pairs: dict[str, Any]) -> None:
