@@ -204,6 +204,30 @@ def test_label_smoothing_is_of_training_alone():
         torch.testing.assert_close(model.train(training).loss(data).total, expected)
 
 
+@pytest.mark.parametrize("training", ["teacher", "professor"])
+def test_the_loss_without_smoothing_is_told(training):
+    model, data = network(label_smoothing=0.2, training=training), batch()
+    told = model.loss(data).told
+    assert not told.requires_grad
+    torch.testing.assert_close(told, model.eval().loss(data).total.detach())
+    assert network(training=training).loss(data).told is None
+
+
+@pytest.mark.parametrize(
+    ("options", "one"),
+    [
+        ({}, True),
+        ({"label_smoothing": 0.2}, True),
+        ({"training": "professor"}, True),
+        ({"training": "scheduled"}, False),
+        ({"training": "free"}, False),
+        ({"hard": True}, False),
+    ],
+)
+def test_what_reads_its_own_tokens_or_draws_where_to_look_has_another_loss_in_training(options, one):
+    assert network(**options).one_loss == one
+
+
 def test_dropout_is_of_training_alone_and_in_every_path():
     for kind in ({}, {"input_feeding": False}, {"attend": "before"}, {"attention": "none"}):
         for variational in (False, True):

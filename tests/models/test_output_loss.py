@@ -78,9 +78,11 @@ def test_smoothed_labels_and_the_loss_of_each_place(monkeypatch, block, smoothin
     monkeypatch.setattr(output_loss, "_BLOCK", block)
     *inputs, target = case(150, 5, 3)
     expected = F.cross_entropy(F.linear(*inputs), target, reduction="none", label_smoothing=smoothing)
-    found, each = linear_losses(*inputs, target, smoothing)
+    found, each, plain = linear_losses(*inputs, target, smoothing)
     torch.testing.assert_close(each, expected.detach(), rtol=1e-12, atol=1e-12)
-    assert not each.requires_grad
+    expected_plain = F.cross_entropy(F.linear(*inputs), target, reduction="sum").detach()
+    torch.testing.assert_close(plain, expected_plain, rtol=1e-12, atol=1e-12)
+    assert not each.requires_grad and not plain.requires_grad
     torch.testing.assert_close(found, expected.sum(), rtol=1e-12, atol=1e-12)
     for got, wanted in zip(
         torch.autograd.grad(found, inputs), torch.autograd.grad(expected.sum(), inputs), strict=True
@@ -90,7 +92,7 @@ def test_smoothed_labels_and_the_loss_of_each_place(monkeypatch, block, smoothin
 
 def test_no_place_at_all():
     hidden, weight, bias, target = case(7, 5, 3)
-    total, each = linear_losses(hidden[:0], weight, bias, target[:0])
-    assert total == 0 and each.shape == (0,)
+    total, each, plain = linear_losses(hidden[:0], weight, bias, target[:0])
+    assert total == plain == 0 and each.shape == (0,)
     total.backward()
     assert not weight.grad.any()

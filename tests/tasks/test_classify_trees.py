@@ -114,6 +114,11 @@ def test_each_network_learns_what_not_does(model):
     assert "not" in model.task.kind.vocabulary.numbers
 
 
+def test_the_loss_of_all_nodes_is_drawn_apart_from_that_of_the_roots(model):
+    last = json.loads((model.path / "metrics.jsonl").read_text().splitlines()[-1])
+    assert "train_loss" in last and "valid_probability" in last and "train_probability" not in last
+
+
 def test_a_model_comes_back_from_its_directory(model, folder):
     again = load(model.path)
     assert again.evaluate(folder / "test.txt").metrics == model.evaluate(folder / "test.txt").metrics

@@ -49,6 +49,13 @@ def test_it_learns_and_is_far_above_copying(model, folder):
     assert model.predict(text="Le chat noir voit un chien blanc .").value == ["The black cat sees a white dog ."]
 
 
+def test_the_training_perplexity_knows_no_smoothing(model):
+    """With it, none could be below 1.9, though the network is sure of nearly all tokens."""
+    assert model.task.options.label_smoothing == 0.1
+    last = json.loads((model.path / "metrics.jsonl").read_text().splitlines()[-1])
+    assert last["train_perplexity"] < 1.5 and last["train_perplexity"] == pytest.approx(math.exp(last["train_loss"]))
+
+
 def test_every_20th_pair_validates_and_the_vocabularies_are_those_of_the_rest(model):
     pairs = model.task.artefacts["pairs"]
     assert pairs["validation"] == "every 20th pair, 20 pairs" and pairs["count"] == 380

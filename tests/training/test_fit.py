@@ -3,6 +3,7 @@
 import json
 import random
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,23 @@ def test_a_loss_that_is_not_finite_is_an_error_and_never_saved(tmp_path):
     kept = torch.load(tmp_path / "last" / "checkpoint.pt", weights_only=True)
     assert kept["state"]["step"] == 9
     assert all(value.isfinite().all() for value in kept["network"].values())
+
+
+def test_a_loss_that_is_told_changes_what_is_read_alone(tmp_path):
+    _, plain = run(tmp_path / "plain")
+    network = toy_network()
+    loss = network.loss
+
+    def with_told(batch, carry):
+        found = loss(batch, carry)
+        return replace(found, told=torch.as_tensor(found.weight * 9.0))
+
+    network.loss = with_told
+    _, told = run(tmp_path / "told", network=network)
+    assert [(row["train_loss"], row["train_rmse"]) for row in rows(tmp_path / "told")] == [(9.0, 3.0)] * 3
+    assert rows(tmp_path / "plain")[0]["train_loss"] != 9.0
+    mine = told.state_dict()
+    assert all(torch.equal(value, mine[name]) for name, value in plain.state_dict().items())
 
 
 def test_the_loss_of_a_step_weighs_each_term_alike(tmp_path):

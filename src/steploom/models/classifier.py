@@ -21,7 +21,7 @@ class Classifier(Network):
     """A network with a score for each class.
 
     The loss is the cross entropy, weighted by class where weights are given. Label smoothing (Szegedy et al. 2016)
-    holds in training alone, so that validation losses can be compared.
+    holds in training alone, and the loss that is told is without it, so that losses can be compared.
 
     Args:
         classes: how many.
@@ -48,7 +48,11 @@ class Classifier(Network):
         weights = cast("Tensor | None", self.class_weights)
         smoothing = self.label_smoothing if self.training else 0.0
         total = nn.functional.cross_entropy(logits, label, weights, reduction="sum", label_smoothing=smoothing)
-        return Loss(total, float(len(label)) if weights is None else weights[label].sum())
+        weight = float(len(label)) if weights is None else weights[label].sum()
+        if not smoothing:
+            return Loss(total, weight)
+        plain = nn.functional.cross_entropy(logits.detach(), label, weights, reduction="sum")
+        return Loss(total, weight, told=plain)
 
     @torch.no_grad()
     def probabilities(self, batch: dict[str, Tensor]) -> Tensor:

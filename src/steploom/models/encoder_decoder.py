@@ -128,6 +128,8 @@ class EncoderDecoder(Network):
         if hard:
             self.baseline = MovingBaseline(entropy, reaches_later=self.decoder.is_recurrent_in_attention)
         self.mode, self.feedback, self.professor_weight = training, feedback, professor_weight
+        # In evaluation mode the true tokens are read, and a hard attention looks at the most probable place.
+        self.one_loss = training in ("teacher", "professor") and not hard
         self.schedule = schedule or SamplingSchedule()
         self.register_buffer("updates", torch.zeros((), dtype=torch.long))
         self.professor: Professor | None = None
@@ -167,7 +169,7 @@ class EncoderDecoder(Network):
             free = self.decoder(own, state)
             lengths = (target != IGNORED).sum(0)
             penalty = self.professor_weight * loss.weight * self.professor(run.outputs, free.outputs, lengths)
-            return Loss(loss.total + _gradient_alone(penalty), loss.weight)
+            return Loss(loss.total + _gradient_alone(penalty), loss.weight, told=loss.told)
         return loss
 
     @torch.no_grad()
@@ -197,12 +199,13 @@ class EncoderDecoder(Network):
     def _loss(self, run: Run, target: Tensor) -> Loss:
         counts = target != IGNORED
         smoothing = self.label_smoothing if self.training else 0.0
-        total, each = linear_losses(run.vectors[counts], self.weight, self.output_bias, target[counts], smoothing)
+        found = linear_losses(run.vectors[counts], self.weight, self.output_bias, target[counts], smoothing)
+        total, each, plain = found
         if self.training and self.baseline is not None and run.choices is not None:
             losses = each.new_zeros(counts.shape).masked_scatter(counts, each)
             surrogate = self.baseline(run.choices, losses, counts)
             total = total + _gradient_alone(surrogate)
-        return Loss(total, counts.sum())
+        return Loss(total, counts.sum(), told=plain if smoothing else None)
 
     def encode(self, source: Tensor, source_lengths: Tensor | None = None) -> DecoderState:
         """Reads sources (source_time, batch) and gives the state before the first target token, a row a source."""

@@ -42,14 +42,16 @@ def linear_cross_entropy(
 
 def linear_losses(
     hidden: Tensor, weight: Tensor, bias: Tensor, target: Tensor, label_smoothing: float = 0.0
-) -> tuple[Tensor, Tensor]:
-    """The sum of `linear_cross_entropy`, and beside it the loss of each place (places,), without gradient."""
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The sum of `linear_cross_entropy`, and without gradient the loss of each place (places,) and the sum that there
+    would be without label smoothing.
+    """
     needs_gradient = torch.is_grad_enabled() and any(t.requires_grad for t in (hidden, weight, bias))
     device = hidden.device.type
     kind = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
     with torch.autocast(device, enabled=False):
         found = _LinearCrossEntropy.apply(hidden, weight, bias, target, label_smoothing, needs_gradient, kind)  # type: ignore[no-untyped-call]
-    return cast(tuple[Tensor, Tensor], found)
+    return cast(tuple[Tensor, Tensor, Tensor], found)
 
 
 @torch.no_grad()
@@ -80,8 +82,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
         smoothing: float,
         needs_gradient: bool,
         kind: torch.dtype,
-    ) -> tuple[Tensor, Tensor]:
-        losses = []
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        losses, plain = [], weight.new_zeros(())
         grads = [torch.empty_like(hidden), torch.zeros_like(weight), torch.zeros_like(bias)] if needs_gradient else []
         weight_in_kind, bias_in_kind = weight.to(kind), bias.to(kind)
         start = 0
@@ -98,6 +100,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             normaliser = logits.amax(-1) - slope.amax(-1).log()
             aimed = logits.gather(1, wanted[:, None])[:, 0]
             if smoothing:
+                plain += (normaliser - aimed).sum()
                 aimed = torch.lerp(aimed, logits.mean(-1), smoothing)
             losses.append(normaliser - aimed)
             if not needs_gradient:
@@ -112,10 +115,12 @@ class _LinearCrossEntropy(torch.autograd.Function):
             start += places
         each = torch.cat(losses)
         ctx.save_for_backward(*grads)
-        ctx.mark_non_differentiable(each)
-        return each.sum(), each
+        if not smoothing:
+            plain = each.sum()
+        ctx.mark_non_differentiable(each, plain)
+        return each.sum(), each, plain
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         return (*(g * grad for g in ctx.saved_tensors), None, None, None, None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -41,7 +40,7 @@ class Tagger(Network):
         constrain_training: whether forbidden sequences have no probability in training either.
     """
 
-    one_loss: ClassVar[bool] = False
+    one_loss = False
 
     def __init__(
         self,

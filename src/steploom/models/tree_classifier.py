@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import cast
 
 import torch
@@ -38,6 +39,7 @@ class TreeClassifier(Classifier):
         output_dropout: rate of dropout of a node's output before the scores.
         word_dropout: share of the words that become `unknown` in training, so that its vector is learnt too.
         unknown: the number of the unknown word.
+        node_labels: whether training counts the labelled nodes below the roots too, which evaluation does not.
         class_weights, label_smoothing: as for `Classifier`.
     """
 
@@ -54,10 +56,12 @@ class TreeClassifier(Classifier):
         output_dropout: float = 0.0,
         word_dropout: float = 0.0,
         unknown: int = 0,
+        node_labels: bool = False,
         class_weights: Tensor | None = None,
         label_smoothing: float = 0.0,
     ) -> None:
         super().__init__(classes, class_weights, label_smoothing)
+        self.one_loss = not node_labels
         self.embedding = nn.Embedding(vocabulary_size, embedding_size)
         nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
         self.tree = TreeNetwork(_cell(kind, embedding_size, hidden_size, arity))
@@ -91,7 +95,7 @@ class TreeClassifier(Classifier):
         if len(batch["levels"]) > 2:
             return found
         # No tree here has an inner node.
-        return Loss(reaching_all(found.total, self), found.weight)
+        return replace(found, total=reaching_all(found.total, self))
 
     def _hidden(self, batch: dict[str, Tensor]) -> Tensor:
         """The tree network's output at each node (nodes, hidden_size)."""

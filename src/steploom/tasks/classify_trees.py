@@ -184,6 +184,7 @@ class TreesKind(Kind):
             output_dropout=rate if options.output_dropout is None else options.output_dropout,
             word_dropout=options.word_dropout,
             unknown=self.vocabulary.unknown or 0,
+            node_labels=options.node_labels,
             class_weights=class_weights,
             label_smoothing=options.label_smoothing,
         )

@@ -141,7 +141,8 @@ class Loop(pl.LightningModule):
             self._carry = None if result.carry is None else tuple(s.detach() for s in result.carry)
         kind = self._sums.dtype
         weight = torch.as_tensor(result.weight, dtype=kind, device=self.device)
-        counted = torch.stack((result.total.detach().to(kind), weight))
+        told = result.total if result.told is None else result.told
+        counted = torch.stack((told.detach().to(kind), weight))
         self._save, self._stop = self._wishes()
         if self.together.count > 1:
             counted = self._agreed(counted)
