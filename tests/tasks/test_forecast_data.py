@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 
 from steploom.errors import DataError, OptionError, SteploomError
-from steploom.tasks.forecast import EvaluateOptions, Forecast, ForecastOptions
-from steploom.tasks.forecast_data import read_source, read_to_predict, read_training_data
+from steploom.tasks.forecast import EvaluateOptions, Forecast, ForecastOptions, PredictOptions
+from steploom.tasks.forecast_data import read_source, read_to_predict, read_training_data, rule_of_later_files
 from steploom.tasks.forecast_past import Past
 from steploom.tasks.forecast_yardstick import Yardstick
+from steploom.tasks.task import Files
 
 LEVELS = (("a", 10.0), ("b", 20.0), ("new", -1000.0))
 
@@ -188,9 +189,73 @@ def test_counts(tmp_path: Path, value: float, shown: str) -> None:
     frame = pd.DataFrame({"ds": pd.date_range("2020-01-01", periods=400, freq="h"), "y": 3.0})
     frame.loc[7, "y"] = value
     frame.to_csv(tmp_path / "n.csv", index=False)
-    with pytest.raises(DataError, match=f"is for counts 0, 1, 2, ...; series 'y' has {shown} at 2020-01-01 07:00:00"):
+    with pytest.raises(DataError, match=f"n.csv, row 9, column 'y': .*is for counts 0, 1, 2, ...; found {shown}"):
         read_training_data(options(output="negative_binomial"), [tmp_path / "n.csv"], None, None)
     read_training_data(options(output="student_t"), [tmp_path / "n.csv"], None, None)
+
+
+def test_a_logarithm_is_for_values_from_0_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    train = hourly(tmp_path, 400)
+    frame = pd.read_csv(train)
+    frame.loc[[300, 350], "y"] = [-2.5, -1.0]
+    low = tmp_path / "low.csv"
+    frame.to_csv(low, index=False)
+    refused = r"low.csv, row 302, column 'y': --logarithm is for values from 0 on; found -2.5 and 1 more\. Train with"
+    logarithm = options(logarithm=True)
+    with pytest.raises(DataError, match=refused):
+        read_training_data(logarithm, [low], None, None)
+    later = frame[300:].assign(ds=pd.date_range("2021-01-01", periods=100, freq="h"))
+    later.to_csv(tmp_path / "later.csv", index=False)
+    for files in ({"valid": tmp_path / "later.csv", "test": None}, {"valid": None, "test": tmp_path / "later.csv"}):
+        with pytest.raises(DataError, match=r"later.csv, row 2, column 'y': --logarithm is for values from 0 on"):
+            read_training_data(logarithm, [train], **files)
+    for other in (options(), options(logarithm=False)):
+        read_training_data(other, [low], None, None)
+    # Later files: an error for who asked for the logarithm, a word for who did not.
+    past = read_training_data(options(), [train], None, None).past
+    rule = rule_of_later_files(logarithm, True)
+    with pytest.raises(DataError, match=refused):
+        read_source(past, low, EvaluateOptions(), 72, rule)
+    after = hourly(tmp_path, 100, "2020-02-01", "after.csv")
+    with pytest.raises(DataError, match=refused):
+        read_source(past, after, EvaluateOptions(history=low), 72, rule)
+    with pytest.raises(DataError, match=refused):
+        read_to_predict(past, low, 72, rule)
+    assert rule_of_later_files(options(logarithm=False), False) is rule_of_later_files(options(), False) is None
+    with caplog.at_level("INFO", logger="steploom"):
+        read_to_predict(past, low, 72, rule_of_later_files(options(), True))
+    assert caplog.messages[-1] == (
+        "low.csv: this model scales with a logarithm and takes values below 0 for 0; 2 in 'y', the first: low.csv, "
+        "row 302. Train with --no-logarithm"
+    )
+
+
+def test_a_logarithm_that_the_validation_part_does_not_suit_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    frame = pd.read_csv(hourly(tmp_path, 400))
+    frame.loc[390, "y"] = -1.0
+    frame.to_csv(tmp_path / "low.csv", index=False)
+    said = "the target is below 0 in validation rows alone, and a logarithm takes these values for 0"
+    for logarithm, word in ((None, True), (False, False)):
+        caplog.clear()
+        task = Forecast.prepare(options(logarithm=logarithm), [tmp_path / "low.csv"]).task
+        assert task.layout.logarithm is word and (said in caplog.text) is word
+
+
+def test_the_rule_holds_for_later_files_of_a_task(tmp_path: Path) -> None:
+    train = hourly(tmp_path, 400)
+    frame = pd.read_csv(train)
+    frame.loc[300, "y"] = -2.5
+    frame.to_csv(tmp_path / "low.csv", index=False)
+    task = Forecast.prepare(options(logarithm=True), [train]).task
+    for use in (
+        lambda: task.evaluate(None, Files([tmp_path / "low.csv"]), EvaluateOptions()),
+        lambda: task.predict(None, tmp_path / "low.csv", PredictOptions()),
+        lambda: task.plot(None, [tmp_path / "low.csv"], tmp_path / "plot.png"),
+    ):
+        with pytest.raises(DataError, match=r"low.csv, row 302, column 'y': --logarithm is for values from 0 on"):
+            use()
 
 
 def test_short_series_are_left_out_on_request(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

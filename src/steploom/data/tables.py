@@ -19,6 +19,7 @@ from steploom.data.row_grid import begins_of_last_table, check_order, frequency_
 from steploom.data.series import FloatArray, SeriesSet
 from steploom.data.table_group import TableGroup
 from steploom.data.timestamps import ZONES, have_zone, read_times
+from steploom.data.value_rule import ValueRule
 
 __all__ = ["Learnt", "SeriesTable", "read_series"]
 
@@ -80,6 +81,7 @@ def read_series(
     need_values: bool = True,
     keep_future: bool = False,
     keep_leading: bool = False,
+    rule: ValueRule | None = None,
 ) -> SeriesTable:
     """Reads tables of the same columns, one continuing the other.
 
@@ -90,6 +92,7 @@ def read_series(
         need_values: whether a series without any value is an error; it is left out otherwise.
         keep_future: whether a series without any value is kept for its covariates known ahead, with no row but these.
         keep_leading: whether the rows of a series before its first value are kept, for their covariates.
+        rule: what the values of the targets have to be.
 
     Raises:
         DataError: a file cannot be used; the message names the row.
@@ -123,7 +126,9 @@ def read_series(
     past_grid, known_grid = rows.spread(past), rows.spread(known)
     cut = {}
     for target in columns.targets:
-        values = rows.spread(tables.numbers(target)[order][:, None])
+        numbers = tables.numbers(target)[order]
+        notes += rule.check(tables, target, numbers, order) if rule else []
+        values = rows.spread(numbers[:, None])
         series_names = [target] if columns.series is None else names
         cut.update(cut_series(rows, series_names, values, past_grid, known_grid, static, keep_future, keep_leading))
     wanted = names if columns.series is not None else list(columns.targets)

@@ -193,7 +193,7 @@ class Forecast(Task):
             options: which origins.
         """
         from steploom.tasks.forecast_backtest import Backtest, rolling_origins
-        from steploom.tasks.forecast_data import read_source
+        from steploom.tasks.forecast_data import read_source, rule_of_later_files
         from steploom.tasks.forecast_network import forecast_with
         from steploom.tasks.forecast_past import Source
         from steploom.tasks.forecast_table import forecast_frame, write_frame
@@ -203,7 +203,8 @@ class Forecast(Task):
             source = data
         elif isinstance(data, Files):
             only_file(data, "the series to score")
-            source = read_source(past, data[0], options, layout.context)
+            rule = rule_of_later_files(self.options, layout.logarithm)
+            source = read_source(past, data[0], options, layout.context, rule)
         else:
             raise OptionError(f"expected a file to evaluate on, found {type(data).__name__}")
         origins = rolling_origins(source.data, source.begins, layout.context, horizon, options.origin_every or horizon)
@@ -217,18 +218,24 @@ class Forecast(Task):
 
     def predict(self, network: Any, data: Path | None, options: Any) -> Prediction:
         """The horizon after the end of each series of `data`, or of the training data."""
+        from steploom.tasks.forecast_data import rule_of_later_files
         from steploom.tasks.forecast_prediction import predict_next
         from steploom.tasks.forecast_table import csv_text, write_frame
 
-        frame = predict_next(network, self.past, self.layout, data)
+        layout = self.layout
+        rule = rule_of_later_files(self.options, layout.logarithm)
+        frame = predict_next(network, self.past, layout, data, rule)
         return Prediction(csv_text(frame), lambda path: write_frame(frame, path), frame)
 
     def plot(self, network: Any, data: Sequence[Path], path: Path) -> None:
         """Draws the end of each series, the forecast of its last horizon beside what was measured, and the next one."""
+        from steploom.tasks.forecast_data import rule_of_later_files
         from steploom.tasks.forecast_plot import plot_forecasts
         from steploom.tasks.forecast_prediction import forecasts_to_plot
 
-        plot_forecasts(forecasts_to_plot(network, self.past, self.layout, only_file(data, "plot")), path)
+        layout = self.layout
+        rule = rule_of_later_files(self.options, layout.logarithm)
+        plot_forecasts(forecasts_to_plot(network, self.past, layout, only_file(data, "plot"), rule), path)
 
     def facts(self) -> dict[str, Any]:
         """What `steploom info` shows besides the options."""

@@ -17,6 +17,7 @@ from steploom.data.origins import Split, default_context, short_series, split_at
 from steploom.data.series import SeriesSet
 from steploom.data.tables import SeriesTable, read_series
 from steploom.data.timestamps import parse_times
+from steploom.data.value_rule import ValueRule
 from steploom.data.window_layout import rows_before
 from steploom.errors import DataError, OptionError
 from steploom.tasks.forecast_past import Past, Source
@@ -25,9 +26,19 @@ from steploom.tasks.forecast_yardstick import Yardstick
 if TYPE_CHECKING:
     from steploom.tasks.forecast import EvaluateOptions, ForecastOptions
 
-__all__ = ["TrainingData", "read_source", "read_to_predict", "read_training_data"]
+__all__ = ["TrainingData", "read_source", "read_to_predict", "read_training_data", "rule_of_later_files"]
 
 words = logging.getLogger("steploom")
+
+_COUNTS = ValueRule(
+    "--output negative_binomial is for counts 0, 1, 2, ...",
+    lambda values: (values < 0) | (values != np.floor(values)),
+    "Choose another --output",
+)
+_FROM_0_ON = ValueRule("--logarithm is for values from 0 on", lambda values: values < 0, "Train with --no-logarithm")
+_TAKEN_FOR_0 = replace(
+    _FROM_0_ON, says="this model scales with a logarithm and takes values below 0 for 0", refuses=False
+)
 
 
 @dataclass(frozen=True)
@@ -63,13 +74,13 @@ def read_training_data(
         options.time, options.series, options.target, options.past_covariates, options.known_covariates, options.static
     )
     frequency = check_frequency(options.frequency) if options.frequency else None
-    table = read_series(train, asked, frequency)
+    rule = _rule_of_training(options)
+    table = read_series(train, asked, frequency, rule=rule)
     _say(table)
     whole = table
     if valid is not None:
-        whole = read_series([*train, valid], table.learnt)
+        whole = read_series([*train, valid], table.learnt, rule=rule)
         _say(read_series([valid], table.learnt, need_values=False))
-    check_counts(whole, options.output)
     context = options.context or default_context(table.data, options.horizon)
     if options.skip_short:
         whole = _without_short(whole, context, options.horizon, valid is not None)
@@ -82,8 +93,7 @@ def read_training_data(
         raise DataError(str(error), file=", ".join(str(file) for file in train)) from None
     tested = None
     if test is not None:
-        tested = read_series([*train, *([valid] if valid else []), test], table.learnt)
-        check_counts(tested, options.output)
+        tested = read_series([*train, *([valid] if valid else []), test], table.learnt, rule=rule)
         _say(read_series([test], table.learnt, need_values=False))
     seasons = whole.data.seasons
     measured = {series.id: series.target for series in table.data}
@@ -107,18 +117,20 @@ def read_training_data(
     )
 
 
-def read_source(past: Past, file: Path, options: EvaluateOptions, context: int) -> Source:
+def read_source(
+    past: Past, file: Path, options: EvaluateOptions, context: int, rule: ValueRule | None = None
+) -> Source:
     """The file to be scored, with what came before it: `--history`, or else the kept end of the training data.
 
     Raises:
         DataError: a file cannot be used.
         OptionError: `--start` is no time.
     """
-    table = read_series([file], past.learnt, need_values=False, keep_leading=True)
+    table = read_series([file], past.learnt, need_values=False, keep_leading=True, rule=rule)
     check_step(table)
     _say(table)
     if options.history is not None:
-        joined = read_series([options.history, file], past.learnt, need_values=False)
+        joined = read_series([options.history, file], past.learnt, need_values=False, rule=rule)
         source = Source(joined.data, joined.begins)
     else:
         data, begins, count = continue_from(past.series, table.data, table.begins, context // 2)
@@ -128,7 +140,7 @@ def read_source(past: Past, file: Path, options: EvaluateOptions, context: int) 
     return Source(source.data, _not_before(source, options.start)) if options.start else source
 
 
-def read_to_predict(past: Past, file: Path | None, context: int) -> SeriesSet:
+def read_to_predict(past: Past, file: Path | None, context: int, rule: ValueRule | None = None) -> SeriesSet:
     """The series to forecast on from: those of `file`, with the end of the training data before it; or that end alone.
 
     Raises:
@@ -136,7 +148,7 @@ def read_to_predict(past: Past, file: Path | None, context: int) -> SeriesSet:
     """
     if file is None:
         return past.layout.with_series(past.series)
-    table = read_series([file], past.learnt, need_values=False, keep_future=True, keep_leading=True)
+    table = read_series([file], past.learnt, need_values=False, keep_future=True, keep_leading=True, rule=rule)
     check_step(table)
     _say(table)
     data, _, count = continue_from(past.series, table.data, table.begins, context // 2)
@@ -153,22 +165,17 @@ def read_to_predict(past: Past, file: Path | None, context: int) -> SeriesSet:
     return data
 
 
-def check_counts(table: SeriesTable, output: str) -> None:
-    """Counts are whole numbers from 0 on."""
-    if output != "negative_binomial":
-        return
-    for series in table.data:
-        values = series.target
-        wrong = np.flatnonzero((values < 0) | (values != np.floor(values)) & np.isfinite(values))
-        if len(wrong):
-            time = table.data.times(series, int(wrong[0]), 1)[0]
-            raise DataError(
-                f"--output negative_binomial is for counts 0, 1, 2, ...; series '{series.id}' has {values[wrong[0]]:g} "
-                f"at {str(time.astype('datetime64[s]')).replace('T', ' ')}",
-                file=table.files[0] if len(table.files) == 1 else None,
-                column=table.data.target if table.learnt.columns.series else series.id,
-                hint="Choose another --output",
-            )
+def rule_of_later_files(options: ForecastOptions, logarithm: bool) -> ValueRule | None:
+    """What the values of later files have to be for a model, `logarithm` being whether it scales with one."""
+    if not logarithm:
+        return None
+    return _FROM_0_ON if options.logarithm else _TAKEN_FOR_0
+
+
+def _rule_of_training(options: ForecastOptions) -> ValueRule | None:
+    if options.output == "negative_binomial":
+        return _COUNTS
+    return _FROM_0_ON if options.logarithm else None
 
 
 def check_step(table: SeriesTable) -> None:

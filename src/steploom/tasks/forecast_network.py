@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,8 @@ __all__ = [
     "window_batches",
 ]
 
+words = logging.getLogger("steploom")
+
 _WINDOWS_AT_ONCE = 512
 _VALIDATION_WINDOWS = 2048
 
@@ -41,7 +44,7 @@ def learn_layout(options: ForecastOptions, found: TrainingData) -> Layout:
     """What a window holds, from the rows that training forecasts."""
     # Counts keep their own scale: a negative binomial needs their mean.
     logarithm = False if options.output == "negative_binomial" else options.logarithm
-    return Layout.learn(
+    layout = Layout.learn(
         found.data,
         found.split.train,
         found.context,
@@ -50,6 +53,12 @@ def learn_layout(options: ForecastOptions, found: TrainingData) -> Layout:
         logarithm=logarithm,
         measured=options.measure_seasons,
     )
+    if layout.logarithm and any((series.target < 0).any() for series in found.data):
+        words.warning(
+            "the target is below 0 in validation rows alone, and a logarithm takes these values for 0; "
+            "--no-logarithm keeps them"
+        )
+    return layout
 
 
 def window_batches(

@@ -20,6 +20,7 @@ from steploom.tasks.forecast_table import forecast_frame
 if TYPE_CHECKING:
     import pandas as pd
 
+    from steploom.data.value_rule import ValueRule
     from steploom.data.window_layout import Layout
 
 __all__ = ["ToPlot", "forecasts_to_plot", "predict_next"]
@@ -29,13 +30,13 @@ words = logging.getLogger("steploom")
 _MOST_PANELS = 6
 
 
-def predict_next(network: Any, past: Past, layout: Layout, file: Path | None) -> pd.DataFrame:
+def predict_next(network: Any, past: Past, layout: Layout, file: Path | None, rule: ValueRule | None) -> pd.DataFrame:
     """The horizon after the last value of each series, as a table.
 
     Raises:
         DataError: the file cannot be used, or a covariate known ahead is missing in the horizon.
     """
-    data = read_to_predict(past, file, layout.context)
+    data = read_to_predict(past, file, layout.context, rule)
     _warn_of_short(data, layout.context)
     _check_known(data, layout.horizon, file)
     origins = Origins(np.arange(len(data)), np.array([len(s) for s in data], np.int64))
@@ -56,10 +57,10 @@ class ToPlot:
     forecasts: Forecasts
 
 
-def forecasts_to_plot(network: Any, past: Past, layout: Layout, file: Path | None) -> ToPlot:
+def forecasts_to_plot(network: Any, past: Past, layout: Layout, file: Path | None, rule: ValueRule | None) -> ToPlot:
     """The first series with the forecast of their last horizon, and of the next one where its covariates are known."""
     context, horizon = layout.context, layout.horizon
-    data = read_to_predict(past, file, context)
+    data = read_to_predict(past, file, context, rule)
     data = data.with_series(data.series[:_MOST_PANELS])
     series, rows = [], []
     for i, one in enumerate(data):
