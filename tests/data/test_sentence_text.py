@@ -25,6 +25,7 @@ from steploom.errors import DataError
         ("ptb", "It paid $1,200.50 in 1989, or 20% of 3.", "it paid $ N in N or N of N"),
         ("ptb", "Mr. Smith of the U.S. met Acme Corp.", "mr. smith of the u.s. met acme corp."),
         ("ptb", "the boys' 30-year bonds", "the boys ' 30-year bonds"),
+        ("ptb", "He fell ill.", "he fell ill"),
         ("ptb", "... -- !", ""),
     ],
 )
@@ -37,6 +38,8 @@ def test_normalised_text_stays_as_it_is():
         "mr. smith 's <unk> is n't N years old",
         "we 've N N of the u.s. $ N million",
         "the boys ' s&p 500-stock",
+        "it is based in <unk> calif.",
+        "net income $ N million \\* $ N a share \\*\\*",
     ):
         assert NORMALISERS["ptb"](text) == text
 

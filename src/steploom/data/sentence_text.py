@@ -22,12 +22,18 @@ _NUMBER = re.compile(r"(?<![^\s$#(\"'])[+-]?\d[\d,]*(?:\.\d+)?%?(?=[.,;:!?)\"']*
 _DROPPED = re.compile(r"[,;:!?\"()\[\]{}…“”«»]|``|''|--+")
 _CLITIC = re.compile(r"n't\b|'(?:s|re|ve|ll|d|m)\b")
 _NEGATION = re.compile(r"(?<=[a-z])n't\b")
-_SIGNS = ("$", "&", "#", "'")
+# Words of Mikolov's text without a letter or digit; those with stars are its marks of footnotes.
+_SIGNS = ("$", "&", "#", "'", r"\*", r"\*\*")
 # fmt: off
 _ABBREVIATIONS = frozenset((
     "mr.", "mrs.", "ms.", "dr.", "prof.", "gen.", "gov.", "rep.", "sen.", "st.", "jr.", "sr.", "vs.", "no.", "etc.",
     "co.", "corp.", "inc.", "ltd.", "cos.", "bros.",
     "jan.", "feb.", "mar.", "apr.", "aug.", "sept.", "oct.", "nov.", "dec.",
+))
+# They end many a sentence, and say nothing of where one ends. Those that are words too, as "ill.", are not here.
+_STATES = frozenset((
+    "ala.", "ariz.", "calif.", "colo.", "conn.", "del.", "fla.", "ga.", "ind.", "kan.", "ky.", "md.", "mich.", "minn.",
+    "mo.", "mont.", "neb.", "nev.", "okla.", "pa.", "tenn.", "tex.", "va.", "vt.", "wis.", "wyo.",
 ))
 # fmt: on
 # A full stop, an exclamation or a question mark, with what closes behind it, before white space. The group is what
@@ -58,7 +64,7 @@ def _ptb(text: str) -> str:
     words = [word for word in text.split() if word in _SIGNS or any(c.isalnum() for c in word)]
     if words and words[-1].endswith("."):
         last = words[-1]
-        if "." not in last[:-1] and last not in _ABBREVIATIONS:
+        if "." not in last[:-1] and last not in _ABBREVIATIONS and last not in _STATES:
             words[-1] = last[:-1]
     return " ".join(words)
 
