@@ -15,7 +15,7 @@ from steploom.errors import DataError
 from steploom.models.classifier import Classifier, SequenceClassifier
 from steploom.tasks.classify import MOST_DRAWN
 from steploom.tasks.classify_scores import batches_for, classes_shown, confusion, figures, probabilities_of
-from steploom.tasks.picture import fonts_for, write_picture
+from steploom.tasks.picture import fonts_for, new_figure, write_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,9 +47,6 @@ def plot_confusion(task: Classify, network: Classifier, data: Sequence[Path], pa
     Raises:
         DataError: without data, nothing was set aside for validation.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     attended: list[tuple[list[str], Tensor, str]] = []
     if not data:
         _refuse_too_many(task.classes)
@@ -69,8 +66,7 @@ def plot_confusion(task: Classify, network: Classifier, data: Sequence[Path], pa
     classes = len(matrix)
     side = _side(classes)
     below = 0.9 + 0.3 * len(attended) if attended else 0.0
-    figure = Figure(figsize=(max(side + 0.8, 9.0 if attended else 0.0), side + below), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(max(side + 0.8, 9.0 if attended else 0.0), side + below)
     if attended:
         upper, lower = figure.subplots(2, 1, height_ratios=[side, below])
         _draw_attention(lower, attended)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from steploom.data.tree import Tree
-from steploom.tasks.picture import fonts_for, write_picture
+from steploom.tasks.picture import fonts_for, new_figure, write_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,13 +50,9 @@ def draw_trees(
         classes: the classes.
         path: the PNG to write.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     ordered = len(classes) == 2 or all(name.removeprefix("-").isdecimal() for name in classes)
     lines = max(len(tree.sentence) for tree in trees)
-    figure = Figure(figsize=(1.2 + 4.3 * len(trees), min(40.0, 1.7 + 0.21 * lines)), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(1.2 + 4.3 * len(trees), min(40.0, 1.7 + 0.21 * lines))
     columns = figure.subplots(1, len(trees), squeeze=False)[0]
     colour = _scale(len(classes)) if ordered else _palette(len(classes))
     for axes, tree, found, given in zip(columns, trees, probabilities, true, strict=True):

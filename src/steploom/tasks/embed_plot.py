@@ -10,7 +10,7 @@ import torch
 from steploom.errors import OptionError
 from steploom.models.skip_thought import SkipThought
 from steploom.tasks.embed_vectors import read_sentences, vectors_of
-from steploom.tasks.picture import fonts_for, write_picture
+from steploom.tasks.picture import fonts_for, new_figure, write_picture
 
 if TYPE_CHECKING:
     from steploom.tasks.embed import Embed
@@ -59,14 +59,10 @@ def _short(sentence: str) -> str:
 
 
 def _draw(cosines: list[list[float]], labels: list[str], path: Path, title: str) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     count = len(labels)
     side = 0.42 * count + 1.2
     # The labels need no place in it: what is written is as large as all that is drawn.
-    figure = Figure(figsize=(side + 1, side))
-    FigureCanvasAgg(figure)
+    figure = new_figure(side + 1, side, constrained=False)
     axes = figure.add_subplot()
     image = axes.imshow(cosines, cmap="RdBu_r", vmin=-1, vmax=1)
     fonts = fonts_for("DejaVu Sans")

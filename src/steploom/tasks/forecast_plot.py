@@ -9,7 +9,7 @@ import numpy as np
 
 from steploom.data.series import Series
 from steploom.tasks.forecast_prediction import ToPlot
-from steploom.tasks.picture import fonts_for, write_picture
+from steploom.tasks.picture import fonts_for, new_figure, write_picture
 
 __all__ = ["plot_forecasts"]
 
@@ -20,14 +20,10 @@ _LOW, _MEDIAN, _HIGH = 0, 4, 8
 
 def plot_forecasts(shown: ToPlot, path: Path) -> None:
     """Writes the picture, a panel a series."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     count = len(shown.data)
     columns = 1 if count <= 3 else 2
     rows = -(-count // columns)
-    figure = Figure(figsize=(10 if columns == 1 else 15, 1.2 + 3.0 * rows), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(10 if columns == 1 else 15, 1.2 + 3.0 * rows)
     panels = figure.subplots(rows, columns, squeeze=False).reshape(-1)
     for i, panel in enumerate(panels):
         if i < count:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from steploom.models.language_model import LanguageModel
 from steploom.tasks.generate_scores import log_probs_of_text
 from steploom.tasks.generate_text import Part, read_part
-from steploom.tasks.picture import fonts_for, write_picture
+from steploom.tasks.picture import fonts_for, new_figure, write_picture
 
 if TYPE_CHECKING:
     from steploom.tasks.generate import Generate
@@ -76,16 +76,13 @@ def _cells(pieces: list[tuple[str, float]]) -> list[tuple[int, int, str, int, fl
 
 def _draw(cells: list[tuple[int, int, str, int, float]], path: Path, title: str) -> None:
     from matplotlib import colormaps
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
-    from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
 
     fonts = fonts_for("DejaVu Sans Mono")
     rows = max((cell[0] for cell in cells), default=0) + 1
-    figure = Figure(figsize=(11, 1.2 + 0.26 * rows), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(11, 1.2 + 0.26 * rows)
     axes = figure.add_subplot()
     colours, scale = colormaps["YlOrRd"], Normalize(0, 12)
     for row, column, character, width, bits in cells:

@@ -12,7 +12,7 @@ from steploom.errors import OptionError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["check_picture", "fonts_for", "write_picture"]
+__all__ = ["check_picture", "fonts_for", "new_figure", "write_picture"]
 
 _PICTURES = (".png", ".pdf", ".svg", ".jpg", ".jpeg")
 
@@ -41,6 +41,21 @@ def fonts_for(first: str) -> list[str]:
 
     installed = {font.name for font in font_manager.fontManager.ttflist}
     return [name for name in (first, *_FONTS) if name in installed]
+
+
+def new_figure(width: float, height: float, constrained: bool = True) -> Figure:
+    """An empty figure that needs no screen.
+
+    Args:
+        width, height: its size in inches.
+        constrained: whether what is drawn makes room for labels and titles.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained" if constrained else None)
+    FigureCanvasAgg(figure)
+    return figure
 
 
 def write_picture(figure: Figure, path: Path, dpi: int) -> None:

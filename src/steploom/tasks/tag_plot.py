@@ -11,7 +11,7 @@ from steploom.data.conll import ConllFile
 from steploom.data.tag_schemes import Span, is_span_tag, spans_of
 from steploom.errors import OptionError
 from steploom.models.tagger import Tagger
-from steploom.tasks.picture import fonts_for, write_picture
+from steploom.tasks.picture import fonts_for, new_figure, write_picture
 from steploom.tasks.tag_facts import LABELS, TagFacts
 from steploom.tasks.tag_prediction import read_words
 from steploom.tasks.tag_scores import tag_sentences
@@ -100,9 +100,6 @@ def _draw_sentences(
     path: Path,
     title: str,
 ) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     facts = task.tags
     kinds = sorted(kind for kind in facts.known if kind)
     colours = {kind: _PALETTE[number % len(_PALETTE)] for number, kind in enumerate(kinds)} | {"": "#ffffff"}
@@ -138,8 +135,7 @@ def _draw_sentences(
     # As wide as the longest line, and as the title.
     wide = 2 + max(column + _width(word) + len(kind or "") for line in rows for column, word, kind, *_ in line)
     wide = max(wide, round(0.75 * len(title + note)))
-    figure = Figure(figsize=(11 * wide / (_WIDTH + 8), 0.7 + 0.3 * len(rows)), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(11 * wide / (_WIDTH + 8), 0.7 + 0.3 * len(rows))
     axes = figure.add_subplot()
     for row, line in enumerate(rows):
         _draw_row(axes, row, line, colours)
@@ -186,8 +182,6 @@ def _width(text: str) -> int:
 
 def _draw_transitions(task: Tag, network: Tagger, path: Path) -> None:
     import torch
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
     crf, names = network.crf, task.tags.tags
     if crf is None:
@@ -203,8 +197,7 @@ def _draw_transitions(task: Tag, network: Tagger, path: Path) -> None:
     shown = table.masked_fill(forbidden, torch.nan)
     bound = max(float(shown[~shown.isnan()].abs().max()), 1e-3)
     size = 2.5 + 0.33 * len(names)
-    figure = Figure(figsize=(size + 1, size), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(size + 1, size)
     axes = figure.add_subplot()
     picture = axes.imshow(shown.numpy(), cmap="RdBu_r", vmin=-bound, vmax=bound)
     axes.set_facecolor("#dddddd")

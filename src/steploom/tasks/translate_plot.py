@@ -12,7 +12,7 @@ from torch import Tensor
 from steploom.data.parallel_batches import ParallelBatches
 from steploom.errors import DataError
 from steploom.models.encoder_decoder import EncoderDecoder
-from steploom.tasks.picture import fonts_for, write_picture
+from steploom.tasks.picture import fonts_for, new_figure, write_picture
 from steploom.tasks.translate_decode import Translated, settings_of, translate_lines
 from steploom.tasks.translate_lines import read_lines_of
 
@@ -75,9 +75,6 @@ def _draw_attention(
     title: str,
     path: Path,
 ) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     fonts = fonts_for("DejaVu Sans")
     columns = 1 if len(sources) == 1 else 2
     rows = -(-len(sources) // columns)
@@ -87,8 +84,7 @@ def _draw_attention(
     longest = max(len(piece) for pieces in (*sources, *written) for piece in pieces)
     margin = 0.09 * min(longest, 24) + 0.4
     size = (columns * (0.27 * max(widest, 8) + margin), sum(0.27 * max(h, 6) + margin for h in heights) + 0.3)
-    figure = Figure(figsize=(size[0] + 1.0, size[1] + 0.6), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(size[0] + 1.0, size[1] + 0.6)
     grids = []
     for place, (source, target, weight) in enumerate(zip(sources, written, weights, strict=True)):
         axes: Any = figure.add_subplot(rows, columns, place + 1)
@@ -118,17 +114,14 @@ def _draw_surprise(
     lines: Sequence[str], written: Sequence[Sequence[str]], bits: Sequence[Sequence[float]], title: str, path: Path
 ) -> None:
     from matplotlib import colormaps
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
-    from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
 
     fonts = fonts_for("DejaVu Sans Mono")
     colours, scale = colormaps["YlOrRd"], Normalize(0, 8)
     width = max(max(len(line) for line in lines), *(sum(len(p) + 1 for p in pieces) for pieces in written))
-    figure = Figure(figsize=(min(0.085 * width + 1.5, 30), 0.75 * len(lines) + 0.8), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(min(0.085 * width + 1.5, 30), 0.75 * len(lines) + 0.8)
     axes = figure.add_subplot()
     text = {"family": fonts, "fontsize": 9, "va": "center", "parse_math": False}
     for row, (line, pieces, surprises) in enumerate(zip(lines, written, bits, strict=True)):
