@@ -74,6 +74,7 @@ def test_evaluate_a_file_alone_starts_once_a_context_is_full(tmp_path: Path) -> 
     evaluation.write(tmp_path / "out.csv")
     origins = pd.read_csv(tmp_path / "out.csv", parse_dates=["origin"])["origin"].drop_duplicates()
     hours = (origins - pd.Timestamp("2021-01-01")) / pd.Timedelta(hours=1)
+    # Counted from the first row of the file: a context is full at hour 48, and the next origin is 50.
     assert hours.tolist() == list(range(50, 130 - 24 + 1, 5))
     with pytest.raises(
         DataError, match="there is no origin to forecast from: a forecast needs 48 rows before it and 24 rows"

@@ -60,6 +60,8 @@ ForecastFunction = Callable[[SeriesSet, Origins], Forecasts]
 def rolling_origins(data: SeriesSet, begins: Sequence[int], context: int, horizon: int, every: int) -> Origins:
     """Origins every `every` rows from `begins` on: those with a whole context before and a whole horizon after.
 
+    They are counted from `begins` whatever the context is, so that models of different contexts have common origins.
+
     Args:
         data: the series.
         begins: for each series the first possible origin; may lie outside the series.
