@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from steploom.program.trace import trace
 from tests.program.plans import compare
 from tests.program.step import Step, step_cell
 
@@ -124,3 +125,8 @@ def test_a_step_becomes_a_program_that_says_the_same(name: str) -> None:
 
     compare(step_cell(equations), steps=1)
     compare(step_cell(bounded), steps=3)
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_a_step_is_traced_in_float32_too(name: str) -> None:
+    trace(step_cell(STEPS[name]).float())

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from typing import Any
 
 from steploom.program.program import Program, Value
 
 __all__ = ["structure"]
 
 
-def structure(program: Program) -> Hashable:
-    """All that tells one program from another: sizes, leaves, prologue and instructions."""
+def structure(program: Program, told: Callable[[Any], Any] = repr) -> Hashable:
+    """All that tells one program from another: sizes, leaves, prologue and instructions.
+
+    Args:
+        program: the program.
+        told: what stands for a number among the arguments of an instruction, and for a node of the prologue.
+    """
     numbers: dict[Value, Hashable] = {}
 
     def numbered(value: Value) -> Hashable:
@@ -22,13 +28,13 @@ def structure(program: Program) -> Hashable:
     instructions = tuple(
         (
             i.op,
-            tuple(numbered(a) if isinstance(a, Value) else repr(a) for a in i.args),
+            tuple(numbered(a) if isinstance(a, Value) else told(a) for a in i.args),
             numbered(i.out),
             tuple(sorted(i.attrs.items())),
         )
         for i in program.instructions
     )
-    prologue = repr(program.prologue.nodes) if program.prologue is not None else None
+    prologue = tuple(map(told, program.prologue.nodes)) if program.prologue is not None else None
     outputs = program.prologue.outputs if program.prologue is not None else ()
     returned = tuple(numbered(output) for output in program.outputs)
     return program.name, inputs, program.leaves, prologue, outputs, instructions, returned

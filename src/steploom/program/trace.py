@@ -20,6 +20,7 @@ from steploom.errors import CellError, UnsupportedOperation
 from steploom.program.naming import name_values
 from steploom.program.passes.order import simplify
 from steploom.program.program import Program, Value
+from steploom.program.prologue import Constant
 from steploom.program.structure import structure
 from steploom.program.traced import Recording, Rows, Traced
 from steploom.program.tracer import Tracer
@@ -48,8 +49,10 @@ def trace(cell: Cell) -> Program:
         )
     # The first two traces are in float64, where constants are exact; a cell may ask for the dtype it runs in.
     dtypes = {tensor.dtype for tensor in (*cell.parameters(), *cell.buffers()) if tensor.is_floating_point()}
-    if len(dtypes) == 1 and not _alike(structure(first), structure(trace_unchecked(cell, _batches(cell)[0], None))):
-        raise UnsupportedOperation(f"a number in the step of {type(cell).__name__} depends on the dtype")
+    if len(dtypes) == 1:
+        in_own = trace_unchecked(cell, _batches(cell)[0], None)
+        if not _alike(structure(first, _numbers), structure(in_own, _numbers)):
+            raise UnsupportedOperation(f"a number in the step of {type(cell).__name__} depends on the dtype")
     try:
         program = simplify(first)
         verify(program, cell)
@@ -62,12 +65,21 @@ def trace(cell: Cell) -> Program:
     return program
 
 
+def _numbers(part: Any) -> Any:
+    """What of a program `_alike` compares as numbers, as such."""
+    if isinstance(part, (int, float)):
+        return float(part)
+    return part.tensor if isinstance(part, Constant) else repr(part)
+
+
 def _alike(one: object, other: object) -> bool:
     """Whether two structures are the same but for what float32 cannot tell apart."""
     if isinstance(one, tuple) and isinstance(other, tuple):
         return len(one) == len(other) and all(map(_alike, one, other))
     if isinstance(one, float) and isinstance(other, float):
         return one == other or math.isclose(one, other, rel_tol=1e-5)
+    if isinstance(one, Tensor) and isinstance(other, Tensor):
+        return one.shape == other.shape and torch.allclose(one.double(), other.double(), rtol=1e-5, equal_nan=True)
     return one == other
 
 
