@@ -7,7 +7,7 @@ from scipy import stats
 
 from steploom.errors import OptionError
 from steploom.models.outputs import LEVELS, OUTPUTS, QuantileOutput, make_output
-from steploom.models.quantile_functions import negative_binomial_quantile
+from steploom.models.quantile_functions import negative_binomial_quantile, student_t_quantile
 from steploom.models.scaling import Scale
 
 
@@ -48,6 +48,19 @@ def test_student_t() -> None:
         found = output.at(raw, torch.tensor([level]), scales(3))[..., 0].numpy()
         spread = positive(raw[..., 1])
         np.testing.assert_allclose((found - reference.ppf(level)) / spread, 0, atol=0.01)
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
+@pytest.mark.parametrize("freedom", [1.5, 2.001, 2.5, 3.0, 5.0, 10.0, 30.0, 100.0, 1000.0, 1e4, 1e6])
+def test_quantiles_of_student_t(freedom: float, kind: torch.dtype) -> None:
+    levels = torch.tensor([0.01, 0.03, *LEVELS, 0.45, 0.499, 0.97, 0.99], dtype=kind).sort().values
+    found = student_t_quantile(torch.tensor([freedom], dtype=kind), levels)
+    assert found.dtype == kind
+    expected = stats.t.ppf(levels.double().numpy(), freedom)
+    np.testing.assert_allclose(found.numpy(), expected, rtol=2e-4, atol=1e-6)
+    tails = torch.tensor([1e-6, 1e-4], dtype=kind)
+    found = student_t_quantile(torch.tensor([freedom], dtype=kind), tails).double().numpy()
+    np.testing.assert_allclose(found, stats.t.ppf([1e-6, 1e-4], freedom), rtol=0.02)
 
 
 @pytest.mark.parametrize("unit", [0.5, 20.0, 3000.0])
