@@ -14,8 +14,8 @@ from steploom.data.labelled import Examples
 from steploom.errors import DataError
 from steploom.models.classifier import Classifier, SequenceClassifier
 from steploom.tasks.classify import MOST_DRAWN
-from steploom.tasks.classify_scores import batches_for, classes_shown, confusion, figures, probabilities_of
-from steploom.tasks.picture import fonts_for, new_figure, write_picture
+from steploom.tasks.classify_scores import batches_for, confusion, figures, probabilities_of
+from steploom.tasks.picture import fonts_for, new_figure, shortened, write_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["plot_confusion"]
 
 _EXAMPLES, _WIDTH = 8, 66
+# Characters of a label.
+_NAME = 16
 # Beyond so many classes, numbers in the cells cannot be read.
 _WRITTEN = 25
 # Beyond so many classes, labels at a slant would lie over each other; and below so many points, none can be read.
@@ -98,7 +100,7 @@ def _draw_matrix(figure: Any, axes: Axes, matrix: Tensor, classes: list[str]) ->
     shares = matrix.double() / matrix.sum(1, keepdim=True).clamp(min=1)
     # By the square root, so that a share of a percent can be seen beside one of 99.
     drawn = axes.imshow(shares.numpy(), cmap="Blues", norm=PowerNorm(0.5, 0, 1))
-    places, names = range(len(classes)), classes_shown(classes)
+    places, names = range(len(classes)), [shortened(name, _NAME) for name in classes]
     every, size = _labels_of(len(classes))
     shown = range(0, len(classes), every)
     text: dict[str, Any] = {"family": fonts, "fontsize": size}
@@ -151,7 +153,7 @@ def _attended(
         row = int(rows[0])
         given = task.classes[int(probabilities[row].argmax())]
         true = (some.labels or ())[row]
-        caption = classes_shown([given])[0] + ("" if given == true else f" (true: {classes_shown([true])[0]})")
+        caption = shortened(given, _NAME) + ("" if given == true else f" (true: {shortened(true, _NAME)})")
         shown[row] = (task.kind.pieces(some, row) or [], weights[:, 0].cpu(), caption)
     return [shown[row] for row in sorted(shown)]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = [
     "as_csv",
     "batches_for",
-    "classes_shown",
     "confusion",
     "figures",
     "probabilities_of",
@@ -144,8 +143,3 @@ def _compared(true: Tensor, named: Tensor, classes: int) -> dict[str, float]:
 def _log_loss(probabilities: Tensor, numbers: Tensor) -> float:
     right = probabilities.gather(1, numbers[:, None]).clamp(min=1e-12)
     return float(-right.log().mean())
-
-
-def classes_shown(classes: Sequence[str], width: int = 16) -> list[str]:
-    """Labels for a picture: long ones cut."""
-    return [name if len(name) <= width else name[: width - 1] + "…" for name in classes]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from steploom.data.tree import Tree
-from steploom.tasks.picture import fonts_for, new_figure, write_picture
+from steploom.tasks.picture import fonts_for, new_figure, shortened, write_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,6 +19,8 @@ __all__ = ["draw_trees", "drawable"]
 
 # What can be read on a page: three trees beside each other, a word a line.
 _TREES, _LEAVES, _NODES = 3, 45, 140
+# Characters of a label, and of a word.
+_NAME, _WORD = 20, 22
 
 
 def drawable(trees: Sequence[Tree]) -> list[int]:
@@ -60,10 +62,10 @@ def draw_trees(
         rings = [None if number is None else colour(_certain(number, len(classes))) for number in given]
         _draw(axes, tree, fills, rings, lines)
         best = int(found[-1].argmax())
-        title = f"{_short(classes[best])}, {float(found[-1, best]):.0%}"
+        title = f"{shortened(classes[best], _NAME)}, {float(found[-1, best]):.0%}"
         root = given[-1]
         if root is not None and root != best:
-            title += f" (in the file: {_short(classes[root])})"
+            title += f" (in the file: {shortened(classes[root], _NAME)})"
         axes.set_title(title, fontsize=10, family=fonts_for("DejaVu Sans"), parse_math=False)
     _legend(figure, classes, [colour(_certain(number, len(classes))) for number in range(len(classes))])
     write_picture(figure, path, 130)
@@ -87,7 +89,9 @@ def _draw(axes: Axes, tree: Tree, fills: Sequence[Any], rings: Sequence[Any], li
         axes.scatter([x[n] for n in ringed], [y[n] for n in ringed], s=size, c=colours, linewidths=0, zorder=3)
     for (begin, _), node_x, word in zip(spans, x, tree.words, strict=True):
         if word is not None:
-            axes.text(node_x + 0.045, begin, _short(word, 22), va="center", fontsize=9, family=fonts, parse_math=False)
+            axes.text(
+                node_x + 0.045, begin, shortened(word, _WORD), va="center", fontsize=9, family=fonts, parse_math=False
+            )
     axes.set(xlim=(-1.05, 0.62), ylim=(lines - 0.4, -0.6))
     axes.axis("off")
 
@@ -133,7 +137,7 @@ def _legend(figure: Any, classes: Sequence[str], colours: Sequence[Any]) -> None
     from matplotlib.lines import Line2D
 
     shown = list(zip(classes, colours, strict=True))[:12]
-    marks = [Line2D([], [], marker="o", ls="", color=colour, label=_short(name)) for name, colour in shown]
+    marks = [Line2D([], [], marker="o", ls="", color=colour, label=shortened(name, _NAME)) for name, colour in shown]
     legend = figure.legend(
         handles=marks,
         loc="outside lower center",
@@ -149,7 +153,3 @@ def _legend(figure: Any, classes: Sequence[str], colours: Sequence[Any]) -> None
 
 def _certain(number: int, classes: int) -> Tensor:
     return torch.nn.functional.one_hot(torch.tensor(number), classes).float()
-
-
-def _short(text: str, width: int = 20) -> str:
-    return text if len(text) <= width else text[: width - 1] + "…"

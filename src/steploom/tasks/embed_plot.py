@@ -10,7 +10,7 @@ import torch
 from steploom.errors import OptionError
 from steploom.models.skip_thought import SkipThought
 from steploom.tasks.embed_vectors import read_sentences, vectors_of
-from steploom.tasks.picture import fonts_for, new_figure, write_picture
+from steploom.tasks.picture import fonts_for, new_figure, shortened, write_picture
 
 if TYPE_CHECKING:
     from steploom.tasks.embed import Embed
@@ -48,14 +48,10 @@ def plot_similarity(task: Embed, network: SkipThought, data: Path | None, path: 
     unit = torch.nn.functional.normalize(centred[: len(shown)])
     _draw(
         (unit @ unit.t()).tolist(),
-        [_short(sentence) for sentence in shown],
+        [shortened(sentence, _CHARACTERS) for sentence in shown],
         path,
         data.name if data else "frequent words",
     )
-
-
-def _short(sentence: str) -> str:
-    return sentence if len(sentence) <= _CHARACTERS else sentence[: _CHARACTERS - 1].rstrip() + "…"
 
 
 def _draw(cosines: list[list[float]], labels: list[str], path: Path, title: str) -> None:

@@ -12,7 +12,7 @@ from steploom.errors import OptionError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["check_picture", "fonts_for", "new_figure", "write_picture"]
+__all__ = ["check_picture", "fonts_for", "new_figure", "shortened", "write_picture"]
 
 _PICTURES = (".png", ".pdf", ".svg", ".jpg", ".jpeg")
 
@@ -41,6 +41,11 @@ def fonts_for(first: str) -> list[str]:
 
     installed = {font.name for font in font_manager.fontManager.ttflist}
     return [name for name in (first, *_FONTS) if name in installed]
+
+
+def shortened(text: str, width: int) -> str:
+    """`text`, and where it has more than `width` characters its beginning with an ellipsis, no longer than that."""
+    return text if len(text) <= width else text[: width - 1].rstrip() + "…"
 
 
 def new_figure(width: float, height: float, constrained: bool = True) -> Figure:
