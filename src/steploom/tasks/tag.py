@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["EvaluateOptions", "PredictOptions", "Tag", "TagOptions"]
 
-_EMBEDDING_SIZE = 100
-
 
 class TagOptions(TrainOptions):
     """The options of `steploom train tag`."""

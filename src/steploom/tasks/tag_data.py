@@ -31,6 +31,9 @@ words = logging.getLogger("steploom")
 
 T = TypeVar("T", bound="Tag")
 
+# Of a word's vector, where neither the option nor pretrained vectors say it.
+_EMBEDDING_SIZE = 100
+
 
 def prepare_tags(
     kind: type[T], options: TagOptions, train: Sequence[Path], valid: Sequence[Path], test: Sequence[Path]
@@ -74,7 +77,7 @@ def prepare_tags(
         held_out = read_part(valid, options, known, options)
     test_part = read_part(test, options, known, options) if test else None
     coder, rare, vectors = _vocabulary(options, sentences)
-    size = vectors.shape[1] if vectors is not None else options.embedding_size or 100
+    size = vectors.shape[1] if vectors is not None else options.embedding_size or _EMBEDDING_SIZE
     facts = TagFacts(names, scheme, source, size, tuple(rare), known.sentences, known.words, how)
     words.info(
         f"{facts.sentences:,} sentences of {facts.words:,} words to train on, {len(names)} tags "
