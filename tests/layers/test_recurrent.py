@@ -182,6 +182,19 @@ def test_variational_dropout_has_one_mask_a_sequence():
     assert 0.2 < share < 0.6
 
 
+@pytest.mark.parametrize("rate", [0.0, 0.8])
+def test_the_mask_of_the_first_layer_has_a_rate_of_its_own(rate):
+    torch.manual_seed(0)
+    rnn = Recurrent(RNNCell(50, 50), 2, variational_dropout=(0.4, 0.0), input_dropout=rate)
+    entering = []
+    for cell in rnn.cells:
+        cell.register_forward_pre_hook(lambda _, given: entering.append((given[0] == 0).float().mean().item()))
+    with use_engine("reference"):
+        rnn(torch.ones(5, 8, 50))
+    first, second = entering[0], entering[-1]
+    assert first == pytest.approx(rate, abs=0.08 if rate else 0) and second == pytest.approx(0.4, abs=0.08)
+
+
 def test_variational_dropout_masks_the_recurrent_product_alike_at_every_step():
     torch.manual_seed(0)
     cell = RNNCell(1, 50, activation="identity", bias=False)
@@ -294,6 +307,7 @@ def test_a_broken_cell_is_found_at_the_first_step():
         ({"dropout": 1.0}, "dropout must be a number from 0 to below 1, found 1.0"),
         ({"dropout": "much"}, "dropout"),
         ({"variational_dropout": -0.1}, "variational_dropout"),
+        ({"input_dropout": 1}, "input_dropout must be a number from 0 to below 1, found 1"),
         ({"variational_dropout": (0.1, 0.2, 0.3)}, "variational_dropout must be a rate or a pair"),
         ({"zoneout": 2}, "zoneout"),
         ({"zoneout": {"c": 2}}, r"zoneout\['c'\]"),

@@ -56,3 +56,12 @@ def test_a_variational_mask_holds_for_the_whole_sequence():
     found, _ = walk(recurrent, torch.ones(4, 2, 6), ((torch.zeros(2, 6),),))
     assert all(torch.equal(y, found[0]) for y in found)
     assert not torch.equal(found[0, 0], found[0, 1])
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.9])
+def test_the_first_layer_has_a_rate_of_its_own(rate):
+    recurrent = Recurrent(make_cell("rnn", 60, 60), variational_dropout=(0.5, 0.0), input_dropout=rate)
+    recurrent.cell.input.weight.data.copy_(torch.eye(60))
+    recurrent.cell.input.bias.data.zero_()
+    found, _ = walk(recurrent, torch.ones(1, 8, 60), ((torch.zeros(8, 60),),))
+    assert (found == 0).float().mean().item() == pytest.approx(rate, abs=0.08 if rate else 0)

@@ -49,6 +49,8 @@ class Recurrent(nn.Module):
         checkpoint_every: number of steps of which the native engine keeps nothing but the states before them; the
             backward pass runs them again. It saves memory on long sequences, and training takes about a third longer.
             The square root of the number of steps is a good choice. Other engines keep everything.
+        input_dropout: rate of the dropout with one mask a sequence on the first layer's input; None: as
+            `variational_dropout` says for the input of each layer.
 
     Raises:
         CellError: the cell has not declared its states, or cannot be built with another input size.
@@ -67,6 +69,7 @@ class Recurrent(nn.Module):
         variational_dropout: float | tuple[float, float] = 0.0,
         zoneout: float | Mapping[str, float] = 0.0,
         checkpoint_every: int | None = None,
+        input_dropout: float | None = None,
     ) -> None:
         super().__init__()
         check_declaration(cell)
@@ -82,6 +85,7 @@ class Recurrent(nn.Module):
             dropout=check_rate("dropout", dropout),
             residual=residual,
             input_dropout=check_rate("variational_dropout", pair[0]),
+            first_input_dropout=None if input_dropout is None else check_rate("input_dropout", input_dropout),
             recurrent_dropout=check_rate("variational_dropout", pair[1]),
             zoneout=_zoneout_rates(cell, zoneout),
             engine=check_engine(engine),

@@ -48,8 +48,12 @@ class RecurrentShape:
         named = {name: getattr(options, name) for name in cls.__dataclass_fields__}
         return cls(**named | changed)
 
-    def layers(self, input_size: int, batch_first: bool = False) -> Recurrent:
-        """Fresh layers over inputs (time, batch, input_size), or (batch, time, input_size) with `batch_first`."""
+    def layers(self, input_size: int, batch_first: bool = False, input_dropout: float | None = None) -> Recurrent:
+        """Fresh layers over inputs (time, batch, input_size), or (batch, time, input_size) with `batch_first`.
+
+        Where the shape is variational, they mask what enters the first of them themselves, at the rate `input_dropout`
+        (None: as between them), and `RecurrentShape.input_dropout` does nothing.
+        """
         return Recurrent(
             make_cell(self.cell, input_size, self.hidden_size),
             self.num_layers,
@@ -60,11 +64,12 @@ class RecurrentShape:
             zoneout=self.zoneout,
             variational_dropout=(self.dropout if self.variational else 0.0, self.recurrent_dropout),
             engine=self.engine,
+            input_dropout=input_dropout if self.variational else None,
         )
 
     def input_dropout(self, rate: float | None = None) -> nn.Module:
-        """Dropout of what enters the layers; none where their own variational dropout masks it and no rate is given."""
-        return nn.Identity() if self.variational and rate is None else self.dropout_layer(rate)
+        """Dropout of what enters the layers, `rate` None: as between them; none where they mask it themselves."""
+        return nn.Identity() if self.variational else self.dropout_layer(rate)
 
     def dropout_layer(self, rate: float | None = None) -> nn.Module:
         """Dropout of what leaves the layers (time, batch, size); `rate` None: that between them."""

@@ -50,7 +50,7 @@ class ClassifyOptions(TrainOptions):
     pooling: Literal["last", "mean", "max", "attention"] = option(
         "attention", "steps become one vector by", common=True
     )
-    input_dropout: float | None = option(None, "dropout before the layers; else --dropout", ge=0, lt=1)
+    input_dropout: float | None = option(None, "dropout before the layers [--dropout; arrays: 0]", ge=0, lt=1)
     output_dropout: float | None = option(None, "dropout behind the pooling; else --dropout", ge=0, lt=1)
 
     dropout: float = option(0.2, "share of the values dropped around the layers", common=True, ge=0, lt=1)
