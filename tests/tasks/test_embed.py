@@ -192,6 +192,17 @@ def test_no_sentence_is_cut_at_the_edge_of_the_picture(model, tmp_path):
         assert (edge == 1).all()
 
 
+@pytest.mark.parametrize(("count", "less"), [(1, ""), (2, ""), (3, ", less the mean vector")])
+def test_the_title_says_what_was_subtracted(model, tmp_path, monkeypatch, count, less):
+    from steploom.tasks import embed_plot
+
+    drawn = []
+    monkeypatch.setattr(embed_plot, "write_picture", lambda figure, path, dpi: drawn.append(figure))
+    (tmp_path / "a.txt").write_text("\n".join(["The dog runs.", "The cat sleeps.", "A bird sings."][:count]))
+    model.plot(tmp_path / "a.png", tmp_path / "a.txt")
+    assert drawn[0].axes[0].get_title() == f"a.txt: cosine of their vectors{less}"
+
+
 def test_sentences_that_are_cut_in_an_evaluation_are_said(folder, tmp_path, caplog):
     caplog.set_level("INFO", logger="steploom")
     (tmp_path / "long.txt").write_text("the dog ran\nthe dog ran to the cat\n" * 20)

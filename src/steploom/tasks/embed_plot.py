@@ -18,14 +18,15 @@ if TYPE_CHECKING:
 __all__ = ["plot_similarity"]
 
 _SENTENCES, _CHARACTERS = 16, 60
+_AVERAGED = 2000
 _LETTERS = 4
 
 
 def plot_similarity(task: Embed, network: SkipThought, data: Path | None, path: Path) -> None:
-    """Draws the cosine of each two of a file's first sentences, less the mean vector of all its sentences.
+    """Draws the cosine of each two of a file's first sentences, less the mean vector of its first 2,000 sentences.
 
     All vectors of a model have a large part in common, so that their plain cosines lie close together; without their
-    mean, the differences show.
+    mean, the differences show. One or two sentences, which less their mean would say nothing, are drawn as they are.
 
     Args:
         task: the task.
@@ -42,16 +43,14 @@ def plot_similarity(task: Embed, network: SkipThought, data: Path | None, path: 
         sentences = [" ".join(line.split()) for line in read_sentences(data) if line.strip()]
     if not sentences:
         raise OptionError("plot: the model knows no word to draw. Give a file with a sentence a line")
-    vectors = vectors_of(task, network, sentences[:2000]).double()
+    vectors = vectors_of(task, network, sentences[:_AVERAGED]).double()
+    title = f"{data.name if data else 'frequent words'}: cosine of their vectors"
+    if len(vectors) > 2:
+        vectors = vectors - vectors.mean(0)
+        title += ", less the mean vector"
     shown = sentences[:_SENTENCES]
-    centred = vectors - vectors.mean(0) if len(vectors) > 2 else vectors
-    unit = torch.nn.functional.normalize(centred[: len(shown)])
-    _draw(
-        (unit @ unit.t()).tolist(),
-        [shortened(sentence, _CHARACTERS) for sentence in shown],
-        path,
-        data.name if data else "frequent words",
-    )
+    unit = torch.nn.functional.normalize(vectors[: len(shown)])
+    _draw((unit @ unit.t()).tolist(), [shortened(sentence, _CHARACTERS) for sentence in shown], path, title)
 
 
 def _draw(cosines: list[list[float]], labels: list[str], path: Path, title: str) -> None:
@@ -71,8 +70,6 @@ def _draw(cosines: list[list[float]], labels: list[str], path: Path, title: str)
             axes.text(
                 column, row, f"{value:.1f}".replace("-0.0", "0.0"), color=ink, ha="center", va="center", fontsize=7
             )
-    axes.set_title(
-        f"{title}: cosine of their vectors, less the mean vector", family=fonts, fontsize=11, parse_math=False
-    )
+    axes.set_title(title, family=fonts, fontsize=11, parse_math=False)
     figure.colorbar(image, ax=axes, shrink=0.8, label="cosine")
     write_picture(figure, path, 130)
