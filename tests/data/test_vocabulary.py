@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from steploom.data.vocabulary import learn_vocabulary, load_vocabulary
+from steploom.data.learn_vocabulary import learn_vocabulary
+from steploom.data.vocabulary import load_vocabulary
 from steploom.errors import ModelDirectoryError, OptionError
 
 TEXT = "the cat <unk> sat\non the mat\n靜夜思 𠀀🙂 naïve\n"

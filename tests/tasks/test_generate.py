@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from steploom.data.vocabulary import learn_vocabulary
+from steploom.data.learn_vocabulary import learn_vocabulary
 from steploom.errors import DataError, ModelDirectoryError, OptionError
 from steploom.tasks import generate_scores
 from steploom.tasks.train import train

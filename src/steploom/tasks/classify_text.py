@@ -12,12 +12,13 @@ from torch import Tensor
 from steploom.data.labelled import Encoded, Examples, Items
 from steploom.data.labelled_sequences import TokenSequences
 from steploom.data.labelled_text import LabelledText, read_labelled_texts, read_plain_texts
+from steploom.data.learn_vocabulary import learn_vocabulary
 from steploom.data.text import read_text
 from steploom.data.text_columns import TextColumns, find_text_columns
 from steploom.data.text_table import JSON_LINES, TABLES, suffix_of
 from steploom.data.tree import labelled_phrases
 from steploom.data.trees import begins_like_trees, read_trees
-from steploom.data.vocabulary import Vocabulary, learn_vocabulary, load_vocabulary
+from steploom.data.vocabulary import Vocabulary, load_vocabulary
 from steploom.data.words import split_words
 from steploom.errors import DataError, OptionError
 from steploom.models.classifier import Classifier, SequenceClassifier

@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from steploom.data.labelled import Examples, Items
+from steploom.data.learn_vocabulary import counted_vocabulary
 from steploom.data.name_list import names_shown
 from steploom.data.text_table import JSON_LINES, TABLES, suffix_of
 from steploom.data.tree_batches import EncodedTrees
 from steploom.data.trees import begins_like_trees, parse_trees, read_trees, written_tree
-from steploom.data.vocabulary import Vocabulary, counted_vocabulary, load_vocabulary
+from steploom.data.vocabulary import Vocabulary, load_vocabulary
 from steploom.errors import DataError
 from steploom.models.tree_classifier import TreeClassifier
 from steploom.tasks.classify_kind import Kind, refuse_ignored

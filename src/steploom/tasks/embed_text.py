@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, TypeVar
 import torch
 
 from steploom.data.batches import in_order
+from steploom.data.learn_vocabulary import learn_vocabulary
 from steploom.data.neighbours import NeighbourBatches
 from steploom.data.sentence_text import Documents, read_documents
-from steploom.data.vocabulary import Vocabulary, learn_vocabulary
+from steploom.data.vocabulary import Vocabulary
 from steploom.errors import DataError
 from steploom.models.output_loss import linear_log_probs
 from steploom.models.skip_thought import SkipThought

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 
 from steploom.data.batches import Batches
+from steploom.data.learn_vocabulary import learn_vocabulary
 from steploom.data.set_aside import every_nth, every_nth_shown
 from steploom.data.streams import LineBatches, StreamBatches
 from steploom.data.text import read_lines, read_text
-from steploom.data.vocabulary import Vocabulary, learn_vocabulary
+from steploom.data.vocabulary import Vocabulary
 from steploom.errors import DataError
 from steploom.tasks.task import Prepared, named_files
 

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from steploom.data.json_values import read_text, read_texts
+from steploom.data.learn_vocabulary import learn_vocabulary
 from steploom.data.parallel import Pairs, read_pairs
 from steploom.data.parallel_batches import ParallelBatches
 from steploom.data.parallel_columns import PairColumns, find_pair_columns
 from steploom.data.set_aside import every_nth, every_nth_shown
-from steploom.data.vocabulary import Vocabulary, learn_vocabulary, load_vocabulary
+from steploom.data.vocabulary import Vocabulary, load_vocabulary
 from steploom.errors import DataError
 from steploom.tasks.task import Prepared
 
