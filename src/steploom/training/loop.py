@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from steploom.models.network import Carry, Loss, Network, reaching_all
 from steploom.training.average import Average
 from steploom.training.clock import Clock
 from steploom.training.interruption import Interruption
+from steploom.training.loss_sum import LossSum, check_finite
 from steploom.training.optimizers import clip_gradients, make_optimizer
 from steploom.training.options import TrainOptions
 from steploom.training.progress import Progress
@@ -25,6 +25,7 @@ from steploom.training.record import Record, shown
 from steploom.training.schedules import learning_rate
 from steploom.training.state import State, write_best, write_checkpoint
 from steploom.training.together import Together
+from steploom.training.wishes import Wishes
 
 __all__ = ["Loop"]
 
@@ -72,9 +73,7 @@ class Loop(pl.LightningModule):
         self.best: dict[str, Tensor] | None = None
         self._tensors = tensors
         self._carry: Carry | None = None
-        self._valid_total, self._valid_weight = 0.0, 0.0
         self._valid_carry: Carry | None = None
-        self._save, self._stop = False, ""
 
     def train_dataloader(self) -> _Numbered:
         """The batches from the present place to the end of its epoch."""
@@ -83,11 +82,6 @@ class Loop(pl.LightningModule):
     def val_dataloader(self) -> _Numbered | list[Any]:
         """The validation batches; none when the user wants to stop now."""
         return _Numbered(self, self.valid_batches, training=False) if self.valid_batches is not None else []
-
-    @property
-    def leaving(self) -> bool:
-        """True once the user's wish to stop was taken up: what is left to do is to save."""
-        return self._stop == "interrupted"
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """The optimiser; the schedules are applied in `on_train_batch_start`."""
@@ -107,6 +101,7 @@ class Loop(pl.LightningModule):
         assert isinstance(optimizer, torch.optim.Optimizer)
         self.together = Together(self.trainer, self.device)
         self.clock = Clock(self.options, self.state.seconds)
+        self.wishes = Wishes(self.options, self.clock, self.interruption, self.together)
         if self._tensors:
             optimizer.load_state_dict(self._tensors["optimizer"])
             self.trainer.precision_plugin.load_state_dict(self._tensors["precision"])
@@ -116,9 +111,7 @@ class Loop(pl.LightningModule):
         # Killed after the time was up: what the last steps gave is still to be validated. Of several processes each
         # has to make a step.
         self._only_validates = self.clock.was_up() and self.together.count == 1
-        # float64 keeps the sum of a long epoch exact enough; one kind of device has none.
-        kind = torch.float32 if self.device.type == "mps" else torch.float64
-        self._sums = torch.tensor([self.state.total, self.state.weight], dtype=kind, device=self.device)
+        self.losses = LossSum(self.device, self.state.total, self.state.weight)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Sets the learning rate and the random state of this step."""
@@ -139,16 +132,14 @@ class Loop(pl.LightningModule):
         result = self._loss(batch, self._carry)
         if self.train_batches.carries_state:
             self._carry = None if result.carry is None else tuple(s.detach() for s in result.carry)
-        kind = self._sums.dtype
-        weight = torch.as_tensor(result.weight, dtype=kind, device=self.device)
         told = result.total if result.told is None else result.told
-        counted = torch.stack((told.detach().to(kind), weight))
-        self._save, self._stop = self._wishes()
+        counted = self.losses.terms(told, result.weight)
+        self.wishes.ask(self.state.step + 1)
         if self.together.count > 1:
-            counted = self._agreed(counted)
-        self._sums += counted
-        if self.device.type == "cpu" and not torch.isfinite(counted[0]):
-            self._refuse_loss()
+            counted, self.state.time_share = self.wishes.agree(counted)
+        self.losses.add(counted)
+        if self.device.type == "cpu":
+            check_finite(float(counted[0]), self.state)
         weight = counted[1].to(result.total.dtype)
         loss = result.total * self.together.count / torch.where(weight > 0, weight, torch.ones_like(weight))
         if self.together.count > 1:
@@ -164,7 +155,7 @@ class Loop(pl.LightningModule):
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Counts the step, then saves or stops where it is time to."""
         if self._only_validates:
-            self._stop, self.trainer.should_stop = "time", True
+            self.wishes.stop, self.trainer.should_stop = "time", True
             return
         state = self.state
         state.rates += self._rate
@@ -172,17 +163,17 @@ class Loop(pl.LightningModule):
         state.index += 1
         self.average.update(state.step)
         if self.bar.due():
-            total, weight = self._sums.tolist()
-            self.bar.step(state.step, self.clock.seconds, total / weight if weight else math.nan)
+            self.bar.step(state.step, self.clock.seconds, self.losses.mean())
         ended = state.index >= len(self.train_batches)
-        if self._stop:
+        if self.wishes.stop:
             self.trainer.should_stop = True
-        if not ended and (self._save or self._stop):
+        if not ended and (self.wishes.save or self.wishes.stop):
             self._checkpoint()
 
     def on_validation_epoch_start(self) -> None:
         """Begins the sums of a validation, with the mean of the weights where one is kept."""
-        self._valid_total, self._valid_weight, self._valid_carry = 0.0, 0.0, None
+        # They choose the weights: to be exact on any device, they are summed on the CPU.
+        self._valid_losses, self._valid_carry = LossSum(torch.device("cpu")), None
         self.clock.begins_validation()
         self.average.swap()
 
@@ -191,16 +182,15 @@ class Loop(pl.LightningModule):
         result = self._loss(batch, self._valid_carry)
         if self.valid_batches is not None and self.valid_batches.carries_state:
             self._valid_carry = result.carry
-        self._valid_total += float(result.total)
-        self._valid_weight += float(result.weight)
+        self._valid_losses.add(self._valid_losses.terms(result.total, result.weight))
 
     def on_validation_epoch_end(self) -> None:
         """Compares with the best validation so far and keeps the weights if they are better."""
         state = self.state
-        if self.leaving:
+        if self.wishes.leaving:
             self.average.swap()
             return
-        total, weight = self._sum_over_processes(self._valid_total, self._valid_weight)
+        total, weight = self.together.sum(self._valid_losses.sums).tolist()
         if weight == 0:
             raise SteploomError("the validation data holds nothing to score; give more of it, or other data")
         loss = total / weight
@@ -213,62 +203,19 @@ class Loop(pl.LightningModule):
     def on_train_epoch_end(self) -> None:
         """Ends an epoch: the checkpoint, and whether to go on. Also called where training stops within one."""
         state = self.state
-        state.stopped = self._stop
-        if self.valid_batches is None and not self.leaving:
+        state.stopped = self.wishes.stop
+        if self.valid_batches is None and not self.wishes.leaving:
             with self.average.in_place():
                 self._keep_best()
             self._row(None)
         if state.index >= len(self.train_batches):
             state.epoch, state.index = state.epoch + 1, 0
             self._carry = None
-            self._sums.zero_()
+            self.losses = LossSum(self.device)
             if not state.stopped:
-                state.stopped = self.together.of_the_first(self._reason_to_stop())
+                state.stopped = self.wishes.reason_to_end(state, self.valid_batches is not None)
             self.trainer.should_stop = self.trainer.should_stop or bool(state.stopped)
         self._checkpoint()
-
-    def _reason_to_stop(self) -> str:
-        options, state = self.options, self.state
-        if self.interruption.asked and state.epoch < options.epochs:
-            return "interrupted"
-        if state.epoch >= options.epochs:
-            return "epochs"
-        if self.valid_batches is not None and options.patience and state.waited >= options.patience:
-            return "patience"
-        return "time" if self.clock.time_is_up() else ""
-
-    def _wishes(self) -> tuple[bool, str]:
-        stop = "interrupted" if self.interruption.asked else "time" if self.clock.time_is_up() else ""
-        return self.clock.save_is_due(self.state.step + 1), stop
-
-    def _agreed(self, counted: Tensor) -> Tensor:
-        """Adds up over the processes; all follow the clock of the first one, and the interruption of any."""
-        first = self.together.first
-        wishes = [
-            float(first and self._save),
-            float(first and self._stop == "time"),
-            float(self._stop == "interrupted"),
-            self.clock.share if first else 0.0,
-        ]
-        both = torch.cat((counted, torch.tensor(wishes, dtype=counted.dtype, device=counted.device)))
-        both = self.together.sum(both)
-        save, time_up, interrupted, self.state.time_share = both[2:].tolist()
-        self._save = save > 0
-        self._stop = "interrupted" if interrupted else "time" if time_up else ""
-        return both[:2]
-
-    def _sum_over_processes(self, *values: float) -> list[float]:
-        if self.together.count == 1:
-            return list(values)
-        summed = self.together.sum(torch.tensor(values, dtype=self._sums.dtype, device=self.device))
-        return [float(value) for value in summed]
-
-    def _refuse_loss(self) -> None:
-        raise SteploomError(
-            "the training loss is not a finite number any more "
-            f"(epoch {self.state.epoch + 1}, step {self.state.step + 1}). "
-            "A smaller --lr, or a smaller --clip-norm, usually helps"
-        )
 
     def _keep_best(self) -> None:
         self.best = {name: value.detach().cpu().clone() for name, value in self.network.state_dict().items()}
@@ -277,10 +224,8 @@ class Loop(pl.LightningModule):
 
     def _row(self, valid_loss: float | None) -> None:
         state = self.state
-        total, weight = self._sums.tolist()
-        if not math.isfinite(total):
-            self._refuse_loss()
-        train_loss = total / weight if weight else math.nan
+        check_finite(self.losses.values()[0], state)
+        train_loss = self.losses.mean()
         part = state.index / len(self.train_batches)
         place = {"epoch": round(state.epoch + part, 4) if part < 1 else state.epoch + 1, "step": state.step}
         losses = {"train": train_loss} | ({} if valid_loss is None else {"valid": valid_loss})
@@ -295,9 +240,8 @@ class Loop(pl.LightningModule):
     def _checkpoint(self) -> None:
         self.clock.saved()
         self.state.seconds = self.clock.seconds
-        self.state.total, self.state.weight = self._sums.tolist()
-        if not math.isfinite(self.state.total):
-            self._refuse_loss()
+        self.state.total, self.state.weight = self.losses.values()
+        check_finite(self.state.total, self.state)
         carry = self.together.gathered(self._carry) if self.train_batches.carries_state else []
         if not self.trainer.is_global_zero:
             return
@@ -323,6 +267,6 @@ class _Numbered:
         loop, state = self._loop, self._loop.state
         epoch, first = (state.epoch, state.index) if self._training else (0, 0)
         for index in range(first, len(self._batches)):
-            if loop.leaving and not self._training:
+            if not self._training and loop.wishes.leaving:
                 return
             yield self._batches.batch(epoch, index, loop.global_rank, loop.trainer.world_size)

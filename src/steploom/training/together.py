@@ -38,6 +38,7 @@ class Together:
     def sum(self, values: Tensor) -> Tensor:
         """The sum over the processes; `values` may be written over."""
         if self.count > 1:
+            values = values.to(self._device)
             torch.distributed.all_reduce(values)
         return values
 
