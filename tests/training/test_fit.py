@@ -106,7 +106,8 @@ def test_a_seed_gives_the_same_weights_and_another_seed_others(tmp_path):
     assert torch.equal(first, again) and not torch.equal(first, other)
 
 
-def test_a_loss_that_is_not_finite_is_an_error_and_never_saved(tmp_path):
+@pytest.mark.parametrize("told", [False, True])
+def test_a_loss_that_is_not_finite_is_an_error_and_never_saved(tmp_path, told):
     class Bad(ToyBatches):
         def batch(self, epoch, index, rank=0, world=1):
             batch = super().batch(epoch, index, rank, world)
@@ -114,8 +115,12 @@ def test_a_loss_that_is_not_finite_is_an_error_and_never_saved(tmp_path):
                 batch["y"] = batch["y"] * float("nan")
             return batch
 
+    network = toy_network()
+    if told:
+        loss = network.loss
+        network.loss = lambda batch, carry: replace(loss(batch, carry), told=torch.ones(()))
     with pytest.raises(SteploomError, match=r"epoch 2, step 10.*--lr"):
-        run(tmp_path, train=Bad(), checkpoint_steps=1)
+        run(tmp_path, train=Bad(), network=network, checkpoint_steps=1)
     kept = torch.load(tmp_path / "last" / "checkpoint.pt", weights_only=True)
     assert kept["state"]["step"] == 9
     assert all(value.isfinite().all() for value in kept["network"].values())

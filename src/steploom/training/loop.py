@@ -132,7 +132,8 @@ class Loop(pl.LightningModule):
         result = self._loss(batch, self._carry)
         if self.train_batches.carries_state:
             self._carry = None if result.carry is None else tuple(s.detach() for s in result.carry)
-        told = result.total if result.told is None else result.told
+        # A total that is no number any more makes what is told none either, and is found in all processes.
+        told = result.total if result.told is None else result.told + 0.0 * result.total.detach()
         counted = self.losses.terms(told, result.weight)
         self.wishes.ask(self.state.step + 1)
         if self.together.count > 1:
