@@ -85,7 +85,7 @@ class Recurrent(nn.Module):
             dropout=check_rate("dropout", dropout),
             residual=residual,
             input_dropout=check_rate("variational_dropout", pair[0]),
-            first_input_dropout=None if input_dropout is None else check_rate("input_dropout", input_dropout),
+            first_input_dropout=check_rate("input_dropout", pair[0] if input_dropout is None else input_dropout),
             recurrent_dropout=check_rate("variational_dropout", pair[1]),
             zoneout=_zoneout_rates(cell, zoneout),
             engine=check_engine(engine),

@@ -38,8 +38,8 @@ class Stack:
         directions: 1, or 2 for bidirectional layers.
         dropout: rate of the dropout between layers.
         residual: whether a layer's input is added to its output where the two have the same size.
-        input_dropout: rate of the dropout on each layer's input with one mask a sequence.
-        first_input_dropout: that of the first layer's input; None: `input_dropout` too.
+        first_input_dropout: rate of the dropout on the first layer's input with one mask a sequence.
+        input_dropout: that on the further layers' input.
         recurrent_dropout: rate of the dropout in the recurrent products with one mask a sequence.
         zoneout: for each state the share of units that keep their value at a step.
         engine: what the layer asks for.
@@ -49,8 +49,8 @@ class Stack:
     directions: int = 1
     dropout: float = 0.0
     residual: bool = False
+    first_input_dropout: float = 0.0
     input_dropout: float = 0.0
-    first_input_dropout: float | None = None
     recurrent_dropout: float = 0.0
     zoneout: tuple[float, ...] = ()
     engine: str = "auto"
@@ -59,11 +59,6 @@ class Stack:
     def choose(self, cell: Cell) -> Choice:
         """The engine that runs `cell` in its present mode, and why."""
         return choose(cell, self.engine, self._needs_reference(cell))
-
-    def mask_rate(self, layer: int) -> float:
-        """The rate of the dropout on the input of a layer, counted from 0, with one mask a sequence."""
-        own = self.first_input_dropout if layer == 0 else None
-        return self.input_dropout if own is None else own
 
     def _needs_reference(self, cell: Cell) -> str | None:
         if any(self.zoneout):
@@ -117,7 +112,8 @@ class Stack:
             inputs = x
             if first and self.dropout:
                 inputs = F.dropout(inputs, self.dropout, training)
-            if training and (rate := self.mask_rate(first // self.directions)):
+            rate = self.input_dropout if first else self.first_input_dropout
+            if rate and training:
                 inputs = inputs * dropout_mask(inputs.shape[1], inputs.shape[2], rate, inputs)
             outputs = []
             for place in range(first, first + self.directions):
