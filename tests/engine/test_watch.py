@@ -12,7 +12,7 @@ from torch import nn
 
 from steploom.cells.cell import Cell
 from steploom.cells.lstm import LSTMCell
-from steploom.engine import compiled
+from steploom.engine import compiled, watch
 from steploom.engine.choice import use_engine
 from steploom.engine.watch import Watch
 from steploom.layers.drop_in import LSTM
@@ -177,10 +177,10 @@ def test_a_cell_is_forgotten_when_nobody_holds_it():
 
 def test_the_watch_sees_renamed_entries():
     cell = Changeable(3, 4)
-    watch = Watch(cell)
-    assert watch.holds(cell)
+    seen = Watch(cell)
+    assert seen.holds(cell)
     cell.rates[1]["other"] = cell.rates[1].pop("inner")
-    assert not watch.holds(cell)
+    assert not seen.holds(cell)
 
 
 class Named(list):
@@ -234,11 +234,11 @@ def ordered():
 def test_the_watch_sees_what_changes_in_a_holder(holder, change):
     cell = LSTMCell(2, 3)
     cell.holder = holder
-    watch = Watch(cell)
-    assert watch.unchanged(cell)
+    seen = Watch(cell)
+    assert seen.unchanged(cell)
     change(holder)
-    assert not watch.unchanged(cell)
-    assert not watch.holds(cell)
+    assert not seen.unchanged(cell)
+    assert not seen.holds(cell)
 
 
 def test_the_watch_knows_an_order_that_is_not_that_of_insertion():
@@ -255,3 +255,9 @@ def test_drop_ins_are_traced_once_a_kind(monkeypatch):
         for _ in range(2):
             layer(torch.randn(4, 2, 3))
     assert len(traced) == 2  # the first layer and the others differ in the size of the input
+
+
+@pytest.mark.parametrize("cell", [LSTMCell(2, 3), Changeable(2, 3)])
+def test_what_a_cell_was_made_with_costs_no_call(cell):
+    """It holds slots, which only Python can look into."""
+    assert not any(isinstance(holder, watch._Slots) for holder in Watch(cell)._holders)

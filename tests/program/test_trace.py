@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from steploom.errors import UnsupportedOperation
 from steploom.program.trace import trace
 from tests.program.plans import compare
 from tests.program.step import Step, step_cell
@@ -130,3 +131,17 @@ def test_a_step_becomes_a_program_that_says_the_same(name: str) -> None:
 @pytest.mark.parametrize("name", STEPS)
 def test_a_step_is_traced_in_float32_too(name: str) -> None:
     trace(step_cell(STEPS[name]).float())
+
+
+TINY = {
+    "number": lambda s, x, h, c: ((h.abs() + torch.finfo(h.dtype).tiny).log(), c),
+    "tensor": lambda s, x, h, c: (torch.maximum(h, torch.full((8,), torch.finfo(h.dtype).tiny)).log(), c),
+    "one of many": lambda s, x, h, c: (h + torch.where(s.mask, torch.finfo(h.dtype).tiny, 1.0), c),
+}
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_a_number_that_depends_on_the_dtype_is_refused(name: str) -> None:
+    trace(step_cell(TINY[name]))
+    with pytest.raises(UnsupportedOperation, match="depends on the dtype"):
+        trace(step_cell(TINY[name]).float())

@@ -141,7 +141,7 @@ def test_the_layers_are_those_that_the_options_name(tmp_path: Path, options: dic
     layers = head.recurrent if "head" in options else head.encoder
     assert layers.bidirectional == options.get("bidirectional", False)
     assert layers.stack.residual == options.get("residual", False)
-    assert (layers.stack.input_dropout > 0) == options.get("variational", False)
+    assert (layers.stack.further_input_dropout > 0) == options.get("variational", False)
     assert layers.stack.recurrent_dropout == options.get("recurrent_dropout", 0)
     assert set(layers.stack.zoneout) == {options.get("zoneout", 0)}
     pd.testing.assert_frame_equal(steploom.load(tmp_path / "model").predict().value, model.predict().value)

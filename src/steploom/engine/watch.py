@@ -30,8 +30,8 @@ class _Slots:
 
 Holder = dict[Any, Any] | list[Any] | set[Any] | deque[Any] | _Slots
 
-# What torch.nn keeps of its own in every module and no step reads.
-OWN = frozenset(vars(nn.Module())) - {"training", "_parameters", "_buffers", "_modules"}
+# What torch.nn keeps of its own in every module, and every cell the arguments it was made with: no step reads it.
+OWN = (frozenset(vars(nn.Module())) | {"_arguments"}) - {"training", "_parameters", "_buffers", "_modules"}
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 OPAQUE = (Tensor, type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.MethodType)
 DEPTH = 4

@@ -38,8 +38,8 @@ class Stack:
         directions: 1, or 2 for bidirectional layers.
         dropout: rate of the dropout between layers.
         residual: whether a layer's input is added to its output where the two have the same size.
-        first_input_dropout: rate of the dropout on the first layer's input with one mask a sequence.
-        input_dropout: that on the further layers' input.
+        input_dropout: rate of the dropout on the first layer's input with one mask a sequence.
+        further_input_dropout: that on the input of the layers behind it.
         recurrent_dropout: rate of the dropout in the recurrent products with one mask a sequence.
         zoneout: for each state the share of units that keep their value at a step.
         engine: what the layer asks for.
@@ -49,8 +49,8 @@ class Stack:
     directions: int = 1
     dropout: float = 0.0
     residual: bool = False
-    first_input_dropout: float = 0.0
     input_dropout: float = 0.0
+    further_input_dropout: float = 0.0
     recurrent_dropout: float = 0.0
     zoneout: tuple[float, ...] = ()
     engine: str = "auto"
@@ -112,7 +112,7 @@ class Stack:
             inputs = x
             if first and self.dropout:
                 inputs = F.dropout(inputs, self.dropout, training)
-            rate = self.input_dropout if first else self.first_input_dropout
+            rate = self.further_input_dropout if first else self.input_dropout
             if rate and training:
                 inputs = inputs * dropout_mask(inputs.shape[1], inputs.shape[2], rate, inputs)
             outputs = []

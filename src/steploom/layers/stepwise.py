@@ -58,7 +58,7 @@ class Stepwise:
 
     def _run(self, layer: int, x: Tensor, states: States) -> tuple[Tensor, States]:
         cell, stack = self._cells[layer], self._stack
-        rate = stack.input_dropout if layer else stack.first_input_dropout
+        rate = stack.further_input_dropout if layer else stack.input_dropout
         if rate and self._training:
             x = x * self._mask(self._input_masks, layer, x.shape[-1], rate, x)
         if self._zoneout is None and not (stack.recurrent_dropout and self._training):

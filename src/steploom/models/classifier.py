@@ -102,8 +102,7 @@ class SequenceClassifier(Classifier):
             nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
         self.word_dropout = word_dropout
         self.token_dropout = None if unknown is None else TokenDropout(word_dropout, unknown)
-        self.input_dropout = shape.input_dropout(input_dropout)
-        self.recurrent = shape.layers(input_size, input_dropout=input_dropout)
+        self.input_dropout, self.recurrent = shape.with_input_dropout(input_size, input_dropout)
         self.pooling = Pooling(pooling, self.recurrent.output_size, shape.bidirectional)
         self.output_dropout = nn.Dropout(shape.dropout if output_dropout is None else output_dropout)
         self.output = nn.Linear(self.recurrent.output_size, classes)

@@ -43,8 +43,7 @@ class LanguageModel(Network):
     ) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocabulary_size, embedding_size)
-        self.input_dropout = shape.input_dropout(input_dropout)
-        self.recurrent = shape.layers(embedding_size, input_dropout=input_dropout)
+        self.input_dropout, self.recurrent = shape.with_input_dropout(embedding_size, input_dropout)
         self.output_dropout = shape.dropout_layer(output_dropout)
         output_size = self.recurrent.output_size
         self.tied = tie_embeddings

@@ -52,7 +52,7 @@ class RecurrentShape:
         """Fresh layers over inputs (time, batch, input_size), or (batch, time, input_size) with `batch_first`.
 
         Where the shape is variational, they mask what enters the first of them themselves, at the rate `input_dropout`
-        (None: as between them), and `RecurrentShape.input_dropout` does nothing.
+        (None: as between them).
         """
         return Recurrent(
             make_cell(self.cell, input_size, self.hidden_size),
@@ -67,8 +67,12 @@ class RecurrentShape:
             input_dropout=input_dropout if self.variational else None,
         )
 
+    def with_input_dropout(self, input_size: int, rate: float | None = None) -> tuple[nn.Module, Recurrent]:
+        """Dropout of what enters the layers, and the layers; `rate` None: that between them."""
+        return self.input_dropout(rate), self.layers(input_size, input_dropout=rate)
+
     def input_dropout(self, rate: float | None = None) -> nn.Module:
-        """Dropout of what enters the layers, `rate` None: as between them; none where they mask it themselves."""
+        """Dropout of what enters layers of this shape; none where they mask it themselves. See `with_input_dropout`."""
         return nn.Identity() if self.variational else self.dropout_layer(rate)
 
     def dropout_layer(self, rate: float | None = None) -> nn.Module:

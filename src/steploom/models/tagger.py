@@ -76,8 +76,7 @@ class Tagger(Network):
             spelling = RecurrentShape(shape.cell, character_hidden_size, 1, bidirectional=True, engine=shape.engine)
             self.spelling = spelling.layers(character_embedding_size)
             size += self.spelling.output_size
-        self.input_dropout = shape.input_dropout(dropout)
-        self.recurrent = shape.layers(size, input_dropout=dropout)
+        self.input_dropout, self.recurrent = shape.with_input_dropout(size, dropout)
         self.output_dropout = shape.dropout_layer(dropout)
         self.output = nn.Linear(self.recurrent.output_size, tags)
         self.crf = (
