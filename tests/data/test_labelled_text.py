@@ -161,6 +161,12 @@ def test_two_columns_of_one_name_are_refused_where_it_is_asked_for(tmp_path, tex
         read_labelled_texts(path, TextColumns("text", None, header=True), labelled=False)
 
 
+def test_a_table_whose_only_two_columns_have_one_name_is_refused(tmp_path):
+    path = write(tmp_path, "a.csv", "text,text\na,b\nc,d\n")
+    with pytest.raises(DataError, match="row 1: the columns 1 and 2 have the same name, 'text'"):
+        find_text_columns(path, None, None)
+
+
 @pytest.mark.parametrize(
     ("rows", "header"),
     [
@@ -168,10 +174,11 @@ def test_two_columns_of_one_name_are_refused_where_it_is_asked_for(tmp_path, tex
         ("a good film\ty\na bad one\tn\nfine indeed\ty\nawful\tn\n", False),
         ("type\tint x;\ntopic\thow are you\ntype\tlong y;\n", False),
         ("title\tgood\na bad one\tbad\nfine\tgood\n", False),
-        ("body\ttype\nsoul\ttype\nbody\ttype\nx\tz\n", False),
         # Names, although a class is called as one of them.
         ("review\ty\na bad one\tn\nfine indeed\ty\n", True),
         ("what\ty\na bad one\tno\nfine indeed\tyes\nfine\tyes\n", True),
+        # Two usual names are a header, whatever stands below.
+        ("body\ttype\nsoul\ttype\nbody\tform\nx\tz\n", True),
     ],
 )
 def test_a_first_row_whose_label_occurs_again_is_no_header(tmp_path, rows, header):
@@ -179,6 +186,29 @@ def test_a_first_row_whose_label_occurs_again_is_no_header(tmp_path, rows, heade
     columns = find_text_columns(path, None, None)
     assert columns.header is header
     assert len(read_labelled_texts(path, columns, labelled=True)) == rows.count("\n") - header
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "row"),
+    [
+        ("a.csv", "text,label\nfine,good\nno,bad\ntext,label\nso so,good\n", 4),
+        ("a.csv", "id,text,label\n1,fine,good\n2,no,bad\n\nid, text,label\n1,so so,good\n", 5),
+        ("a.tsv", "body\ttype\nsoul\ttype\nbody\ttype\nx\tz\n", 3),
+    ],
+)
+def test_a_header_that_is_repeated_is_refused(tmp_path, name, rows, row):
+    path = write(tmp_path, name, rows)
+    columns = find_text_columns(path, None, None)
+    assert columns.header
+    for labelled in (True, False):
+        with pytest.raises(DataError, match=rf"{name}, row {row}: the header is repeated\. Join the files without it"):
+            read_labelled_texts(path, columns, labelled)
+
+
+def test_a_text_may_be_the_name_of_its_only_column(tmp_path):
+    path = write(tmp_path, "a.csv", "text\nfine\ntext\n")
+    found = read_labelled_texts(path, TextColumns("text", "label", header=True), labelled=False)
+    assert [one.text for one in found] == ["fine", "text"]
 
 
 def test_rows_of_blank_cells_do_not_count(tmp_path):

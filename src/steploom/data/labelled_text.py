@@ -14,6 +14,10 @@ from steploom.errors import DataError
 
 __all__ = ["LabelledText", "read_labelled_texts", "read_plain_texts"]
 
+_HINT = (
+    "Join the files without it; where the first row is no header, give the columns by number, with --text and --label"
+)
+
 
 class LabelledText(NamedTuple):
     """A text, its label (None without), and the line of the file it stands on, counted from 1."""
@@ -42,7 +46,8 @@ def read_labelled_texts(path: Path, columns: TextColumns, labelled: bool) -> lis
         labelled: whether each must have a label; else labels are not read.
 
     Raises:
-        DataError: a column or key is not there, a row has too few cells, or a text or a label is empty.
+        DataError: a column or key is not there, a row has too few cells, a text or a label is empty, or the header of a
+            table with several columns stands there again.
     """
     columns = columns if labelled else replace(columns, label=None)
     if suffix_of(path) in JSON_LINES:
@@ -58,6 +63,8 @@ def read_labelled_texts(path: Path, columns: TextColumns, labelled: bool) -> lis
     for row, cells in rows[1:] if columns.header else rows:
         if len(cells) != len(first):
             raise DataError(f"expected {len(first)} cells as in the first row, found {len(cells)}", file=path, row=row)
+        if columns.header and len(first) > 1 and [cell.strip() for cell in cells] == first:
+            raise DataError("the header is repeated", file=path, row=row, hint=_HINT)
         values = [cells[place] for place in places]
         found.append(_checked(path, row, values[0], values[1] if labelled else None))
     if not found:

@@ -61,8 +61,8 @@ def find_text_columns(path: Path, text: str | None, label: str | None) -> TextCo
     """Where text and label stand in a training file.
 
     What is not given is found: a column with a usual name, or in a file of two columns the one with fewer different
-    values as the label. A number means a file without a header, unless the other one is a name. A usual name that
-    occurs again below is one beside another usual name only.
+    values as the label. A number means a file without a header, unless the other one is a name. Two usual names in the
+    first row are a header; a single one counts only where its cell does not occur again in its column.
 
     Args:
         path: a table (.csv; .tsv, or tabs in a file of another name) or JSON lines (.jsonl).
@@ -102,9 +102,6 @@ def _find_columns(path: Path, rows: list[list[str]], text: str | None, label: st
     by_name = {name.lower(): name for name in reversed(names) if name}
     text = text or next((by_name[n] for n in _TEXTS if n in by_name and by_name[n] != label), None)
     label = label or next((by_name[n] for n in _LABELS if n in by_name and by_name[n] != text), None)
-    if not given and all(occurs_again(rows, names.index(name)) for name in (text, label) if name is not None):
-        # They are a text and a label, such as "y" of "y" and "n".
-        text = label = None
     if text is not None and label is not None:
         return TextColumns(text, label, header=True)
     if len(names) != 2:
@@ -114,9 +111,11 @@ def _find_columns(path: Path, rows: list[list[str]], text: str | None, label: st
             row=1,
             hint=_HINT,
         )
-    if text is not None or label is not None:
-        other = next(name for name in names if name not in (text, label))
-        if given or not occurs_again(rows, names.index(label or other)):
+    one = text or label
+    if one is not None:
+        other = names[1 - names.index(one)]
+        # A usual name may also be a text or a label, such as "y" of "y" and "n".
+        if given or not any(occurs_again(rows, names.index(name)) for name in {one, label or other}):
             return TextColumns(text or other, label or other, header=True)
     return _of_two(names, rows)
 
