@@ -35,6 +35,8 @@ class Step(Cell):
         self.register_buffer("mask", (torch.arange(8) % 2).bool())
         self.constant = torch.linspace(0.0, 1.0, 8, dtype=torch.float64)
         self.weight_norm = nn.utils.parametrizations.weight_norm(nn.Linear(8, 8))
+        self.lstm = nn.LSTMCell(6, 8)
+        self.gru = nn.GRUCell(6, 8)
         self.dropout = nn.Dropout(0.5)
 
 

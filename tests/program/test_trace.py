@@ -5,6 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from steploom.errors import UnsupportedOperation
+from steploom.program.interpret import run_program
 from steploom.program.trace import trace
 from tests.program.plans import compare
 from tests.program.step import Step, step_cell
@@ -24,6 +25,8 @@ STEPS = {
     "group norm": lambda s, x, h, c: (s.group_norm(h + c), c),
     "rms norm": lambda s, x, h, c: (F.rms_norm(h, (8,), s.vector, 1e-6), F.rms_norm(c, (8,), eps=1e-6)),
     "rms by hand": lambda s, x, h, c: (h / (h.pow(2).mean(-1, keepdim=True) + 1e-6).sqrt(), c),
+    "a cell of torch.nn": lambda s, x, h, c: s.lstm(x, (h, c)),
+    "another cell of torch.nn": lambda s, x, h, c: (s.gru(x, h), c),
     "softmax": lambda s, x, h, c: (h.softmax(-1) * c, F.log_softmax(c, -1)),
     "softmax of heads": lambda s, x, h, c: (
         h.view(-1, 2, 4).softmax(-1).flatten(1),
@@ -36,6 +39,7 @@ STEPS = {
         torch.bmm(h.view(-1, 2, 4).transpose(0, 1), s.heads).transpose(0, 1).reshape(h.shape[0], 8),
         c,
     ),
+    "baddbmm": lambda s, x, h, c: (torch.baddbmm(c[None], h[None], s.square.weight[None], alpha=0.5)[0], c),
     "matmul heads": lambda s, x, h, c: (torch.matmul(h.unflatten(-1, (2, 4)).unsqueeze(-2), s.heads).flatten(1), c),
     "one matrix for all heads": lambda s, x, h, c: (F.linear(h.view(-1, 2, 4), s.heads[0]).flatten(1), c),
     "where": lambda s, x, h, c: (torch.where(h > c, h, 0.5 * c), torch.where(s.mask, h, c)),
@@ -45,8 +49,15 @@ STEPS = {
     "extremes": lambda s, x, h, c: (torch.maximum(h, c), torch.minimum(c, x[:, :1])),
     "arithmetic": lambda s, x, h, c: (1 - h + 2 * c - (3 - c) / 4, (h * c - c * h * 2 + h) / (c.abs() + 1)),
     "powers": lambda s, x, h, c: ((h.abs() + 1) ** 1.5 + h**3, 2**c + 1 / (c.abs() + 1) + (c.abs() + 1) ** -0.5),
+    "powers of states": lambda s, x, h, c: (
+        (h.abs() + 0.1) ** c + h.abs().pow(1.5 + c.sigmoid()),
+        h ** torch.tensor([0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]).to(h) + s.vector.abs() ** c,
+    ),
+    "remainders": lambda s, x, h, c: ((9 * h) % 0.7 + h % s.vector, torch.fmod(9 * c, 0.7) + torch.fmod(c, h + 9)),
+    "rounding": lambda s, x, h, c: (h + (h * 9).round() + c.frac(), (c * 9).trunc() + torch.div(h, 0.1, rounding_mode="trunc")),
     "lerp": lambda s, x, h, c: (torch.lerp(h, c, 0.3) + torch.lerp(h, c, h.sigmoid()), torch.addcmul(h, c, s.vector)),
     "logarithms": lambda s, x, h, c: ((h.abs() + 1).log() + h.exp().log1p(), h.expm1() + (c.abs() + 1).log2()),
+    "sums of exponentials": lambda s, x, h, c: (torch.logaddexp(h, c), torch.logaddexp(c, torch.full_like(c, -1e30))),
     "sine": lambda s, x, h, c: (h.sin() * c.cos() + h.erf(), h.sinh() + h.cosh() + c.tan() / 100),
     "relu": lambda s, x, h, c: (F.relu(h) + F.relu6(c * 9) + F.leaky_relu(h, 0.2), F.prelu(c, s.scalar.view(1))),
     "elu": lambda s, x, h, c: (F.elu(h * 30) / 30 + F.selu(c), F.celu(h, 2.0) + F.threshold(c, 0.1, 0.2)),
@@ -145,3 +156,18 @@ def test_a_number_that_depends_on_the_dtype_is_refused(name: str) -> None:
     trace(step_cell(TINY[name]))
     with pytest.raises(UnsupportedOperation, match="depends on the dtype"):
         trace(step_cell(TINY[name]).float())
+
+
+def test_a_number_is_divided_by_and_not_multiplied_with_its_inverse_where_results_jump() -> None:
+    """49 / 49 is 1, and 49 · (1 / 49) less than that: a counter of steps would come round one step late."""
+
+    def counted(s: Step, x: torch.Tensor, h: torch.Tensor, c: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        times = (c / 49).floor() + 10 * (c % 49) + 1000 * (c / 49 >= 1).to(c.dtype) + 5000 * torch.fmod(c, 49)
+        return times + 0 * h, c + 1
+
+    cell = step_cell(counted)
+    program = trace(cell)
+    for count in (1, 48, 49, 50, 98, 147, 1029):
+        x, h, c = torch.zeros(1, 6).double(), torch.zeros(1, 8).double(), torch.full((1, 8), float(count)).double()
+        found = run_program(program, program.gather_leaves(cell), x, [h, c])[0]
+        torch.testing.assert_close(found, cell(x, h, c)[0], rtol=0, atol=0)

@@ -45,11 +45,17 @@ def _rsub(e: Emitter, a: Argument, b: Argument, alpha: float = 1.0) -> Argument:
 
 
 def _div(e: Emitter, a: Argument, b: Argument, rounding_mode: str | None = None) -> Argument:
-    if rounding_mode == "floor":
-        return e("floor", e("div", a, b))
-    if rounding_mode is not None:
-        raise UnsupportedOperation(f"div with rounding_mode='{rounding_mode}'")
-    return e("div", a, b)
+    if rounding_mode is None:
+        return e("div", a, b)
+    return e("floor", e("div", a, b)) if rounding_mode == "floor" else _trunc(e, e("div", a, b))
+
+
+def _remainder(e: Emitter, a: Argument, b: Argument) -> Argument:
+    return e("sub", a, e("mul", _div(e, a, b, "floor"), b))
+
+
+def _fmod(e: Emitter, a: Argument, b: Argument) -> Argument:
+    return e("sub", a, e("mul", _div(e, a, b, "trunc"), b))
 
 
 def _pow(e: Emitter, a: Argument, b: Argument) -> Argument:
@@ -58,15 +64,46 @@ def _pow(e: Emitter, a: Argument, b: Argument) -> Argument:
             raise UnsupportedOperation(f"a power of the number {a:g}")
         return e("exp", e("mul", b, math.log(a)))
     if not isinstance(b, float):
-        raise UnsupportedOperation("a power whose exponent is a tensor")
+        return _power(e, a, b)
     simple = {0.5: "sqrt", -0.5: "rsqrt", -1.0: "reciprocal", 2.0: "square"}
     if b in simple:
         return e(simple[b], a)
     return e("mul", e("square", a), a) if b == 3 else e("pow", a, b)
 
 
+def _power(e: Emitter, a: Argument, b: Argument) -> Argument:
+    """a^b as sign · exp(b log |a|), which is not a number where a < 0 and b is not whole."""
+    whole = e("eq", e("floor", b), b)
+    half = e("mul", b, 0.5)
+    odd = e("mul", whole, e("ne", e("floor", half), half))
+    zero = e("eq", a, 0.0)
+    base = e("where", zero, 1.0, e("where", whole, e("abs", a), a))
+    power = e("exp", e("mul", b, e("log", base)))
+    signed = e("where", e("mul", odd, e("lt", a, 0.0)), e("neg", power), power)
+    of_zero = e("where", e("eq", b, 0.0), 1.0, e("where", e("lt", b, 0.0), math.inf, e("mul", a, e("eq", b, 1.0))))
+    return e("where", zero, of_zero, signed)
+
+
 def _ceil(e: Emitter, a: Argument) -> Argument:
     return e("neg", e("floor", e("neg", a)))
+
+
+def _trunc(e: Emitter, a: Argument) -> Argument:
+    return e("where", e("lt", a, 0.0), _ceil(e, a), e("floor", a))
+
+
+def _frac(e: Emitter, a: Argument) -> Argument:
+    return e("sub", a, _trunc(e, a))
+
+
+def _round(e: Emitter, a: Argument, decimals: float = 0.0) -> Argument:
+    if decimals:
+        raise UnsupportedOperation(f"round with decimals={decimals:g}")
+    below = e("floor", a)
+    middle, half = e("add", below, 0.5), e("mul", below, 0.5)
+    # Halves go to the even neighbour.
+    odd_half = e("mul", e("eq", a, middle), e("ne", e("floor", half), half))
+    return e("add", below, e("maximum", e("gt", a, middle), odd_half))
 
 
 def _clamp(e: Emitter, a: Argument, low: Argument | None = None, high: Argument | None = None) -> Argument:
@@ -162,6 +199,12 @@ def _exp2(e: Emitter, a: Argument) -> Argument:
     return e("exp", e("mul", a, math.log(2)))
 
 
+def _logaddexp(e: Emitter, a: Argument, b: Argument) -> Argument:
+    # Of two that are equal, infinite ones too, the difference is 0.
+    apart = e("where", e("eq", a, b), 0.0, e("sub", a, b))
+    return e("add", e("maximum", a, b), e("softplus", e("neg", e("abs", apart))))
+
+
 def _log2(e: Emitter, a: Argument) -> Argument:
     return e("mul", e("log", a), 1 / math.log(2))
 
@@ -218,6 +261,11 @@ ELEMENTWISE: dict[str, Function] = {op: _same(op) for op in SAME} | {
     "div": _div,
     "pow": _pow,
     "ceil": _ceil,
+    "trunc": _trunc,
+    "frac": _frac,
+    "round": _round,
+    "remainder": _remainder,
+    "fmod": _fmod,
     "sgn": _same("sign"),
     "clamp": _clamp,
     "clamp_min": _clamp,
@@ -241,6 +289,7 @@ ELEMENTWISE: dict[str, Function] = {op: _same(op) for op in SAME} | {
     "sinh": _sinh,
     "cosh": _cosh,
     "exp2": _exp2,
+    "logaddexp": _logaddexp,
     "log2": _log2,
     "log10": _log10,
     "erfc": _erfc,

@@ -29,6 +29,7 @@ MOVES = [
     "view", "_unsafe_view", "reshape", "permute", "transpose", "t", "unsqueeze", "squeeze", "expand", "slice", "select",
     "split", "split_with_sizes", "unbind", "narrow", "index_select", "index", "flip", "roll", "repeat", "cat", "stack",
     "alias", "diagonal", "unfold", "chunk", "constant_pad_nd",
+    "unsafe_chunk", "unsafe_split", "unsafe_split_with_sizes",  # of torch.nn.LSTMCell and GRUCell
 ]  # fmt: skip
 
 NEW = ["zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "empty_like", "new_empty"]

@@ -159,4 +159,4 @@ def _of_rows(tracer: Tracer, left: Traced, right: Traced, result: Tensor) -> Row
     return Rows(value, before)
 
 
-HANDLERS: dict[str, Handler] = {"mm": _mm, "bmm": _mm, "addmm": _addmm, "mv": _mv}
+HANDLERS: dict[str, Handler] = {"mm": _mm, "bmm": _mm, "addmm": _addmm, "baddbmm": _addmm, "mv": _mv}

@@ -30,6 +30,7 @@ TORCH = str(Path(torch.__file__).parent)
 READS_NUMBERS = {"_local_scalar_dense", "is_nonzero", "equal", "item"}
 READS = {"tolist", "numpy", "item", "__bool__", "__float__", "__int__", "__array__", "data_ptr"}
 RANDOM = ("rand", "normal", "bernoulli", "multinomial", "uniform", "exponential", "dropout", "poisson")
+JUMPS = {"floor", "gt", "ge", "lt", "le", "eq", "ne"}
 TYPES = {torch.float64, torch.float32, torch.bool}
 
 
@@ -71,6 +72,7 @@ class Tracer(TorchFunctionMode):
         self.leaves = Leaves()
         self.names: dict[Value, str] = {}
         self.spread: dict[Value, Reference] = {}
+        self._quotients: dict[Value, tuple[Value, float]] = {}
         self._live: list[weakref.ref[Traced]] = []
         self._fresh: dict[int, Tensor] = {}
         self._protected: set[int] = set()
@@ -89,11 +91,24 @@ class Tracer(TorchFunctionMode):
     def emit(self, op: str, *args: Argument, **attrs: int | float) -> Argument:
         """Write an instruction; arithmetic on vectors alone goes to the prologue."""
         values = [argument for argument in args if isinstance(argument, Value)]
+        if op in JUMPS:
+            args = tuple(self._divided(argument) for argument in args)
         if values and all(value.kind == "vector" for value in values):
             if (op in ("add", "sub") and args[1] == 0.0) or (op in ("mul", "div") and args[1] == 1.0):
                 return args[0]
             return self.leaves.arithmetic(op, args, attrs)
-        return self.build(op, *args, **attrs)
+        result = self.build(op, *args, **attrs)
+        if op == "div" and isinstance(result, Value) and isinstance(args[0], Value) and isinstance(args[1], float):
+            self._quotients[result] = (args[0], args[1])
+        return result
+
+    def _divided(self, argument: Argument) -> Argument:
+        """A value divided by a number, divided indeed: as a product with the inverse, 49 / 49 is less than 1."""
+        if not isinstance(argument, Value) or argument not in self._quotients:
+            return argument
+        value, number = self._quotients[argument]
+        divisor = torch.full((value.width,), number, dtype=torch.float64)
+        return self.build("div", value, self.leaves.vector(self.leaves.constant(divisor).node, divisor))
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         # New tensors are made by functions that take none, which no traced tensor would see.
@@ -116,7 +131,8 @@ class Tracer(TorchFunctionMode):
         if name == "where":
             args = tuple(self._tensor(item) if isinstance(item, (int, float)) else item for item in args)
         result = func(*args, **kwargs)
-        if type(result) is Tensor and all(id(item) in self._fresh for item in given):
+        # What is computed on a traced tensor is traced; the rest, as `torch.eye(8).to(h)`, holds numbers of its own.
+        if type(result) is Tensor and (name != "__get__" or all(id(item) in self._fresh for item in given)):
             if name.startswith(RANDOM):
                 raise UnsupportedOperation(f"the operation '{name}' draws random numbers", source=self.source())
             self._fresh[id(result)] = result
@@ -191,6 +207,9 @@ class Tracer(TorchFunctionMode):
         if not any(is_rows(item) for item in flat([args, kwargs])):
             return self._fixed(function, args, kwargs)
         result = function(*self._each(args, sample_of), **self._each(kwargs, sample_of))
+        if name.startswith("unsafe_"):
+            # Whoever asks for these parts writes into them, and does not look at the whole again.
+            result = [part.clone() for part in result]
         return self._results(name, function, args, kwargs, result)
 
     def _results(self, name: str, function: Any, args: Any, kwargs: Any, result: Any) -> Any:
