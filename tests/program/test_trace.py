@@ -54,7 +54,10 @@ STEPS = {
         h ** torch.tensor([0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]).to(h) + s.vector.abs() ** c,
     ),
     "remainders": lambda s, x, h, c: ((9 * h) % 0.7 + h % s.vector, torch.fmod(9 * c, 0.7) + torch.fmod(c, h + 9)),
-    "rounding": lambda s, x, h, c: (h + (h * 9).round() + c.frac(), (c * 9).trunc() + torch.div(h, 0.1, rounding_mode="trunc")),
+    "rounding": lambda s, x, h, c: (
+        h + (h * 9).round() + c.frac(),
+        (c * 9).trunc() + torch.div(h, 0.1, rounding_mode="trunc"),
+    ),
     "lerp": lambda s, x, h, c: (torch.lerp(h, c, 0.3) + torch.lerp(h, c, h.sigmoid()), torch.addcmul(h, c, s.vector)),
     "logarithms": lambda s, x, h, c: ((h.abs() + 1).log() + h.exp().log1p(), h.expm1() + (c.abs() + 1).log2()),
     "sums of exponentials": lambda s, x, h, c: (torch.logaddexp(h, c), torch.logaddexp(c, torch.full_like(c, -1e30))),
