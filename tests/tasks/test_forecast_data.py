@@ -243,6 +243,31 @@ def test_a_logarithm_that_the_validation_part_does_not_suit_is_said(
         assert task.layout.logarithm is word and (said in caplog.text) is word
 
 
+def test_values_that_a_found_logarithm_takes_for_0_are_said_of_a_test_file_and_of_a_history(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="steploom")
+    train, test = hourly(tmp_path, 400), hourly(tmp_path, 100, "2020-01-17 16:00", "test.csv")
+    frame = pd.read_csv(test)
+    frame.loc[[50, 60], "y"] = -1.0
+    frame.to_csv(test, index=False)
+    taken = "this model scales with a logarithm and takes values below 0 for 0; 2 in 'y', the first: test.csv, row 52."
+    for logarithm, times in ((None, 1), (False, 0)):
+        caplog.clear()
+        assert Forecast.prepare(options(logarithm=logarithm), [train], test=[test]).test_source is not None
+        assert caplog.text.count(taken) == times and caplog.text.count("test.csv: 'y', ") == 1
+    past = read_training_data(options(), [train], None, None).past
+    after = hourly(tmp_path, 100, "2020-01-21 20:00", "after.csv")
+    caplog.clear()
+    read_source(past, after, EvaluateOptions(history=test), 72, rule_of_later_files(options(), True))
+    assert [text for text in caplog.messages if "logarithm" in text] == [
+        f"test.csv, after.csv: {taken} Train with --no-logarithm"
+    ]
+    caplog.clear()
+    read_source(past, test, EvaluateOptions(history=train), 72, rule_of_later_files(options(), True))
+    assert caplog.text.count(taken) == 1
+
+
 def test_the_rule_holds_for_later_files_of_a_task(tmp_path: Path) -> None:
     train = hourly(tmp_path, 400)
     frame = pd.read_csv(train)

@@ -132,12 +132,14 @@ class Forecast(Task):
 
         The artefact `series` holds how tables are read and the end of each series, `windows` what a window holds.
         """
-        from steploom.tasks.forecast_data import read_training_data
+        from steploom.tasks.forecast_data import read_training_data, rule_of_later_files, say_what_is_tested
         from steploom.tasks.forecast_network import all_windows, learn_layout, window_batches
 
         valid_file, test_file = only_file(valid, "--valid"), only_file(test, "--test")
         found = read_training_data(options, train, valid_file, test_file)
         layout = learn_layout(options, found)
+        if test_file is not None:
+            say_what_is_tested(found.past, test_file, rule_of_later_files(options, layout.logarithm))
         task = cls(options, {"series": found.past.to_json(), "windows": layout.to_json()})
         train_batches, valid_batches = window_batches(options, found, layout)
         if options.refit and not valid and found.valid is not None:

@@ -26,7 +26,14 @@ from steploom.tasks.forecast_yardstick import Yardstick
 if TYPE_CHECKING:
     from steploom.tasks.forecast import EvaluateOptions, ForecastOptions
 
-__all__ = ["TrainingData", "read_source", "read_to_predict", "read_training_data", "rule_of_later_files"]
+__all__ = [
+    "TrainingData",
+    "read_source",
+    "read_to_predict",
+    "read_training_data",
+    "rule_of_later_files",
+    "say_what_is_tested",
+]
 
 words = logging.getLogger("steploom")
 
@@ -65,7 +72,7 @@ class TrainingData:
 def read_training_data(
     options: ForecastOptions, train: Sequence[Path], valid: Path | None, test: Path | None
 ) -> TrainingData:
-    """Reads and checks all files.
+    """Reads and checks all files; what the test file holds is left to `say_what_is_tested`.
 
     Raises:
         DataError, OptionError: see `steploom.data.tables.read_series`.
@@ -94,7 +101,6 @@ def read_training_data(
     tested = None
     if test is not None:
         tested = read_series([*train, *([valid] if valid else []), test], table.learnt, rule=rule)
-        _say(read_series([test], table.learnt, need_values=False))
     seasons = whole.data.seasons
     measured = {series.id: series.target for series in table.data}
     yardsticks = {s.id: Yardstick.of(measured[s.id], seasons) for s in whole.data if s.id in measured}
@@ -117,6 +123,15 @@ def read_training_data(
     )
 
 
+def say_what_is_tested(past: Past, test: Path, rule: ValueRule | None) -> None:
+    """Says what a test file holds, once the layout is learnt: the rule of later files follows from it.
+
+    Raises:
+        DataError: the file cannot be used.
+    """
+    _say(read_series([test], past.learnt, need_values=False, rule=rule))
+
+
 def read_source(
     past: Past, file: Path, options: EvaluateOptions, context: int, rule: ValueRule | None = None
 ) -> Source:
@@ -126,11 +141,14 @@ def read_source(
         DataError: a file cannot be used.
         OptionError: `--start` is no time.
     """
-    table = read_series([file], past.learnt, need_values=False, keep_leading=True, rule=rule)
+    # With a history, the rule is for both files at once: what it notices is said once.
+    alone = rule if options.history is None else None
+    table = read_series([file], past.learnt, need_values=False, keep_leading=True, rule=alone)
     check_step(table)
     _say(table)
     if options.history is not None:
         joined = read_series([options.history, file], past.learnt, need_values=False, rule=rule)
+        _say(joined)
         source = Source(joined.data, joined.begins)
     else:
         data, begins, count = continue_from(past.series, table.data, table.begins, context // 2)
