@@ -20,12 +20,18 @@ from steploom.data.set_aside import every_nth, every_nth_shown, share_of_each
         (2, 2, [1]),
         (3, 2, [1]),
         (9, 0, []),
-        (3, 1, [1, 2]),
+        (2, 3, [1]),
     ],
 )
 def test_every_nth_is_one_at_least_and_never_all(count, every, aside):
     kept, found = every_nth(count, every)
     assert found == aside and kept == [row for row in range(count) if row not in aside]
+
+
+def test_all_are_never_set_aside():
+    for count in (0, 1, 3):
+        with pytest.raises(ValueError, match="every 1"):
+            every_nth(count, 1)
 
 
 def test_every_nth_is_shown():

@@ -91,7 +91,8 @@ def test_a_decay_that_the_schedule_does_not_know_is_refused(values, named):
 @pytest.mark.parametrize("task", ["generate", "tag", "translate"])
 def test_not_everything_is_for_validation(task):
     options = task_class(task).TrainOptions
-    assert options.checked({"valid_every": 2}).valid_every == 2
+    assert options.checked({"valid_every": 2}).valid_every == 2 and options.checked({"valid_every": 0}).valid_every == 0
+    assert "(2 or more)" in (options.model_fields["valid_every"].description or "")
     with pytest.raises(OptionError, match="--valid-every: expected 2 or more, or 0 for none, found 1"):
         options.checked({"valid_every": 1})
 

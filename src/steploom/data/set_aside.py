@@ -20,11 +20,16 @@ def every_nth(count: int, every: int) -> tuple[list[int], list[int]]:
 
     Args:
         count: how many rows there are.
-        every: one of how many is set aside; 0: none.
+        every: one of how many is set aside, 2 or more; 0: none.
+
+    Raises:
+        ValueError: one of every 1 would be all.
     """
+    if every == 1:
+        raise ValueError("every 1 would set all aside; expected 0, or 2 and more")
     if not every or count < 2:
         return list(range(count)), []
-    aside = range(max(every - 1, 1), count, every) or range(count - 1, count)
+    aside = range(every - 1, count, every) or range(count - 1, count)
     return [row for row in range(count) if row not in aside], list(aside)
 
 

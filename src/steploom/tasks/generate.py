@@ -28,7 +28,7 @@ class GenerateOptions(TrainOptions):
     vocabulary_size: int | None = option(None, "most tokens; rarer ones are unknown (bpe: 8000)", ge=2)
     min_count: int = option(1, "tokens seen less often are unknown", ge=1)
     valid_share: float = option(0.1, "share of a running text, at its end, for validation", ge=0, le=0.5)
-    valid_every: int = option(20, "every so many lines, one is for validation; 0: none", ge=0)
+    valid_every: int = option(20, "one line of so many (2 or more) is for validation; 0: none", ge=0)
 
     bptt: int = option(64, "steps between two updates on a running text", common=True, ge=1)
     embedding_size: int | None = option(None, "size of a token's vector; else the hidden size", ge=1)

@@ -38,7 +38,7 @@ class TagOptions(TrainOptions):
     constrain_training: bool = option(False, "forbid broken sequences in training too, not only afterwards")
     repair_tags: bool = option(False, "read broken sequences of tags as conlleval does, rather than refuse them")
     allow_unseen_tags: bool = option(False, "count tags that the training data lack as missed, rather than refuse")
-    valid_every: int = option(10, "without --valid, one of so many sentences is for validation; 0: none", ge=0)
+    valid_every: int = option(10, "one sentence of so many (2 or more) is for validation; 0: none", ge=0)
 
     embedding_size: int | None = option(None, "size of a word's vector [100, or that of --vectors]", ge=1)
     character_embedding_size: int = option(30, "size of a character's vector", ge=1)

@@ -32,7 +32,7 @@ class TranslateOptions(TrainOptions):
     min_count: int = option(1, "tokens seen less often are unknown", ge=1)
     shared_vocabulary: bool = option(False, "one vocabulary and one embedding for both sides")
     max_length: int = option(100, "longer training pairs are left out, longer sources clipped", common=True, ge=1)
-    valid_every: int = option(20, "every so many pairs, one is for validation; 0: none", ge=0)
+    valid_every: int = option(20, "one pair of so many (2 or more) is for validation; 0: none", ge=0)
 
     attention: Literal["general", "additive", "dot", "none"] = option("general", "how to look back", common=True)
     attend: Literal["after", "before"] = option("after", "look after the decoder's step (Luong) or before (Bahdanau)")
