@@ -74,7 +74,8 @@ class Layout:
                 nothing at all of a series that has fewer than a horizon of them: it stays unknown.
             context, horizon: in rows.
             calendar: whether the calendar's cycles are features. Those of a clock that the data do not follow are not.
-            logarithm: whether targets are scaled with the logarithm; None where all are positive.
+            logarithm: whether targets are scaled with the logarithm; None where it suits the training rows: no value
+                is below 0, and at most a tenth of them are 0.
             vectors: whether each series gets a vector of its own; a single series needs none.
             measured: whether season lengths are measured in the training rows; else they follow from the frequency.
         """

@@ -57,7 +57,9 @@ class ForecastOptions(TrainOptions):
     calendar: bool = option(True, "whether time of day, week and year are features")
     measure_seasons: bool = option(False, "measure season lengths in the data, for clocks that drift")
     level_walk: float = option(0.0, "how far the level of training windows wanders over a horizon, such as 0.05", ge=0)
-    logarithm: bool | None = option(None, "whether the target is scaled with a logarithm; else where it is positive")
+    logarithm: bool | None = option(
+        None, "scale the target with a logarithm; else where no value is below 0 and at most a tenth are 0"
+    )
     members: int = option(3, "networks trained side by side, whose quantiles are averaged", ge=1, le=100)
     batches_per_epoch: int = option(25, "batches of windows an epoch draws", ge=1)
     refit: bool = option(True, "train anew on training and validation rows for as long as was best")
