@@ -70,6 +70,10 @@ STEPS = {
     "glu": lambda s, x, h, c: (F.glu(torch.cat([h, c], -1)), c),
     "means": lambda s, x, h, c: (h - h.mean(-1, keepdim=True), c.sum(-1, keepdim=True) * h / 8),
     "norms": lambda s, x, h, c: (F.normalize(h, dim=-1), c / (1 + c.norm(dim=-1, keepdim=True))),
+    "cosine similarity": lambda s, x, h, c: (
+        F.cosine_similarity(h.view(-1, 2, 4), c[:, None, :4], dim=-1).repeat(1, 4),
+        c * F.cosine_similarity(h, s.vector, dim=-1)[:, None],
+    ),
     "maxima": lambda s, x, h, c: (h * c.amax(-1, keepdim=True), h.amin(-1, keepdim=True) + c),
     "deviation": lambda s, x, h, c: (h / h.std(-1, keepdim=True), c - c.logsumexp(-1, keepdim=True)),
     "sums of heads": lambda s, x, h, c: (h.view(-1, 2, 4).sum(1).repeat(1, 2), h.view(-1, 4, 2).mean(1).repeat(1, 4)),

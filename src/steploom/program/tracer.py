@@ -256,7 +256,12 @@ class Tracer(TorchFunctionMode):
         changed = self._record(getattr(packet, function._overloadname), args, kwargs)
         if changed.sample.dtype != target.sample.dtype or changed.sample.shape != target.sample.shape:
             raise UnsupportedOperation("it changes the type of a tensor in place")
-        target.sample, target.form = changed.sample, changed.form
+        form = changed.form
+        if not torch.is_grad_enabled() and isinstance(form, Rows) and isinstance(target.form, Rows):
+            # The gradient goes on to the tensor as it was, past the change.
+            away = self.build.rows("detach", self.build.rows("sub", form.value, target.form.value))
+            form = Rows(self.build.rows("add", target.form.value, away), form.before)
+        target.sample, target.form = changed.sample, form
         return target
 
     def _known(self, tensor: Tensor) -> Traced:
