@@ -23,6 +23,18 @@ STEPS = {
     "layer norm of gates": lambda s, x, h, c: (s.wide_norm(s.input(x)) + s.wide_norm(s.recurrent(h))).chunk(4, -1)[:2],
     "layer norm of heads": lambda s, x, h, c: (F.layer_norm(h.view(-1, 2, 4), (4,)).flatten(1) * s.vector, c),
     "group norm": lambda s, x, h, c: (s.group_norm(h + c), c),
+    "batch norm of an evaluation": lambda s, x, h, c: (
+        s.batch_norm(h),
+        F.batch_norm(c, s.batch_norm.running_mean, s.batch_norm.running_var, eps=0.1),
+    ),
+    "convolution": lambda s, x, h, c: (
+        F.conv1d(h[:, None], s.heads[:1, :1, :3], s.scalar.view(1), padding=1)[:, 0],
+        F.conv2d(c.view(-1, 2, 2, 2), s.heads.view(4, 2, 2, 2), s.vector[:4], padding=1).flatten(1)[:, :8],
+    ),
+    "convolution a channel": lambda s, x, h, c: (
+        F.conv1d(torch.stack([h, c], -1), s.heads.view(-1, 1, 2)[:8], s.vector, groups=8)[..., 0],
+        F.conv_transpose1d(c.view(-1, 2, 4), s.heads[:, :, :3], stride=2).flatten(1)[:, :8],
+    ),
     "rms norm": lambda s, x, h, c: (F.rms_norm(h, (8,), s.vector, 1e-6), F.rms_norm(c, (8,), eps=1e-6)),
     "rms by hand": lambda s, x, h, c: (h / (h.pow(2).mean(-1, keepdim=True) + 1e-6).sqrt(), c),
     "a cell of torch.nn": lambda s, x, h, c: s.lstm(x, (h, c)),

@@ -72,9 +72,16 @@ REFUSED = {
     "sum along the batch": (lambda s, x, h, c: (h.cumsum(0), c), "'cumsum'"),
     "size of the batch": (lambda s, x, h, c: (h * h.shape[0], c), "with the number of rows in the batch"),
     "sort": (lambda s, x, h, c: (h.sort(-1).values, c), "'sort' .* not in the table of primitives"),
-    "convolution": (lambda s, x, h, c: (F.conv1d(h[:, None], s.vector[None, None, :3], padding=1)[:, 0], c), "'convol"),
+    "convolution along the batch": (
+        lambda s, x, h, c: (F.conv1d(h.T[None], s.square.weight[..., None])[0].T, c),
+        "'convolution' .* its input is not",
+    ),
+    "convolution with states": (
+        lambda s, x, h, c: (F.conv1d(h.view(1, -1, 8), c.view(-1, 1, 8), groups=len(h)).view(-1, 1) * h, c),
+        "'convolution' .* its weight differs from row to row",
+    ),
     "derivative by hand": (lambda s, x, h, c: (Straight.apply(h), c), "the gradients .* differ"),
-    "lower precision": (lambda s, x, h, c: (h.float().double(), c), "the values .* differ"),
+    "lower precision": (lambda s, x, h, c: (h.float().double(), c), "the (values|gradients) .* differ"),
     "a tensor from outside": (lambda s, x, h, c: (h * OUTSIDE, c), "neither an argument nor a parameter or buffer"),
     "attribute": (writes_an_attribute, "writes the attribute 'last'"),
     "list that grows": (grows_a_list, "writes the attribute 'seen'"),

@@ -33,6 +33,18 @@ def _group_norm(called: Called) -> Forms:
     return [_scaled(tracer, with_value(tracer, traced, rows_of(normalised).value), weight, bias), None, None]
 
 
+def _batch_norm(called: Called) -> Forms:
+    traced, weight, bias, mean, variance, training, _, eps = called.args
+    tracer = called.tracer
+    if training or traced.sample.dim() != 2 or traced.sample.shape[0] != tracer.batch:
+        raise UnsupportedOperation("it takes its means from the batch, or something other than (batch, features)")
+    (value, centre, spread), _ = match(tracer, [traced, mean, variance], traced.sample.shape)
+    inverse = tracer.emit("rsqrt", tracer.emit("add", spread, float(eps)))
+    normalised = tracer.emit("mul", tracer.emit("sub", value, centre), inverse)
+    assert isinstance(normalised, Value)
+    return [_scaled(tracer, with_value(tracer, traced, normalised), weight, bias), None, None]
+
+
 def _rms_norm(called: Called) -> Forms:
     traced, shape, weight, eps = called.args
     if eps is None:
@@ -78,5 +90,6 @@ def _scaled(tracer: Tracer, traced: Traced, weight: Any, bias: Any) -> Rows:
 HANDLERS: dict[str, Handler] = {
     "native_layer_norm": _layer_norm,
     "native_group_norm": _group_norm,
+    "native_batch_norm": _batch_norm,
     "_fused_rms_norm": _rms_norm,
 }

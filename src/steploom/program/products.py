@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["HANDLERS"]
 
 MOST_PRODUCTS = 64
+MOST_OF_A_CONVOLUTION = 1 << 16  # numbers in its matrix, most of them 0: beyond that the product is the slower way
 
 
 def _mm(called: Called) -> Forms:
@@ -51,6 +52,34 @@ def _mv(called: Called) -> Forms:
         reference, sample = tracer.leaves.reshaped(right.form, [length], [length, 1])
         return _product(tracer, left, tracer.wrap(sample, Fixed(reference)), called.result.unsqueeze(-1))
     raise UnsupportedOperation("it multiplies a parameter with a vector over the batch")
+
+
+def _convolution(called: Called) -> Forms:
+    """Every output of a convolution is a weighted sum of a row's features: the product with one large matrix, which is
+    what the convolution makes of the features one by one."""
+    traced, weight, bias, *options = called.args
+    tracer, form = called.tracer, rows_of(traced)
+    inner, outer = traced.sample.shape[1:], called.result.shape[1:]
+    width, n = prod(inner), prod(outer)
+    if is_rows(weight) or traced.sample.shape[0] != tracer.batch or form.before != 1:
+        raise UnsupportedOperation("its weight differs from row to row, or its input is not (batch, channels, ...)")
+    if width * n > MOST_OF_A_CONVOLUTION:
+        raise UnsupportedOperation(f"as a product it has a matrix of {n} x {width}")
+    aten, leaves = torch.ops.aten, tracer.leaves
+    each = torch.eye(width, dtype=traced.sample.dtype).view(width, *inner)
+    arguments = (tracer.wrap(each, leaves.constant(each)), weight, None, *options)
+    images = called.function(each, weight.sample, None, *options)
+    (images_form,) = leaves.call(called.function, arguments, {}, images)
+    flat, sample = leaves.reshaped(images_form, images.shape, [width, n])
+    (turned,) = leaves.call(aten.t.default, (tracer.wrap(sample, Fixed(flat)),), {}, sample.t())
+    value = tracer.build.rows("product", form.value, leaves.matrix(turned.node, sample.t()))
+    if bias is None:
+        return Rows(value)
+    shape = [len(bias.sample), *[1] * (len(outer) - 1)]
+    reference, channels = leaves.reshaped(bias.form, bias.sample.shape, shape)
+    product = tracer.wrap(called.result, Rows(value))
+    (value, added), _ = match(tracer, [product, tracer.wrap(channels, Fixed(reference))], called.result.shape)
+    return Rows(tracer.build.rows("add", value, added))
 
 
 def _product(tracer: Tracer, left: Traced, right: Traced, result: Tensor) -> Rows:
@@ -159,4 +188,11 @@ def _of_rows(tracer: Tracer, left: Traced, right: Traced, result: Tensor) -> Row
     return Rows(value, before)
 
 
-HANDLERS: dict[str, Handler] = {"mm": _mm, "bmm": _mm, "addmm": _addmm, "baddbmm": _addmm, "mv": _mv}
+HANDLERS: dict[str, Handler] = {
+    "mm": _mm,
+    "bmm": _mm,
+    "addmm": _addmm,
+    "baddbmm": _addmm,
+    "mv": _mv,
+    "convolution": _convolution,
+}

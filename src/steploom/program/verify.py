@@ -34,9 +34,9 @@ def verify(program: Program, cell: Cell) -> None:
     named = [*cell.named_parameters(), *cell.named_buffers()]
     with torch.inference_mode(False), torch.enable_grad(), torch.autocast("cpu", enabled=False):
         tensors = {path: _moved(tensor, generator) for path, tensor in named}
-        parameters = [t for t in tensors.values() if t.is_floating_point()]
+        parameters = [t for t in tensors.values() if t.requires_grad]
         with replica(cell, tensors) as stand_in:
-            large = sum(parameter.numel() for parameter in parameters) > MANY
+            large = sum(tensor.numel() for tensor in tensors.values() if tensor.is_floating_point()) > MANY
             for spread in SPREADS[: 1 if large else None]:
                 sizes = (cell.input_size, *cell.states.values())
                 x, *states = (
@@ -70,7 +70,7 @@ def _moved(tensor: Tensor, generator: torch.Generator) -> Tensor:
     moved = moved.double().clone()
     if isinstance(tensor, torch.nn.Parameter) and moved.numel() and bool((moved == moved.flatten()[0]).all()):
         moved += 0.1 * torch.randn(moved.shape, generator=generator, dtype=torch.float64)
-    return moved.requires_grad_()
+    return moved.requires_grad_(isinstance(tensor, torch.nn.Parameter) or tensor.requires_grad)
 
 
 def _gradients(outputs: Sequence[Tensor], weights: Sequence[Tensor], subjects: Sequence[Tensor]) -> tuple[Tensor, ...]:
