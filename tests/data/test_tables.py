@@ -37,6 +37,19 @@ def test_one_series(tmp_path: Path) -> None:
     assert table.notes == ["'load', frequency h, 2020-01-01 to 2020-01-02 05:00, 30 values, 0 of them missing (0.0%)"]
 
 
+def test_the_summary_counts_from_the_first_measured_value(tmp_path: Path) -> None:
+    wide = [f"{t},{i if i >= 10 and i != 20 else ''},{i if i >= 12 else ''},{i}" for i, t in enumerate(hours(30))]
+    path = tmp_path / "data.csv"
+    path.write_text(lines("ds,a,b,x", [*wide, "2020-01-02 06:00:00,,,30"]))
+    asked = Columns(targets=("a", "b"), known=("x",))
+    notes = {leading: read_series([path], asked, keep_leading=leading).notes for leading in (False, True)}
+    assert (
+        notes[True]
+        == notes[False]
+        == ["2 series, frequency h, 2020-01-01 10:00 to 2020-01-02 06:00, 38 values, 1 of them missing (2.6%)"]
+    )
+
+
 def test_gaps_and_missing_values_stay_missing(tmp_path: Path) -> None:
     rows = [f"{t},{i}" for i, t in enumerate(hours(30))]
     rows[10] = rows[10].split(",")[0] + ",NA"

@@ -63,7 +63,7 @@ def continue_from(
     earlier = {series.id: series for series in history}
     result, rows, count = [], [], 0
     for series, begin in zip(data, begins, strict=True):
-        empty = _rows_without_value(series)
+        empty = series.leading
         before = earlier.get(series.id)
         place = _place_of(series, before, data.frequency) if before is not None else None
         if before is None or place is None or not 0 < place + empty <= len(before) + largest_gap:
@@ -87,12 +87,6 @@ def continue_from(
         )
         rows.append(begin + place)
     return data.with_series(result), rows, count
-
-
-def _rows_without_value(series: Series) -> int:
-    """Rows before the first value."""
-    measured = np.flatnonzero(np.isfinite(series.target))
-    return int(measured[0]) if len(measured) else 0
 
 
 def _place_of(after: Series, before: Series, frequency: str) -> int | None:

@@ -46,6 +46,12 @@ class Series:
         """Rows of known covariates beyond the target's last row."""
         return len(self.known) - len(self.target)
 
+    @property
+    def leading(self) -> int:
+        """Rows before the first measured value; 0 where no value is measured."""
+        measured = np.isfinite(self.target)
+        return int(measured.argmax()) if measured.any() else 0
+
 
 @dataclass(frozen=True)
 class SeriesSet:

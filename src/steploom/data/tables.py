@@ -211,9 +211,10 @@ def _check_values(tables: TableGroup, columns: Columns, wanted: list[str], cut: 
 
 
 def _summary(data: SeriesSet) -> list[str]:
-    count = sum(len(s) for s in data)
-    missing = sum(int(np.isnan(s.target).sum()) for s in data)
-    first = min(s.start for s in data)
+    """What the series hold, each from its first measured value on."""
+    count = sum(len(s) - s.leading for s in data)
+    missing = sum(int(np.isnan(s.target[s.leading :]).sum()) for s in data)
+    first = min(data.times(s, s.leading, 1)[0] for s in data)
     last = max(data.times(s, max(len(s), len(s.known)) - 1, 1)[0] for s in data)
     name = f"'{data.series[0].id}'" if len(data) == 1 else f"{len(data)} series"
     return [
