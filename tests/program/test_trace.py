@@ -163,6 +163,23 @@ def test_a_step_is_traced_in_float32_too(name: str) -> None:
     trace(step_cell(STEPS[name]).float())
 
 
+def asks_for_its_own_dtype(s: Step, x: torch.Tensor, h: torch.Tensor, c: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    decay = -torch.exp(s.vector.float()).to(h.dtype)
+    scale = (h.float().pow(2).mean(-1, keepdim=True) + 1e-6).rsqrt().type_as(h)
+    share = F.softmax(c, -1, dtype=torch.float32).to(c.dtype) * s.mask.float()
+    return h * scale * decay * (h > 0).float().mean(-1, keepdim=True), share + s.square(c.to(torch.float32))
+
+
+def test_a_step_that_asks_for_the_dtype_it_has_is_a_program() -> None:
+    cell = step_cell(asks_for_its_own_dtype).float()
+    program = trace(cell)
+    x, h, c = torch.randn(3, 6), torch.randn(3, 8), torch.randn(3, 8)
+    found = run_program(program, program.gather_leaves(cell), x, [h, c])
+    torch.testing.assert_close(tuple(found), cell(x, h, c))
+    with pytest.raises(UnsupportedOperation, match="differ from those of the cell"):
+        trace(step_cell(lambda s, x, h, c: (h.float().double(), c)))
+
+
 TINY = {
     "number": lambda s, x, h, c: ((h.abs() + torch.finfo(h.dtype).tiny).log(), c),
     "tensor": lambda s, x, h, c: (torch.maximum(h, torch.full((8,), torch.finfo(h.dtype).tiny)).log(), c),

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from steploom.cells.cell import Cell, check_declaration
 from steploom.errors import CellError, UnsupportedOperation
+from steploom.program.casts import own_dtype
 from steploom.program.naming import name_values
 from steploom.program.passes.order import simplify
 from steploom.program.program import Program, Value
@@ -48,8 +49,7 @@ def trace(cell: Cell) -> Program:
             f"the step of {type(cell).__name__} differs from call to call, or with the number of rows in the batch"
         )
     # The first two traces are in float64, where constants are exact; a cell may ask for the dtype it runs in.
-    dtypes = {tensor.dtype for tensor in (*cell.parameters(), *cell.buffers()) if tensor.is_floating_point()}
-    if len(dtypes) == 1:
+    if own_dtype(cell) is not None:
         in_own = trace_unchecked(cell, _batches(cell)[0], None)
         if not _alike(structure(first, _numbers), structure(in_own, _numbers)):
             raise UnsupportedOperation(f"a number in the step of {type(cell).__name__} depends on the dtype")
@@ -103,7 +103,7 @@ def trace_unchecked(cell: Cell, batch: int, dtype: torch.dtype | None = torch.fl
         dtype: of the samples; None for the cell's own.
     """
     parameter = next((p for p in cell.parameters() if p.is_floating_point()), torch.empty(0))
-    tracer = Tracer(batch)
+    tracer = Tracer(batch, casts=dtype == torch.float64 and own_dtype(cell) == torch.float32)
     device = parameter.device
     x = Value("x", cell.input_size)
     states = tuple(Value(name, size) for name, size in cell.states.items())

@@ -16,6 +16,7 @@ from torch.overrides import TorchFunctionMode
 
 from steploom.errors import UnsupportedOperation
 from steploom.program.builder import Builder
+from steploom.program.casts import in_float64
 from steploom.program.leaves import Leaves
 from steploom.program.operator_table import OPERATORS
 from steploom.program.operators import is_rows, spread
@@ -59,15 +60,16 @@ class Tracer(TorchFunctionMode):
 
     Attributes:
         batch: number of rows of the samples.
+        casts: whether float64 stands for float32 here, the dtype of the cell.
         build: where the instructions go.
         leaves: the parameters and what is computed from them.
         spread: values that are a parameter repeated for every row, and which.
         names: of values, the names of the cell's local variables that held them.
     """
 
-    def __init__(self, batch: int) -> None:
+    def __init__(self, batch: int, casts: bool = False) -> None:
         super().__init__()
-        self.batch = batch
+        self.batch, self.casts = batch, casts
         self.build = Builder()
         self.leaves = Leaves()
         self.names: dict[Value, str] = {}
@@ -128,6 +130,9 @@ class Tracer(TorchFunctionMode):
                 source=self.source(),
                 hint="Register it as a buffer.",
             )
+        traced = [item for item in flat([args, kwargs]) if isinstance(item, Tensor)]
+        if self.casts and traced and all(item.is_floating_point() or is_rows(item) for item in traced):
+            func, args, kwargs = in_float64(func, args, kwargs)
         if name == "where":
             args = tuple(self._tensor(item) if isinstance(item, (int, float)) else item for item in args)
         result = func(*args, **kwargs)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor
 
 from steploom.cells.cell import Cell
 from steploom.errors import UnsupportedOperation
+from steploom.program.casts import Casts, own_dtype
 from steploom.program.interpret import run_program
 from steploom.program.program import Program
 
@@ -50,7 +52,8 @@ def verify(program: Program, cell: Cell) -> None:
                         state[:2] = 0
                 subjects = [x, *states, *parameters]
                 try:
-                    expected = stand_in(x, *states)
+                    with Casts() if own_dtype(cell) == torch.float32 else nullcontext():
+                        expected = stand_in(x, *states)
                 except RuntimeError as error:
                     raise UnsupportedOperation(f"the step of {program.name} cannot run in float64: {error}") from error
                 found = run_program(program, program.gather_leaves(stand_in), x, states)

@@ -1,0 +1,38 @@
+"""Conversions to float32 in the step of a float32 cell, while it is looked at in float64.
+
+There `x.float()` does nothing, and `softmax(x, -1, dtype=torch.float32)` is a softmax: the step asks for the dtype that
+it has. Taken literally in float64, they would lose digits that the cell does not lose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+__all__ = ["Casts", "in_float64", "own_dtype"]
+
+
+def own_dtype(cell: nn.Module) -> torch.dtype | None:
+    """The dtype of all the parameters and buffers of a cell that are no whole numbers; None where they have several."""
+    dtypes = {tensor.dtype for tensor in (*cell.parameters(), *cell.buffers()) if tensor.is_floating_point()}
+    return next(iter(dtypes)) if len(dtypes) == 1 else None
+
+
+def in_float64(function: Any, args: Any, kwargs: Any) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+    """A call with float64 in the place of float32."""
+    if function is Tensor.float:
+        return Tensor.double, args, kwargs
+    changed = {name: torch.float64 if item is torch.float32 else item for name, item in kwargs.items()}
+    return function, tuple(torch.float64 if item is torch.float32 else item for item in args), changed
+
+
+class Casts(TorchFunctionMode):
+    """While it is entered, float64 stands for float32."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        func, args, kwargs = in_float64(func, args, kwargs or {})
+        return func(*args, **kwargs)
