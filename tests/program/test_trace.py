@@ -98,6 +98,10 @@ STEPS = {
     "weight norm": lambda s, x, h, c: (s.weight_norm(h), c),
     "triangular weight": lambda s, x, h, c: (h @ torch.tril(s.square.weight), h @ torch.diag(s.vector)),
     "orthogonal weight": lambda s, x, h, c: (h @ torch.matrix_exp(s.square.weight - s.square.weight.T), c),
+    "Cayley's transform": lambda s, x, h, c: (
+        h @ torch.linalg.solve(torch.eye(8).to(h) + s.square.weight - s.square.weight.T, torch.eye(8).to(h)),
+        h @ torch.linalg.inv(torch.eye(8, dtype=h.dtype) + s.square.weight - s.square.weight.T),
+    ),
     "parts of weights": lambda s, x, h, c: (
         h @ s.square.weight.t() + x @ s.joined.weight[:, :6].T,
         (s.square.weight @ c.T).T,

@@ -239,6 +239,9 @@ class Tracer(TorchFunctionMode):
         result = function(*self._each(args, sample_of), **self._each(kwargs, sample_of))
         if isinstance(result, Tensor) and (rows := spread(self, function, args, result)) is not None:
             return self._result(result, rows)
+        if result is None:
+            # It has looked whether the samples can be inverted, say, and gives nothing.
+            return None
         forms = self.leaves.call(function, args, kwargs, result, detached=not torch.is_grad_enabled())
         if isinstance(result, Tensor):
             return self.wrap(result, forms[0])
