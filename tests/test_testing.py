@@ -52,6 +52,42 @@ def test_what_rounding_leaves_of_a_gradient_that_vanishes_is_no_difference():
     check_native(RandomCell(3, 4, 27).double())
 
 
+class Odd(Good):
+    """A cell of which float64 tells less, or other things, than float32."""
+
+    def __init__(self, input_size, hidden_size, kind):
+        super().__init__(input_size, hidden_size)
+        self.kind = kind
+
+    def forward(self, x, h, m):
+        h, m = super().forward(x, h, m)
+        if self.kind == "in its own dtype":
+            return h.float().softmax(-1).type_as(h), m
+        if self.kind == "a number of its dtype":
+            return (h.abs() + torch.finfo(h.dtype).tiny).log() * 0.01 + h, m
+        return 0.1 * (500 * self.input(x)).sin(), m
+
+
+@pytest.mark.parametrize("kind", ["in its own dtype", "a number of its dtype", "of much curvature"])
+def test_odd_cells_pass(kind):
+    torch.manual_seed(0)
+    check_cell(Odd(3, 5, kind))
+
+
+def test_a_step_that_fails_on_single_rows_is_told_by_the_law():
+    class Batchwise(Good):
+        def __init__(self, input_size, hidden_size):
+            super().__init__(input_size, hidden_size)
+            self.norm = nn.BatchNorm1d(hidden_size)
+
+        def forward(self, x, h, m):
+            h, m = super().forward(x, h, m)
+            return self.norm(h), m
+
+    with pytest.raises(CellError, match=r"breaks the law 'a batch equals its rows one by one'.* raises ValueError"):
+        check_cell(Batchwise(3, 5))
+
+
 @pytest.mark.parametrize("name", cell_names())
 def test_every_cell_runs_on_the_native_engine(name):
     assert Recurrent(make_cell(name, 3, 5)).explain().startswith("native")
