@@ -86,6 +86,16 @@ STEPS = {
         F.cosine_similarity(h.view(-1, 2, 4), c[:, None, :4], dim=-1).repeat(1, 4),
         c * F.cosine_similarity(h, s.vector, dim=-1)[:, None],
     ),
+    "attention": lambda s, x, h, c: (
+        F.scaled_dot_product_attention(h.view(-1, 2, 4), c.view(-1, 2, 4), c.view(-1, 2, 4).sin()).flatten(1),
+        F.scaled_dot_product_attention(
+            h.view(-1, 2, 1, 4), c.view(-1, 2, 1, 4), c.view(-1, 2, 1, 4), s.heads[:, :1, :1], scale=0.3
+        ).flatten(1),
+    ),
+    "any and all": lambda s, x, h, c: (
+        torch.where((h > 0.5).any(-1, keepdim=True), h, c),
+        c * (c > -1).view(-1, 2, 4).all(1).to(c.dtype).repeat(1, 2),
+    ),
     "maxima": lambda s, x, h, c: (h * c.amax(-1, keepdim=True), h.amin(-1, keepdim=True) + c),
     "deviation": lambda s, x, h, c: (h / h.std(-1, keepdim=True), c - c.logsumexp(-1, keepdim=True)),
     "sums of heads": lambda s, x, h, c: (h.view(-1, 2, 4).sum(1).repeat(1, 2), h.view(-1, 4, 2).mean(1).repeat(1, 4)),

@@ -101,6 +101,19 @@ def _amin(called: Called) -> Forms:
     return Rows(called.tracer.build.rows("neg", form.value), form.before)
 
 
+def _any(called: Called) -> Forms:
+    traced = called.args[0]
+    true = called.tracer.build.rows("ne", rows_of(traced).value, 0.0)
+    return reduced(called.tracer, with_value(called.tracer, traced, true), _dims(called), "max")[0]
+
+
+def _all(called: Called) -> Forms:
+    traced, build = called.args[0], called.tracer.build
+    false = with_value(called.tracer, traced, build.rows("eq", rows_of(traced).value, 0.0))
+    form, _ = reduced(called.tracer, false, _dims(called), "max")
+    return Rows(build.rows("eq", form.value, 0.0), form.before)
+
+
 def _negated(called: Called) -> Called:
     traced = called.args[0]
     negative = called.tracer.build.rows("neg", rows_of(traced).value)
@@ -219,6 +232,8 @@ HANDLERS: dict[str, Handler] = {
     "mean": _mean,
     "amax": _amax,
     "amin": _amin,
+    "any": _any,
+    "all": _all,
     "max": _max_dim,
     "min": _max_dim,
     "_softmax": _softmax,

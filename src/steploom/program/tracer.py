@@ -12,9 +12,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from steploom.errors import UnsupportedOperation
+from steploom.program.attention import attention
 from steploom.program.builder import Builder
 from steploom.program.casts import in_float64
 from steploom.program.leaves import Leaves
@@ -133,6 +135,8 @@ class Tracer(TorchFunctionMode):
         traced = [item for item in flat([args, kwargs]) if isinstance(item, Tensor)]
         if self.casts and traced and all(item.is_floating_point() or is_rows(item) for item in traced):
             func, args, kwargs = in_float64(func, args, kwargs)
+        if func is F.scaled_dot_product_attention:
+            func = attention
         if name == "where":
             args = tuple(self._tensor(item) if isinstance(item, (int, float)) else item for item in args)
         result = func(*args, **kwargs)
