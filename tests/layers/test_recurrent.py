@@ -372,3 +372,19 @@ def test_the_state_of_a_cell_without_weights_is_of_the_kind_of_x():
 
     y, (m,) = Recurrent(Mean(3))(torch.ones(4, 2, 3, dtype=torch.float64))
     assert y.dtype == m.dtype == torch.float64
+
+
+def test_layers_with_states_of_different_sizes_are_refused():
+    class Shifted(Cell):
+        def __init__(self, input_size, hidden_size):
+            super().__init__()
+            self.states = {"h": hidden_size, "last": input_size}
+            self.mix = nn.Linear(2 * input_size, hidden_size)
+
+        def forward(self, x, h, last):
+            return self.mix(torch.cat([x, last], -1)).tanh() + 0.5 * h, x
+
+    Recurrent(Shifted(5, 5), num_layers=2)
+    Recurrent(Shifted(3, 5), bidirectional=True)
+    with pytest.raises(CellError, match="so its layers cannot be stacked"):
+        Recurrent(Shifted(3, 5), num_layers=2)

@@ -98,7 +98,14 @@ class Recurrent(nn.Module):
         self.cells = nn.ModuleList([cell])
         for place in range(1, num_layers * self.stack.directions):
             first_layer = place < self.stack.directions
-            self.cells.append(cell.like() if first_layer else cell.like(input_size=self.output_size))
+            further = cell.like() if first_layer else cell.like(input_size=self.output_size)
+            if further.states != cell.states:
+                raise CellError(
+                    f"{type(cell).__name__} declares the states {cell.states} with input_size={cell.input_size} and "
+                    f"{further.states} with input_size={further.input_size}, so its layers cannot be stacked. Give it "
+                    f"an input of {self.output_size} features, or states whose sizes do not depend on it."
+                )
+            self.cells.append(further)
 
     if TYPE_CHECKING:
 
