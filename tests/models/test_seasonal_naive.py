@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steploom.models.seasonal_naive import last_value, seasonal_naive
+from steploom.models.seasonal_naive import last_value, seasonal_naive, values_a_season_ago
 
 NAN = np.nan
 
@@ -21,6 +21,12 @@ def test_missing_values_are_looked_for_one_season_further_back_and_then_taken_fr
     target = np.array([1.0, 2, NAN, NAN, 5, NAN])
     assert seasonal_naive(target, np.array([6]), 3, 3).tolist() == [[1, 5, 5]]
     assert np.isnan(seasonal_naive(np.array([NAN, NAN, 3]), np.array([2]), 1, 2)).all()
+
+
+def test_values_a_season_ago_are_missing_where_nothing_was_measured_then() -> None:
+    target = np.array([1.0, 2, NAN, NAN, 5, NAN])
+    np.testing.assert_array_equal(values_a_season_ago(target, np.array([6]), 3, 3), [[1, 5, NAN]])
+    assert np.isnan(values_a_season_ago(np.array([1.0, 2]), np.array([2]), 3, 24)).all()
 
 
 def test_shorter_than_a_season() -> None:

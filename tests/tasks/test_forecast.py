@@ -94,6 +94,29 @@ def test_only_measured_values_are_scored(tmp_path: Path) -> None:
     assert one.metrics["mae"] < 10 and other.metrics["mae"] > 1e4
 
 
+def days(count: int, start: str = "2020-01-01") -> pd.DataFrame:
+    return pd.DataFrame({"ds": pd.date_range(start, periods=count), "y": 50 + np.arange(count) % 11.0})
+
+
+def test_a_seasonal_naive_forecast_without_any_value_a_season_ago_is_left_out(tmp_path: Path) -> None:
+    """The last value would stand in for it, under its name."""
+    train, test = csv(tmp_path, days(420)[:300], "train.csv"), csv(tmp_path, days(420)[300:], "test.csv")
+    task = trained([train], horizon=20, context=30)
+    short = task.evaluate(None, Files([train]), EvaluateOptions(start="2020-09-01"))
+    assert set(short.baselines) == {"seasonal_naive_7"}
+    # The last of these origins have the first rows a year before them.
+    longer = task.evaluate(None, Files([test]), EvaluateOptions(history=train))
+    assert set(longer.baselines) == {"seasonal_naive_7", "seasonal_naive_365"}
+
+
+def test_the_last_value_is_the_baseline_where_no_season_is_left(tmp_path: Path) -> None:
+    months = pd.DataFrame({"ds": pd.date_range("2020-01-01", periods=11, freq="MS"), "y": np.arange(11.0)})
+    file = csv(tmp_path, months, "months.csv")
+    task = trained([file], horizon=2, context=4, valid_share=0)
+    evaluation = task.evaluate(None, Files([file]), EvaluateOptions(start="2020-09-01"))
+    assert {name: scores["mae"] for name, scores in evaluation.baselines.items()} == {"last_value": 1.5}
+
+
 def test_evaluate_keeps_the_users_names_and_many_series(tmp_path: Path) -> None:
     frame = pd.concat([table(300).assign(shop=name, y=lambda t, k=k: t["y"] * k) for k, name in ((1, "x"), (3, "007"))])
     frame = frame.rename(columns={"ds": "when", "y": "sales"})

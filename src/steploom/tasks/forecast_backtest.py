@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from steploom.data.series import FloatArray, SeriesSet
 from steploom.errors import DataError
-from steploom.models.seasonal_naive import last_value, seasonal_naive
+from steploom.models.seasonal_naive import last_value, values_a_season_ago
 from steploom.tasks.forecast_metrics import forecast_metrics
 from steploom.tasks.forecast_yardstick import Yardstick
 
@@ -122,29 +123,32 @@ class Backtest:
         return self._scores(self.forecasts.mean, self.forecasts.quantiles, yardsticks)
 
     def baselines(self, yardsticks: Sequence[Yardstick]) -> dict[str, dict[str, float]]:
-        """The scores of the seasonal naive methods at the same origins; of the last value where there is no season.
+        """The scores of the seasonal naive methods at the same origins; of the last value where there is none.
 
-        Their intervals are the errors that the method made in the training part; the last value has none.
+        Where some values have none a season before them, the last value stands in; a method for which none of the
+        values that are scored has one is left out. The intervals are the errors that the method made in the training
+        part; the last value has none.
         """
-        horizon = self.actual.shape[1]
+        last = self._of_each_series(last_value)
         result = {}
-        for number, season in enumerate(self.data.seasons or (0,)):
-            naive = np.empty_like(self.actual)
-            for i, series in enumerate(self.data):
-                own = self.origins.series == i
-                rows = self.origins.rows[own]
-                naive[own] = (
-                    seasonal_naive(series.target, rows, horizon, season)
-                    if season
-                    else last_value(series.target, rows, horizon)
-                )
-            name = f"seasonal_naive_{season}" if season else "last_value"
-            quantiles = None
-            if season:
-                errors = np.stack([yardstick.errors[number] for yardstick in yardsticks])
-                quantiles = naive[:, :, None] + errors[self.origins.series][:, None]
-            result[name] = self._scores(naive, quantiles, yardsticks)
+        for number, season in enumerate(self.data.seasons):
+            known = self._of_each_series(partial(values_a_season_ago, season=season))
+            if not (np.isfinite(known) & np.isfinite(self.actual)).any():
+                continue
+            naive = np.where(np.isnan(known), last, known)
+            errors = np.stack([yardstick.errors[number] for yardstick in yardsticks])
+            quantiles = naive[:, :, None] + errors[self.origins.series][:, None]
+            result[f"seasonal_naive_{season}"] = self._scores(naive, quantiles, yardsticks)
+        result = result or {"last_value": self._scores(last, None, yardsticks)}
         return {name: scores for name, scores in result.items() if scores}
+
+    def _of_each_series(self, naive: Callable[[FloatArray, Ints, int], FloatArray]) -> FloatArray:
+        """What a naive method says at the origins, (windows, horizon)."""
+        result = np.empty_like(self.actual)
+        for i, series in enumerate(self.data):
+            own = self.origins.series == i
+            result[own] = naive(series.target, self.origins.rows[own], self.actual.shape[1])
+        return result
 
     def _scores(
         self, mean: FloatArray, quantiles: FloatArray | None, yardsticks: Sequence[Yardstick]
