@@ -44,6 +44,22 @@ def test_escapes_are_undone_and_spaces_that_do_not_break_stay():
     assert tree.sentence == ["(", "a/b", "8\u00a01/2", ")", "-LRB", "*"]
 
 
+@pytest.mark.parametrize("space", ["\u00a0", "\u202f", "\u2009", "\u3000", "\u00a0\u00a0", " \u00a0"])
+def test_a_space_of_another_kind_is_a_space_but_within_a_word(space):
+    tree, plain = (parse_tree(f"({s}neg{s}(neg The{s}){s}(pos {s} (dull){s}film{s}))") for s in (space, " "))
+    assert (tree.labels, tree.words, tree.parents) == (plain.labels, plain.words, plain.parents)
+    assert begins_like_trees(f"({space}neg{space}(neg The){space}(pos film){space}){space}\n")
+    assert parse_tree("(neg\u00a0(neg The) (neg dull))").labels == ["neg"] * 3
+    assert parse_tree("(pos (pos 10\u00a0000)\u00a0(pos \u00a0films\u00a0))").words == ["10\u00a0000", "films", None]
+    assert begins_like_trees("(3 10\u00a0000)\n")
+
+
+def test_a_space_of_another_kind_indents_and_leaves_lines_blank(tmp_path):
+    (tmp_path / "a.txt").write_text(f"(S\n\u00a0\u00a0(NP It))\n\u00a0\n{SENTENCE}\u00a0\n")
+    assert [(tree.row, tree.label, len(tree)) for tree in read_trees(tmp_path / "a.txt")] == [(1, "S", 2), (4, "3", 5)]
+    assert begins_like_trees("(S\n\u00a0(NP It))\n")
+
+
 def test_depth_is_limited_by_memory_alone():
     depth = 100_000
     tree = parse_tree("(1 " * depth + "(0 a)" + ")" * depth)

@@ -81,15 +81,14 @@ def test_a_word_that_holds_a_space_is_one_word(tmp_path, lower_case):
     assert vocabulary.unknown not in encoded.collate(torch.tensor([0]))["token"].tolist()
 
 
-def test_a_sentence_of_blanks_is_refused_and_such_a_phrase_is_no_example(tmp_path):
-    good = "(1 (1 \u00a0) (1 fine))\n(0 (0 a) (0 film))\n" * 10
-    (tmp_path / "good.txt").write_text(good)
-    (tmp_path / "bad.txt").write_text(good + "(0 (0 \u00a0) (1 \u2009))\n")
-    options = {"kind": "text", "progress": False, "epochs": 1, "hidden_size": 4, "valid_share": 0}
-    with pytest.raises(DataError, match=r"bad\.txt, row 21: the sentence of the tree is blank"):
-        train("classify", tmp_path / "bad.txt", tmp_path / "m", **options)
-    model = train("classify", tmp_path / "good.txt", tmp_path / "m", phrases=True, **options)
-    assert model.task.artefacts["labels"]["trained"] == [30, 20]
+def test_spaces_that_do_not_break_beside_brackets_make_no_class_and_no_word(tmp_path):
+    space = "\u00a0"
+    text = f"(neg{space}(neg The) (neg dull))\n(pos{space}(pos The{space}){space}(pos film))\n" * 10
+    (tmp_path / "train.txt").write_text(text)
+    model = trained(tmp_path, tmp_path / "m", valid_share=0)
+    assert model.task.artefacts["labels"]["classes"] == ["neg", "pos"]
+    assert model.task.artefacts["labels"]["trained"] == [30, 30]
+    assert set(model.task.kind.vocabulary.tokens) == {"<unk>", "<eos>", "The", "dull", "film"}
 
 
 @pytest.mark.parametrize("node_labels", [True, False])

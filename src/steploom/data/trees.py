@@ -14,11 +14,12 @@ from steploom.errors import DataError
 
 __all__ = ["begins_like_trees", "parse_tree", "parse_trees", "read_trees", "written_tree"]
 
-# Not \s: words of the treebank, such as "8 1/2", hold spaces that do not break.
-_TOKEN = re.compile(r"[()]|[^ \t\n\f\v()]+")
-_NESTED = re.compile(r"\([^\s()]*\s*\(")
-_GOES_ON = re.compile(r"[^\n]*\n[ \t]+\(")
-_LEAF = re.compile(r"\(-?\d+\s+[^\s()]+\s*\)")
+# Words of the treebank, such as "8 1/2", hold spaces that do not break; beside brackets they are spaces like any other.
+_WORD = r"[^\s()]+(?:[^\S \t\n\f\v]+[^\s()]+)*"
+_TOKEN = re.compile(rf"[()]|{_WORD}")
+_NESTED = re.compile(rf"\(\s*(?:{_WORD}\s*)?\(")
+_GOES_ON = re.compile(r"[^\n]*\n[^\S\n]+\(")
+_LEAF = re.compile(rf"\(-?\d+\s+{_WORD}\s*\)")
 _ESCAPED = {
     "-LRB-": "(",
     "-RRB-": ")",
@@ -60,7 +61,7 @@ def parse_trees(lines: Sequence[str], file: Path | None = None) -> list[Tree]:
         if not line.strip():
             depth = 0
             continue
-        if depth <= 0 or line[0] not in " \t":
+        if depth <= 0 or not line[0].isspace():
             found.append((row, []))
             depth = 0
         found[-1][1].append(line)
@@ -74,7 +75,8 @@ def parse_tree(line: str, file: Path | None = None, row: int = 1) -> Tree:
     A bracket holds its label and then its children, which are brackets or words; one that holds a label and a single
     word is a leaf with that label, and one that holds a single word is a leaf without. A bracket that begins with a
     bracket has no label, and `(2 (It))` is `(2 It)`. In words, `-LRB-` is an opening bracket, and so on, and `\\/` is a
-    slash.
+    slash. A space that does not break, or of another script, belongs to the word that it stands within; beside brackets
+    and other spaces it is a space.
 
     The depth of a tree is limited by memory alone.
 

@@ -91,7 +91,7 @@ class TextKind(Kind):
             found += [
                 ((number, row), " ".join(tokens), label)
                 for row, label, tokens in labelled_phrases(read_trees(file), phrases=True)
-                if (number, row) in rows and "".join(tokens).strip()
+                if (number, row) in rows
             ]
         inputs = Items(text for _, text, _ in found)
         return Examples(inputs, tuple(label or "" for *_, label in found), examples.files, tuple(p for p, *_ in found))
@@ -246,8 +246,5 @@ def _sentences(file: Path, labelled: bool) -> list[LabelledText]:
             raise DataError(
                 "the tree has no label", file=file, row=row, hint="Expected a tree such as (3 (2 It) (4 works))"
             )
-        if not "".join(tokens).strip():
-            # A word of the treebank may be a space that does not break.
-            raise DataError("the sentence of the tree is blank", file=file, row=row, hint="Leave the tree out")
         found.append(LabelledText(row, " ".join(tokens), label))
     return found
