@@ -64,11 +64,15 @@ class Odd(Good):
         if self.kind == "in its own dtype":
             return h.float().softmax(-1).type_as(h), m
         if self.kind == "a number of its dtype":
-            return (h.abs() + torch.finfo(h.dtype).tiny).log() * 0.01 + h, m
+            return h / (h.square().mean(-1, keepdim=True) + torch.finfo(h.dtype).eps).sqrt(), m
+        if self.kind == "of another kind in float32":
+            return (h.tanh() if h.dtype == torch.float32 else h.sigmoid()), m
         return 0.1 * (500 * self.input(x)).sin(), m
 
 
-@pytest.mark.parametrize("kind", ["in its own dtype", "a number of its dtype", "of much curvature"])
+@pytest.mark.parametrize(
+    "kind", ["in its own dtype", "a number of its dtype", "of another kind in float32", "of much curvature"]
+)
 def test_odd_cells_pass(kind):
     torch.manual_seed(0)
     check_cell(Odd(3, 5, kind))

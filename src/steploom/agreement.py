@@ -43,7 +43,7 @@ def check_native(cell: Cell) -> None:
     for dtype, allowed in ALLOWED.items():
         subject = copy.deepcopy(cell).to(dtype)
         if not isinstance(compiled_cell(subject), Compiled):
-            # A number in its step depends on the dtype.
+            # Its step does something else in this dtype.
             continue
         rnn = Recurrent(subject, bidirectional=True)
         exact = copy.deepcopy(rnn).double()

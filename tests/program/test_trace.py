@@ -198,14 +198,25 @@ TINY = {
     "number": lambda s, x, h, c: ((h.abs() + torch.finfo(h.dtype).tiny).log(), c),
     "tensor": lambda s, x, h, c: (torch.maximum(h, torch.full((8,), torch.finfo(h.dtype).tiny)).log(), c),
     "one of many": lambda s, x, h, c: (h + torch.where(s.mask, torch.finfo(h.dtype).tiny, 1.0), c),
+    "rms norm": lambda s, x, h, c: (F.rms_norm(1e-5 + h, (8,)), F.rms_norm(c, (8,), s.vector)),
 }
 
 
 @pytest.mark.parametrize("name", TINY)
-def test_a_number_that_depends_on_the_dtype_is_refused(name: str) -> None:
-    trace(step_cell(TINY[name]))
-    with pytest.raises(UnsupportedOperation, match="depends on the dtype"):
-        trace(step_cell(TINY[name]).float())
+def test_a_number_that_depends_on_the_dtype_is_that_of_the_dtype(name: str) -> None:
+    cell = step_cell(TINY[name])
+    for subject in (cell, cell.float()):
+        program, dtype = trace(subject), next(subject.parameters()).dtype
+        x, *states = (torch.zeros(3, size, dtype=dtype) for size in (subject.input_size, *subject.states.values()))
+        found = run_program(program, program.gather_leaves(subject), x, states)
+        torch.testing.assert_close(found, subject(x, *states), rtol=1e-5, atol=0.0)
+
+
+def test_a_step_that_does_something_else_in_another_dtype_is_refused() -> None:
+    cell = step_cell(lambda s, x, h, c: (h.tanh() if h.dtype == torch.float32 else h.sigmoid(), c))
+    trace(cell)
+    with pytest.raises(UnsupportedOperation, match="does something else in another dtype"):
+        trace(cell.float())
 
 
 def test_a_number_is_divided_by_and_not_multiplied_with_its_inverse_where_results_jump() -> None:

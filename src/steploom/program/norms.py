@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from steploom.errors import UnsupportedOperation
 from steploom.program.operators import Forms, Handler, is_rows, match, rows_of
 from steploom.program.program import Argument, Value
@@ -47,8 +49,7 @@ def _batch_norm(called: Called) -> Forms:
 
 def _rms_norm(called: Called) -> Forms:
     traced, shape, weight, eps = called.args
-    if eps is None:
-        raise UnsupportedOperation("rms_norm without eps, which depends on the dtype; give it one, such as eps=1e-6")
+    eps = torch.finfo(traced.sample.dtype).eps if eps is None else eps
     normalised = _over_root_mean_square(called.tracer, traced, list(range(-len(shape), 0)), eps)
     return [_scaled(called.tracer, normalised, weight, None), None]
 

@@ -15,7 +15,7 @@ def structure(program: Program, told: Callable[[Any], Any] = repr) -> Hashable:
 
     Args:
         program: the program.
-        told: what stands for a number among the arguments of an instruction, and for a node of the prologue.
+        told: what stands for a number or another attribute of an instruction, and for a node of the prologue.
     """
     numbers: dict[Value, Hashable] = {}
 
@@ -30,7 +30,7 @@ def structure(program: Program, told: Callable[[Any], Any] = repr) -> Hashable:
             i.op,
             tuple(numbered(a) if isinstance(a, Value) else told(a) for a in i.args),
             numbered(i.out),
-            tuple(sorted(i.attrs.items())),
+            tuple((name, told(i.attrs[name])) for name in sorted(i.attrs)),
         )
         for i in program.instructions
     )

@@ -49,13 +49,18 @@ def trace(cell: Cell) -> Program:
             f"the step of {type(cell).__name__} differs from call to call, or with the number of rows in the batch"
         )
     # The first two traces are in float64, where constants are exact; a cell may ask for the dtype it runs in.
+    running = first
     if own_dtype(cell) is not None:
         in_own = trace_unchecked(cell, _batches(cell)[0], None)
+        if structure(first, _without_numbers) != structure(in_own, _without_numbers):
+            raise UnsupportedOperation(f"the step of {type(cell).__name__} does something else in another dtype")
         if not _alike(structure(first, _numbers), structure(in_own, _numbers)):
-            raise UnsupportedOperation(f"a number in the step of {type(cell).__name__} depends on the dtype")
+            # A number of its dtype, such as torch.finfo(x.dtype).eps. In another dtype it is traced anew.
+            running = in_own
     try:
         program = simplify(first)
         verify(program, cell)
+        program = simplify(running)
     except (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError) as error:
         # The reference engine must run what a pass stumbles over.
         raise UnsupportedOperation(
@@ -63,6 +68,13 @@ def trace(cell: Cell) -> Program:
             hint="This is a fault of Steploom: please report it.",
         ) from error
     return program
+
+
+def _without_numbers(part: Any) -> Any:
+    """What of a program does not depend on the dtype that it runs in."""
+    if isinstance(part, float):
+        return float
+    return part.tensor.shape if isinstance(part, Constant) else repr(part)
 
 
 def _numbers(part: Any) -> Any:
