@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from steploom.errors import DataError
+from steploom.errors import DataError, OptionError
 from steploom.tasks import forecast_network, forecast_prediction
 from steploom.tasks.forecast import EvaluateOptions, Forecast, ForecastOptions, PredictOptions
 from steploom.tasks.task import Files
@@ -80,6 +80,21 @@ def test_evaluate_a_file_alone_starts_once_a_context_is_full(tmp_path: Path) -> 
         DataError, match="there is no origin to forecast from: a forecast needs 48 rows before it and 24 rows"
     ):
         task.evaluate(None, Files([csv(tmp_path, table(60, "2021-01-01"), "short.csv")]), EvaluateOptions())
+
+
+def test_a_start_behind_the_last_possible_origin_names_that(tmp_path: Path) -> None:
+    file = csv(tmp_path, table(500), "whole.csv")
+    task = trained([file])
+    with pytest.raises(OptionError, match=r"--start 2099-01-01 lies behind the last possible origin, 2020-01-20 20:00"):
+        task.evaluate(None, Files([file]), EvaluateOptions(start="2099-01-01"))
+    last = task.evaluate(None, Files([file]), EvaluateOptions(start="2020-01-20 20:00"))
+    assert last.write is not None
+    last.write(tmp_path / "out.csv")
+    assert pd.read_csv(tmp_path / "out.csv")["origin"].unique().tolist() == ["2020-01-20 20:00:00"]
+    # Where no start would help, it is not named.
+    short = csv(tmp_path, table(20, "2021-01-01"), "short.csv")
+    with pytest.raises(DataError, match="the longest series has 0"):
+        task.evaluate(None, Files([short]), EvaluateOptions(start="2099-01-01"))
 
 
 def test_only_measured_values_are_scored(tmp_path: Path) -> None:
