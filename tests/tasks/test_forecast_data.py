@@ -9,6 +9,7 @@ import pytest
 
 from steploom.errors import DataError, OptionError, SteploomError
 from steploom.tasks.forecast import EvaluateOptions, Forecast, ForecastOptions, PredictOptions
+from steploom.tasks.forecast_backtest import not_before
 from steploom.tasks.forecast_data import read_source, read_to_predict, read_training_data, rule_of_later_files
 from steploom.tasks.forecast_past import Past
 from steploom.tasks.forecast_yardstick import Yardstick
@@ -154,10 +155,10 @@ def test_start(tmp_path: Path) -> None:
     path = hourly(tmp_path, 1000)
     past = read_training_data(options(), [path], None, None).past
     whole = hourly(tmp_path, 1000, "2021-01-01", "other.csv")
-    assert read_source(past, whole, EvaluateOptions(start="2021-01-10"), 168).begins == [216]
-    assert read_source(past, whole, EvaluateOptions(start="2021-01-10 00:30"), 168).begins == [217]
+    assert not_before(read_source(past, whole, EvaluateOptions(), 168), "2021-01-10", 168, 24).begins == [216]
+    assert not_before(read_source(past, whole, EvaluateOptions(), 168), "2021-01-10 00:30", 168, 24).begins == [217]
     with pytest.raises(OptionError, match="--start: expected a time such as 2014-01-01"):
-        read_source(past, whole, EvaluateOptions(start="soon"), 168)
+        not_before(read_source(past, whole, EvaluateOptions(), 168), "soon", 168, 24)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +171,7 @@ def test_start_off_the_grid_is_the_next_row(tmp_path: Path, frequency: str, star
     path = tmp_path / "train.csv"
     pd.DataFrame({"ds": times, "y": 1.0}).to_csv(path, index=False)
     past = read_training_data(options(horizon=2, context=4), [path], None, None).past
-    source = read_source(past, path, EvaluateOptions(start=start), 4)
+    source = not_before(read_source(past, path, EvaluateOptions(), 4), start, 4, 2)
     assert times[source.begins[0]] == pd.Timestamp(first)
 
 

@@ -196,7 +196,7 @@ class Forecast(Task):
             data: files, or the validation or test part of `prepare`.
             options: which origins.
         """
-        from steploom.tasks.forecast_backtest import Backtest, rolling_origins
+        from steploom.tasks.forecast_backtest import Backtest, not_before, rolling_origins
         from steploom.tasks.forecast_data import read_source, rule_of_later_files
         from steploom.tasks.forecast_network import forecast_with
         from steploom.tasks.forecast_past import Source
@@ -211,6 +211,8 @@ class Forecast(Task):
             source = read_source(past, data[0], options, layout.context, rule)
         else:
             raise OptionError(f"expected a file to evaluate on, found {type(data).__name__}")
+        if options.start:
+            source = not_before(source, options.start, layout.context, horizon)
         origins = rolling_origins(source.data, source.begins, layout.context, horizon, options.origin_every or horizon)
         backtest = Backtest.run(forecast_with(network, layout), source.data, origins, horizon)
         yardsticks = past.yardsticks_of(source)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
+from steploom.data.frequency import grid_positions
+from steploom.data.row_grid import stamp
 from steploom.data.series import FloatArray, SeriesSet
-from steploom.errors import DataError
+from steploom.data.timestamps import parse_times
+from steploom.errors import DataError, OptionError
 from steploom.models.seasonal_naive import last_value, values_a_season_ago
 from steploom.tasks.forecast_metrics import forecast_metrics
+from steploom.tasks.forecast_past import Source
 from steploom.tasks.forecast_yardstick import Yardstick
 
 __all__ = [
@@ -20,6 +24,7 @@ __all__ = [
     "ForecastFunction",
     "Forecasts",
     "Origins",
+    "not_before",
     "rolling_origins",
 ]
 
@@ -79,13 +84,39 @@ def rolling_origins(data: SeriesSet, begins: Sequence[int], context: int, horizo
         rows.append(own)
     origins = Origins(np.concatenate(series).astype(np.int64), np.concatenate(rows).astype(np.int64))
     if not len(origins):
-        longest = max(len(one) - max(0, begin) for one, begin in zip(data, begins, strict=True))
+        longest = max(max(0, len(one) - max(0, begin)) for one, begin in zip(data, begins, strict=True))
         raise DataError(
             f"there is no origin to forecast from: a forecast needs {context} rows before it and {horizon} rows "
             f"to compare with, and the longest series has {longest}",
             hint="Give a longer file, or what came before it with --history",
         )
     return origins
+
+
+def not_before(source: Source, start: str, context: int, horizon: int) -> Source:
+    """The same source with no origin before the time `start`; between two rows, that is the later one.
+
+    Args:
+        source: the series, and from where on they are scored.
+        start: a time as a user wrote it.
+        context, horizon: in rows.
+
+    Raises:
+        OptionError: it is no time, or there are origins but none from it on.
+    """
+    times = parse_times([start])
+    if np.isnat(times[0]):
+        raise OptionError(f"--start: expected a time such as 2014-01-01 or '2014-01-01 06:00', found '{start}'")
+    data, begins, last = source.data, [], []
+    for series, begin in zip(data, source.begins, strict=True):
+        position, on_grid = grid_positions(times, series.start, data.frequency)
+        begins.append(max(begin, int(position[0]) + (not on_grid[0])))
+        if len(series) - horizon >= max(begin, context):
+            last.append((begins[-1], len(series) - horizon, series))
+    if last and all(begin > row for begin, row, _ in last):
+        latest = stamp(max(data.times(series, row, 1)[0] for _, row, series in last))
+        raise OptionError(f"--start {start} lies behind the last possible origin, {latest}")
+    return replace(source, begins=begins)
 
 
 @dataclass(frozen=True)

@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from steploom.data.columns import Columns
-from steploom.data.frequency import check_frequency, grid_positions
+from steploom.data.frequency import check_frequency
 from steploom.data.history import continue_from, tail
 from steploom.data.origins import Split, default_context, short_series, split_at, split_by_time
 from steploom.data.series import SeriesSet
 from steploom.data.tables import SeriesTable, read_series
-from steploom.data.timestamps import parse_times
 from steploom.data.value_rule import ValueRule
 from steploom.data.window_layout import rows_before
-from steploom.errors import DataError, OptionError
+from steploom.errors import DataError
 from steploom.tasks.forecast_past import Past, Source
 from steploom.tasks.forecast_yardstick import Yardstick
 
@@ -139,7 +138,6 @@ def read_source(
 
     Raises:
         DataError: a file cannot be used.
-        OptionError: `--start` is no time.
     """
     # With a history, the rule is for both files at once: what it notices is said once.
     alone = rule if options.history is None else None
@@ -155,7 +153,7 @@ def read_source(
         if count:
             words.info(f"{count} of {len(data)} series go on from the training data, which is their context")
         source = Source(data, begins)
-    return Source(source.data, _not_before(source, options.start)) if options.start else source
+    return source
 
 
 def read_to_predict(past: Past, file: Path | None, context: int, rule: ValueRule | None = None) -> SeriesSet:
@@ -221,17 +219,6 @@ def _without_short(table: SeriesTable, context: int, horizon: int, validated: bo
     )
     data = table.data.with_series([table.data.series[i] for i in kept])
     return replace(table, data=data, begins=[table.begins[i] for i in kept])
-
-
-def _not_before(source: Source, start: str) -> list[int]:
-    times = parse_times([start])
-    if np.isnat(times[0]):
-        raise OptionError(f"--start: expected a time such as 2014-01-01 or '2014-01-01 06:00', found '{start}'")
-    begins = []
-    for series, begin in zip(source.data, source.begins, strict=True):
-        position, on_grid = grid_positions(times, series.start, source.data.frequency)
-        begins.append(max(begin, int(position[0]) + (not on_grid[0])))
-    return begins
 
 
 def _say(table: SeriesTable) -> None:
