@@ -439,6 +439,14 @@ def test_options_that_do_not_fit_leave_nothing(folder, tmp_path, options, messag
     ("name", "content", "message"),
     [
         ("a.csv", "text,label\nfine,good\nlovely,good\n", "the training data have one label only, 'good'"),
+        (
+            "a.tsv",
+            "so dull\tbad\nfine\tgood\nlovely\tgood\ngrand\tgood\n",
+            r"one label only, 'good'\. Row 1 \('so dull', 'bad'\) was read as the header.* --text 1 --label 2",
+        ),
+        ("a.csv", "\nbad,dull\ngood,fine\ngood,grand\n", r"Row 2 \('bad', 'dull'\) .* --text 2 --label 1"),
+        ("a.csv", "review,kind\nfine,good\nlovely,good\n", r"Row 1 \('review', 'kind'\) was read as the header"),
+        ("a.csv", "text,label\nfine,good\nlovely,good\n", "one label only, 'good'. Give examples of two labels"),
         ("a.txt", "a text\nanother\n", "expected a table .* name the labels with --file-labels"),
         ("a.csv", "", "the file is empty"),
     ],
@@ -447,6 +455,17 @@ def test_data_that_cannot_be_used_leave_nothing(tmp_path, name, content, message
     (tmp_path / name).write_text(content)
     with pytest.raises(DataError, match=message):
         train("classify", tmp_path / name, tmp_path / "m", **SMALL)
+    assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize("rows", ["ababab", "abab" + "c" * 30])
+def test_shares_that_leave_a_label_no_example_are_named(tmp_path, rows):
+    text = "text,label\n" + "".join(f"t{number},{label}\n" for number, label in enumerate(rows * 2))
+    (tmp_path / "a.csv").write_text(text)
+    options = {"test_share": 0.5, "valid_share": 0.49}
+    message = r"--test-share 0\.5 and --valid-share 0\.49 leave none of the \d examples of the label '[ab]' to train on"
+    with pytest.raises(OptionError, match=message):
+        train("classify", tmp_path / "a.csv", tmp_path / "m", **SMALL, **options)
     assert not (tmp_path / "m").exists()
 
 

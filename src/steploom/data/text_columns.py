@@ -14,7 +14,7 @@ from steploom.data.text import read_text
 from steploom.data.text_table import JSON_LINES, check_once, occurs_again, suffix_of, table_rows
 from steploom.errors import DataError, OptionError, nearest
 
-__all__ = ["TextColumns", "find_text_columns", "numbered_objects"]
+__all__ = ["TextColumns", "doubted_header", "find_text_columns", "numbered_objects"]
 
 _TEXTS = ("text", "sentence", "review", "content", "comment", "message", "document", "tweet", "phrase", "title", "body")
 _LABELS = ("label", "labels", "class", "category", "sentiment", "target", "polarity", "topic", "rating", "y", "type")
@@ -82,6 +82,27 @@ def find_text_columns(path: Path, text: str | None, label: str | None) -> TextCo
         for name in (found.text, found.label):
             check_once(path, [cell.strip() for cell in rows[0]], name or "")
     return found
+
+
+def doubted_header(path: Path, found: TextColumns) -> tuple[int, list[str], TextColumns] | None:
+    """Of a table whose first row was taken for a header without two usual names in it: the number of that row, its
+    cells, and where text and label stand if it is none.
+
+    Args:
+        path: the file.
+        found: what `find_text_columns` found in it, with nothing given.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    if not found.header or found.label is None or suffix_of(path) in JSON_LINES:
+        return None
+    if found.text.lower() in _TEXTS and found.label.lower() in _LABELS:
+        return None
+    row, cells = table_rows(path, read_text(path))[0]
+    names = [cell.strip() for cell in cells]
+    text, label = (str(names.index(name) + 1) for name in (found.text, found.label))
+    return row, names, TextColumns(text, label, header=False)
 
 
 def _find_columns(path: Path, rows: list[list[str]], text: str | None, label: str | None) -> TextColumns:

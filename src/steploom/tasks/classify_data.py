@@ -54,13 +54,15 @@ def prepare_examples(
     _check_names(options, whole, kind.further_labels(whole))
     kept, parts, how = _split(whole, options, bool(valid), bool(test))
     chosen = kind.training(options, kept).relabelled(names)
-    check_labels_kept(chosen, train)
     classes = classes_of(chosen.labels or ())
+    _check_shares(options, Counter(whole.relabelled(names).labels), classes)
+    check_labels_kept(chosen, train)
     if len(classes) < 2:
+        hidden = kind.second_label(options, train, classes[0])
         raise DataError(
             f"the training data have one label only, '{classes[0]}'",
             file=train[0],
-            hint="Give examples of two labels at least",
+            hint=hidden or "Give examples of two labels at least",
         )
     _refuse_no_labels(chosen, classes, train[0])
     seen, given = kind.trained_labels(options, chosen), Counter(kept.relabelled(names).labels)
@@ -84,6 +86,19 @@ def prepare_examples(
     class_weights(options, artefacts["labels"])
     words.info(f"{len(chosen):,} examples of {len(classes):,} classes to train on; validation: {validation}")
     return artefacts, Parts(chosen, read.get("valid"), read.get("test"))
+
+
+def _check_shares(options: ClassifyOptions, counts: Counter[str], classes: Sequence[str]) -> None:
+    """Refuses shares that leave a label of the data, which occurs so often, no example to train on.
+
+    One alone, at most a half, always leaves some; a second one may be nearly all of that half.
+    """
+    lost = next((label for label in counts if label not in classes), None)
+    if lost is not None:
+        raise OptionError(
+            f"--test-share {options.test_share} and --valid-share {options.valid_share} leave none of the "
+            f"{counts[lost]:,} examples of the label '{lost[:40]}' to train on. Set less aside"
+        )
 
 
 def _refuse_no_labels(examples: Examples, classes: Sequence[str], file: Path) -> None:

@@ -77,6 +77,17 @@ class Kind(ABC):
         return examples
 
     @classmethod
+    def second_label(cls, options: ClassifyOptions, files: Sequence[Path], only: str) -> str | None:
+        """Where a second label may hide in training files that seem to have only one, for a message; None: nowhere.
+
+        Args:
+            options: of the training.
+            files: the training files.
+            only: the label that they have, renamed.
+        """
+        return None
+
+    @classmethod
     def further_labels(cls, examples: Examples) -> set[str]:
         """Labels that the examples have within them, which may be renamed too."""
         return set()

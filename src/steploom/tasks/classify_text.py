@@ -14,7 +14,7 @@ from steploom.data.labelled_sequences import TokenSequences
 from steploom.data.labelled_text import LabelledText, read_labelled_texts, read_plain_texts
 from steploom.data.learn_vocabulary import learn_vocabulary
 from steploom.data.text import read_text
-from steploom.data.text_columns import TextColumns, find_text_columns
+from steploom.data.text_columns import TextColumns, doubted_header, find_text_columns
 from steploom.data.text_table import JSON_LINES, TABLES, suffix_of
 from steploom.data.tree import labelled_phrases
 from steploom.data.trees import begins_like_trees, read_trees
@@ -95,6 +95,25 @@ class TextKind(Kind):
             ]
         inputs = Items(text for _, text, _ in found)
         return Examples(inputs, tuple(label or "" for *_, label in found), examples.files, tuple(p for p, *_ in found))
+
+    @classmethod
+    def second_label(cls, options: ClassifyOptions, files: Sequence[Path], only: str) -> str | None:
+        """In the first row of a table, if that was taken for a header without being called one."""
+        if options.text is not None or options.label is not None or options.file_labels:
+            return None
+        for file in files:
+            found = None if _holds_trees(file) else doubted_header(file, _columns(options, file))
+            if found is None:
+                continue
+            row, cells, numbered = found
+            label = cells[int(numbered.label or 0) - 1]
+            if options.new_labels.get(label, label) != only:
+                shown = ", ".join(f"'{cell[:40]}'" for cell in cells)
+                return (
+                    f"Row {row} ({shown}) was read as the header; if it is an example too, give the columns by number: "
+                    f"--text {numbered.text} --label {numbered.label}"
+                )
+        return None
 
     @classmethod
     def learn(
