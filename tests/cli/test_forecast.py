@@ -59,7 +59,7 @@ def test_evaluate_prints_one_json_object_and_writes_what_it_scored(model: Path, 
     assert printed["metrics"]["mae"] > 0
     assert printed["baselines"]["seasonal_naive_24"]["mae"] > 0
     head, *rows = Path("scored.csv").read_text().splitlines()
-    assert head == "unique_id,origin,time,mean,q0.1,q0.2,q0.3,q0.4,q0.5,q0.6,q0.7,q0.8,q0.9"
+    assert head == "unique_id,origin,time,actual,mean,q0.1,q0.2,q0.3,q0.4,q0.5,q0.6,q0.7,q0.8,q0.9"
     assert len(rows) == 10 * 12
 
 

@@ -55,11 +55,12 @@ def test_evaluate_has_the_protocols_origins(tmp_path: Path) -> None:
     for evaluation, name in ((alone, "a.csv"), (with_history, "b.csv")):
         evaluation.write(tmp_path / name)
     written = pd.read_csv(tmp_path / "a.csv", parse_dates=["origin", "ds"])
-    assert list(written.columns) == ["unique_id", "origin", "ds", "mean", *QUANTILES]
+    assert list(written.columns) == ["unique_id", "origin", "ds", "actual", "mean", *QUANTILES]
     assert (tmp_path / "a.csv").read_text() == (tmp_path / "b.csv").read_text()
     origins = [whole["ds"][400 + 24 * i] for i in range(4)]
     assert written["origin"].drop_duplicates().tolist() == origins
     assert len(written) == 4 * 24 and (written.groupby("origin")["ds"].min() == origins).all()
+    np.testing.assert_allclose(written["actual"], whole["y"][400:496], rtol=1e-8)
     expected = whole["y"][400 - 24 : 400].to_numpy()
     np.testing.assert_allclose(written["mean"][:24], expected, rtol=1e-8)
     np.testing.assert_allclose(written["q0.1"][:24], expected - SPREAD, rtol=1e-8)
@@ -103,6 +104,9 @@ def test_only_measured_values_are_scored(tmp_path: Path) -> None:
     holes = whole[400:].copy()
     holes.loc[holes.index[30:40], "y"] = np.nan
     one = task.evaluate(None, Files([csv(tmp_path, holes, "holes.csv")]), EvaluateOptions())
+    assert one.write is not None
+    one.write(tmp_path / "out.csv")
+    np.testing.assert_array_equal(np.flatnonzero(pd.read_csv(tmp_path / "out.csv")["actual"].isna()), range(30, 40))
     spoilt = holes.copy()
     spoilt.loc[holes.index[30:40], "y"] = 1e6
     other = task.evaluate(None, Files([csv(tmp_path, spoilt, "spoilt.csv")]), EvaluateOptions())
@@ -141,7 +145,11 @@ def test_evaluate_keeps_the_users_names_and_many_series(tmp_path: Path) -> None:
     assert evaluation.write is not None
     evaluation.write(tmp_path / "out.PARQUET")
     written = pd.read_parquet(tmp_path / "out.PARQUET")
-    assert list(written.columns)[:3] == ["shop", "origin", "when"] and written["shop"].unique().tolist() == ["x", "007"]
+    assert (
+        list(written.columns)[:3] == ["shop", "origin", "when"]
+        and written.columns[3] == "actual"
+        and written["shop"].unique().tolist() == ["x", "007"]
+    )
     assert written["origin"].min() == pd.Timestamp("2020-01-10")
 
 

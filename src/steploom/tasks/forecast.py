@@ -219,7 +219,7 @@ class Forecast(Task):
         return Evaluation(
             backtest.metrics(yardsticks),
             backtest.baselines(yardsticks),
-            lambda path: write_frame(forecast_frame(source.data, origins, backtest.forecasts, with_origin=True), path),
+            lambda path: write_frame(forecast_frame(source.data, origins, backtest.forecasts, backtest.actual), path),
         )
 
     def predict(self, network: Any, data: Path | None, options: Any) -> Prediction:

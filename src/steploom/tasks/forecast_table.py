@@ -1,4 +1,4 @@
-"""The table of forecasts that users get: a row a time, its mean and its quantiles."""
+"""The table of forecasts that users get: a row a time, its mean and its quantiles, and what was measured if known."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from steploom.data.series import SeriesSet, TimeArray
+from steploom.data.series import FloatArray, SeriesSet, TimeArray
 from steploom.models.outputs import LEVELS
 from steploom.tasks.forecast_backtest import Forecasts, Origins
 
@@ -18,8 +18,16 @@ if TYPE_CHECKING:
 __all__ = ["csv_text", "forecast_frame", "write_frame"]
 
 
-def forecast_frame(data: SeriesSet, origins: Origins, forecasts: Forecasts, with_origin: bool) -> pd.DataFrame:
-    """Forecasts as a table with the columns series, (origin,) time, mean, q0.1 to q0.9; the names are the user's."""
+def forecast_frame(
+    data: SeriesSet, origins: Origins, forecasts: Forecasts, actual: FloatArray | None = None
+) -> pd.DataFrame:
+    """Forecasts as a table with the columns series, time, mean, q0.1 to q0.9; the names are the user's.
+
+    Args:
+        data, origins, forecasts: the series, where forecasts start, and what was forecast.
+        actual: (windows, horizon), what was measured, NaN where nothing was. It adds a column `origin` before the time
+            and a column `actual` behind it.
+    """
     import pandas as pd
 
     count, horizon = forecasts.mean.shape
@@ -31,9 +39,11 @@ def forecast_frame(data: SeriesSet, origins: Origins, forecasts: Forecasts, with
             grid = data.times(series, 0, int(origins.rows[own].max()) + horizon)
             times[own] = grid[origins.rows[own][:, None] + np.arange(horizon)]
     columns: dict[str, Any] = {data.series_name: np.repeat(ids[origins.series], horizon)}
-    if with_origin:
+    if actual is not None:
         columns["origin"] = np.repeat(times[:, 0], horizon)
     columns[data.time] = times.reshape(-1)
+    if actual is not None:
+        columns["actual"] = actual.reshape(-1)
     columns["mean"] = forecasts.mean.reshape(-1)
     for i, level in enumerate(LEVELS):
         columns[f"q{level}"] = forecasts.quantiles[:, :, i].reshape(-1)
