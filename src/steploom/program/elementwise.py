@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from steploom.errors import UnsupportedOperation
 from steploom.program.program import Argument
+from steploom.program.rounding import ROUNDING
 from steploom.program.rules import Emitter
 
 __all__ = ["ELEMENTWISE", "LOGICAL"]
@@ -44,20 +45,6 @@ def _rsub(e: Emitter, a: Argument, b: Argument, alpha: float = 1.0) -> Argument:
     return e("sub", b, e("mul", a, alpha))
 
 
-def _div(e: Emitter, a: Argument, b: Argument, rounding_mode: str | None = None) -> Argument:
-    if rounding_mode is None:
-        return e("div", a, b)
-    return e("floor", e("div", a, b)) if rounding_mode == "floor" else _trunc(e, e("div", a, b))
-
-
-def _remainder(e: Emitter, a: Argument, b: Argument) -> Argument:
-    return e("sub", a, e("mul", _div(e, a, b, "floor"), b))
-
-
-def _fmod(e: Emitter, a: Argument, b: Argument) -> Argument:
-    return e("sub", a, e("mul", _div(e, a, b, "trunc"), b))
-
-
 def _pow(e: Emitter, a: Argument, b: Argument) -> Argument:
     if isinstance(a, float):
         if a <= 0:
@@ -82,28 +69,6 @@ def _power(e: Emitter, a: Argument, b: Argument) -> Argument:
     signed = e("where", e("mul", odd, e("lt", a, 0.0)), e("neg", power), power)
     of_zero = e("where", e("eq", b, 0.0), 1.0, e("where", e("lt", b, 0.0), math.inf, e("mul", a, e("eq", b, 1.0))))
     return e("where", zero, of_zero, signed)
-
-
-def _ceil(e: Emitter, a: Argument) -> Argument:
-    return e("neg", e("floor", e("neg", a)))
-
-
-def _trunc(e: Emitter, a: Argument) -> Argument:
-    return e("where", e("lt", a, 0.0), _ceil(e, a), e("floor", a))
-
-
-def _frac(e: Emitter, a: Argument) -> Argument:
-    return e("sub", a, _trunc(e, a))
-
-
-def _round(e: Emitter, a: Argument, decimals: float = 0.0) -> Argument:
-    if decimals:
-        raise UnsupportedOperation(f"round with decimals={decimals:g}")
-    below = e("floor", a)
-    middle, half = e("add", below, 0.5), e("mul", below, 0.5)
-    # Halves go to the even neighbour.
-    odd_half = e("mul", e("eq", a, middle), e("ne", e("floor", half), half))
-    return e("add", below, e("maximum", e("gt", a, middle), odd_half))
 
 
 def _clamp(e: Emitter, a: Argument, low: Argument | None = None, high: Argument | None = None) -> Argument:
@@ -258,14 +223,7 @@ ELEMENTWISE: dict[str, Function] = {op: _same(op) for op in SAME} | {
     "add": _add,
     "sub": _sub,
     "rsub": _rsub,
-    "div": _div,
     "pow": _pow,
-    "ceil": _ceil,
-    "trunc": _trunc,
-    "frac": _frac,
-    "round": _round,
-    "remainder": _remainder,
-    "fmod": _fmod,
     "sgn": _same("sign"),
     "clamp": _clamp,
     "clamp_min": _clamp,
@@ -314,4 +272,4 @@ LOGICAL: dict[str, Function] = {
     "bitwise_xor": _xor,
     "__xor__": _xor,
 }
-ELEMENTWISE |= LOGICAL
+ELEMENTWISE |= LOGICAL | ROUNDING
