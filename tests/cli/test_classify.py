@@ -116,7 +116,7 @@ CASES: dict[str, tuple[str, str | dict[str, object], list[str], str]] = {
         "--valid-share: expected a number",
     ),
     "half a renaming": ("a.csv", "text,label\na,x\nb,y\n", ["--relabel", "x"], "--relabel: expected OLD=NEW"),
-    "files of labels": ("a.txt", "a\n", ["--file-labels", "x,y"], "2 labels for 1 files"),
+    "files of labels": ("a.txt", "a\n", ["--file-labels", "x,y"], "2 labels for 1 file:"),
 }
 
 

@@ -104,8 +104,8 @@ def test_two_columns_of_one_name_are_refused_where_it_is_asked_for(tmp_path):
 @pytest.mark.parametrize(
     ("source", "target", "message"),
     [
-        ("eins\nzwei\n", "one\n", "a.en, row 2: this file ends after 1 lines, and .*a.de has 2. Line i"),
-        ("eins\n", "one\ntwo\n", "a.de, row 2: this file ends after 1 lines, and .*a.en has 2"),
+        ("eins\nzwei\n", "one\n", "a.en, row 2: this file ends after 1 line, and .*a.de has 2. Line i"),
+        ("eins\n", "one\ntwo\n", "a.de, row 2: this file ends after 1 line, and .*a.en has 2"),
         ("eins\n\nzwei\n", "one\ntwo\nthree\n", "a.de, row 2: the source is empty, and its other side is not"),
         ("eins\nzwei\n", "one\n  \n", "a.en, row 2: the target is empty"),
     ],

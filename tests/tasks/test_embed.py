@@ -97,7 +97,7 @@ def test_a_row_for_each_line(model, folder, tmp_path, monkeypatch, caplog):
     caplog.set_level("INFO", logger="steploom")
     found = model.predict(folder / "lines.txt")
     assert found.value.shape == (3, model.network.vector_size) and found.value.dtype == np.float32
-    assert "1 blank lines" in caplog.text and "reads <unk> instead: 20.0% of the words" in caplog.text
+    assert "1 blank line; it has a row" in caplog.text and "reads <unk> instead: 20.0% of the words" in caplog.text
     for name in ("v.npy", "v.csv", "v.jsonl", "v.tsv"):
         found.write(tmp_path / name)
     assert np.array_equal(np.load(tmp_path / "v.npy", allow_pickle=False), found.value)

@@ -129,7 +129,7 @@ def test_an_output_that_exists_is_refused(model, tmp_path):
 
 def test_an_interrupted_training_is_not_replaced_unasked(tmp_path):
     create(tmp_path / "begun", RUN, {})
-    with pytest.raises(ModelDirectoryError, match=r"`steploom resume .*begun` goes on with it"):
+    with pytest.raises(ModelDirectoryError, match=r"has no model yet: it was .*`steploom resume .*begun` goes on"):
         check_output(tmp_path / "begun", force=False)
     check_output(tmp_path / "begun", force=True)
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from steploom.data.counted import counted
 from steploom.data.parallel_columns import PairColumns, find_pair_columns
 from steploom.data.text import read_text
 from steploom.data.text_table import TABLES, column_place, suffix_of, table_rows
@@ -85,7 +86,7 @@ def _of_two_files(source: Path, target: Path) -> Pairs:
     if len(sides[0]) != len(sides[1]):
         shorter = 0 if len(sides[0]) < len(sides[1]) else 1
         raise DataError(
-            f"this file ends after {len(sides[shorter]):,} lines, and {(source, target)[1 - shorter]} has "
+            f"this file ends after {counted(len(sides[shorter]), 'line')}, and {(source, target)[1 - shorter]} has "
             f"{len(sides[1 - shorter]):,}",
             file=(source, target)[shorter],
             row=len(sides[shorter]) + 1,

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from steploom.data.counted import counted
+
 __all__ = ["every_nth", "every_nth_shown", "share_of_each"]
 
 _ENDINGS = {1: "st", 2: "nd", 3: "rd"}
@@ -41,7 +43,7 @@ def every_nth_shown(count: int, every: int, noun: str) -> str:
     if count < every:
         return f"the last of {count:,} {noun}s"
     ending = "th" if 10 < every % 100 < 20 else _ENDINGS.get(every % 10, "th")
-    return f"every {every}{ending} {noun}, {number:,} {noun}{'' if number == 1 else 's'}"
+    return f"every {every}{ending} {noun}, {counted(number, noun)}"
 
 
 def share_of_each(labels: Sequence[str], share: float, seed: int | Sequence[int]) -> tuple[list[int], list[int]]:

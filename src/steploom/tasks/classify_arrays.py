@@ -12,6 +12,7 @@ import numpy.typing as npt
 from steploom.data.arrays import VectorSequences, sequences_of
 from steploom.data.arrays_idx import read_idx
 from steploom.data.arrays_npz import NpzFile
+from steploom.data.counted import counted
 from steploom.data.name_list import names_shown
 from steploom.errors import DataError, OptionError, nearest
 
@@ -71,7 +72,7 @@ def read_npz(
         return found, []
     labels = _labels_of(archive.read(label), file, f"the array '{label}'")
     if len(labels) != len(found):
-        raise DataError(f"there are {len(found):,} examples and {len(labels):,} labels", file=file)
+        raise DataError(f"there are {counted(len(found), 'example')} and {counted(len(labels), 'label')}", file=file)
     return found, labels
 
 
@@ -142,7 +143,9 @@ def idx_labels(idx: dict[str, list[tuple[Path, npt.NDArray[np.generic]]]]) -> li
     found = []
     for (file, array), (source, given) in zip(inputs, labels, strict=True):
         if len(array) != len(given):
-            raise DataError(f"{len(given):,} labels for the {len(array):,} examples of {file}", file=source)
+            raise DataError(
+                f"{counted(len(given), 'label')} for the {counted(len(array), 'example')} of {file}", file=source
+            )
         found.append(_labels_of(given, source, "the array"))
     return found
 

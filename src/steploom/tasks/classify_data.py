@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from steploom.data.counted import counted
 from steploom.data.labelled import Examples, class_numbers, classes_of
 from steploom.data.name_list import names_shown
 from steploom.data.set_aside import share_of_each
@@ -84,7 +85,7 @@ def prepare_examples(
     if trained != counts:
         artefacts["labels"]["trained"] = trained
     class_weights(options, artefacts["labels"])
-    words.info(f"{len(chosen):,} examples of {len(classes):,} classes to train on; validation: {validation}")
+    words.info(f"{counted(len(chosen), 'example')} of {len(classes):,} classes to train on; validation: {validation}")
     return artefacts, Parts(chosen, read.get("valid"), read.get("test"))
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor
 
+from steploom.data.counted import counted
 from steploom.data.labelled import Encoded, Examples, Items
 from steploom.data.labelled_sequences import TokenSequences
 from steploom.data.labelled_text import LabelledText, read_labelled_texts, read_plain_texts
@@ -62,7 +63,8 @@ class TextKind(Kind):
         plain = [file for file in files if given and suffix_of(file) not in _TABLES]
         if plain and labelled and len(plain) != len(given):
             raise OptionError(
-                f"--file-labels: {len(given)} labels for {len(plain)} files: {', '.join(str(file) for file in plain)}. "
+                f"--file-labels: {counted(len(given), 'label')} for {counted(len(plain), 'file')}: "
+                f"{', '.join(str(file) for file in plain)}. "
                 "Give a file for each label, in the same order"
             )
         columns = None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import model_validator
 
+from steploom.data.counted import counted
 from steploom.errors import OptionError
 from steploom.tasks.task import Evaluation, Files, MetricLabel, Prediction, Prepared, Task, only_file
 from steploom.training.option_errors import flag
@@ -225,7 +226,7 @@ class Embed(Task):
         text = self.artefacts["text"]
         return {
             "vocabulary": f"{len(self.vocabulary):,} words",
-            "training text": f"{text['sentences']:,} sentences in {text['documents']:,} documents",
+            "training text": f"{counted(text['sentences'], 'sentence')} in {counted(text['documents'], 'document')}",
             "validation": text["validation"],
         }
 

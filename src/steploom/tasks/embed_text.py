@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import torch
 
 from steploom.data.batches import in_order
+from steploom.data.counted import counted
 from steploom.data.learn_vocabulary import learn_vocabulary
 from steploom.data.neighbours import NeighbourBatches
 from steploom.data.sentence_text import Documents, read_documents
@@ -83,8 +84,9 @@ def prepare_text(
     }
     longer = sum(len(sentence.split()) > options.max_words for document in documents for sentence in document)
     words.info(
-        f"{len(sentences):,} sentences to train on, a vocabulary of {len(vocabulary):,} words; validation: {how}"
-        + (f"; cut after {options.max_words} words: {longer:,} sentences" if longer else "")
+        f"{counted(len(sentences), 'sentence')} to train on, a vocabulary of {counted(len(vocabulary), 'word')}; "
+        f"validation: {how}"
+        + (f"; cut after {options.max_words} words: {counted(longer, 'sentence')}" if longer else "")
     )
     batches, valid_batches = _batches(numbers, vocabulary, options.batch_size, options.seed), None
     if held_out is not None:
@@ -116,7 +118,7 @@ def score_text(task: Embed, network: SkipThought, documents: object) -> Evaluati
     if longer:
         words.info(
             f"cut after the {task.options.max_words} words of --max-words that the model was trained with: "
-            f"{longer:,} of {len(every):,} sentences"
+            f"{longer:,} of {counted(len(every), 'sentence')}"
         )
     unknown = sum(vocabulary.count_unknown(sentence) for sentence in every)
     return Evaluation(
@@ -153,4 +155,4 @@ def _split(documents: Documents, share: float) -> tuple[Documents, Documents | N
     if all(len(document) < 2 for document in train) or all(len(document) < 2 for document in held_out):
         return documents, None, "none"
     count = sum(len(document) for document in held_out)
-    return tuple(train), tuple(held_out), f"the last {share:.0%} of the text, {count:,} sentences"
+    return tuple(train), tuple(held_out), f"the last {share:.0%} of the text, {counted(count, 'sentence')}"

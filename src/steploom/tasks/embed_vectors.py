@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from steploom.data.counted import counted
 from steploom.data.neighbours import sentence_columns
 from steploom.data.sentence_pairs import SentenceColumns, read_sentence_pairs
 from steploom.data.sentence_text import NORMALISERS
@@ -173,7 +174,8 @@ def _sentences(data: Path | None, options: PredictOptions) -> list[str]:
     blank = sum(not sentence.strip() for sentence in sentences)
     if blank:
         where = data or STANDARD_INPUT
-        words.info(f"{where}: {blank:,} blank lines; each has a row nevertheless, the vector of no word")
+        row = "it has a row" if blank == 1 else "each has a row"
+        words.info(f"{where}: {counted(blank, 'blank line')}; {row} nevertheless, the vector of no word")
     return sentences
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from steploom.data.counted import counted
 from steploom.errors import SteploomError
 from steploom.tasks.task import Prepared, Task
 from steploom.training.command import command
@@ -146,8 +147,8 @@ def _train_anew(
     if batches is None:
         return None
     record, began = Record(path), time.monotonic()
-    record.log(f"training anew on all rows, {steps} steps")
-    words.info(f"training anew on training and validation rows, {steps} steps")
+    record.log(f"training anew on all rows, {counted(steps, 'step')}")
+    words.info(f"training anew on training and validation rows, {counted(steps, 'step')}")
     kept = [parameter.detach().clone() for parameter in network.parameters()]
     _set(network.parameters(), first_weights(task, task.options.seed).parameters())
     try:
@@ -159,7 +160,7 @@ def _train_anew(
         words.warning(said)
         record.log(said)
         return None
-    record.log(f"trained anew: {steps} steps, {time.monotonic() - began:.1f} seconds")
+    record.log(f"trained anew: {counted(steps, 'step')}, {time.monotonic() - began:.1f} seconds")
     return {"steps": steps, "epochs": round(steps / len(prepared.train), 2)}
 
 

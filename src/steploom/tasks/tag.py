@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import model_validator
 
+from steploom.data.counted import counted
 from steploom.errors import OptionError
 from steploom.tasks.task import Evaluation, Files, MetricLabel, Prediction, Prepared, Task, only_file
 from steploom.training.option_errors import flag
@@ -226,7 +227,7 @@ class Tag(Task):
         written = "plain labels" if facts.source == "labels" else f"{facts.scheme}, files in {facts.source}"
         return {
             "tags": f"{len(facts.tags)} ({written})",
-            "vocabulary": f"{len(coder.words):,} words, {len(coder.characters)} characters",
-            "training data": f"{facts.sentences:,} sentences, {facts.words:,} words",
+            "vocabulary": f"{counted(len(coder.words), 'word')}, {counted(len(coder.characters), 'character')}",
+            "training data": f"{counted(facts.sentences, 'sentence')}, {counted(facts.words, 'word')}",
             "validation": facts.validation,
         }

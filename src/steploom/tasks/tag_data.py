@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from steploom.data.conll_batches import SentenceBatches, WordCoder, learn_words
+from steploom.data.counted import counted
 from steploom.data.tag_schemes import find_scheme, scheme_tags, type_of
 from steploom.data.word_vectors import find_vector, read_vectors
 from steploom.errors import DataError, OptionError
@@ -80,7 +81,8 @@ def prepare_tags(
     size = vectors.shape[1] if vectors is not None else options.embedding_size or _EMBEDDING_SIZE
     facts = TagFacts(names, scheme, source, size, tuple(rare), known.sentences, known.words, how)
     words.info(
-        f"{facts.sentences:,} sentences of {facts.words:,} words to train on, {len(names)} tags "
+        f"{counted(facts.sentences, 'sentence')} of {counted(facts.words, 'word')} to train on, "
+        f"{counted(len(names), 'tag')} "
         f"({'plain labels' if plain else f'{source} in the files, {scheme} in the model'}); validation: {how}"
     )
     artefacts = {"vocabulary": coder.to_json(), "tags": asdict(facts), "majority": _majority(parts)}

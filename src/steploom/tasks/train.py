@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from steploom.data.counted import counted
 from steploom.errors import DataError, ModelDirectoryError, OptionError
 from steploom.tasks.registry import task_class
 from steploom.tasks.run import first_weights, run_training
@@ -226,8 +227,9 @@ def _refuse_complete(path: Path, options: TrainOptions, longer: bool) -> None:
         # The model is an earlier one, or was not scored and trained anew: the process was ended before it could be.
         return
     state.plan_again(options, longer)
+    done = f"{counted(state.epoch, 'epoch')} {'is' if state.epoch == 1 else 'are'} done"
     why = {
-        "epochs": f"{state.epoch} epochs are done. Train longer with --epochs {2 * state.epoch}",
+        "epochs": f"{done}. Train longer with --epochs {2 * state.epoch}",
         "time": f"its {options.max_minutes} minutes are used up. Train longer with --max-minutes",
         "patience": f"the validation loss had stopped falling. Train on nevertheless with --epochs {options.epochs}",
     }

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from steploom.data.counted import counted
 from steploom.data.json_values import read_text, read_texts
 from steploom.data.learn_vocabulary import learn_vocabulary
 from steploom.data.parallel import Pairs, read_pairs
@@ -143,7 +144,7 @@ def prepare_pairs(
         words.info(columns.shown + ("" if columns.header or given else "; the first row is a pair, and no header"))
     if valid:
         held_out = read_pairs(valid, columns, "--valid", given)
-        how = f"{' and '.join(f'the file {path.name}' for path in valid)}, {len(held_out):,} pairs"
+        how = f"{' and '.join(f'the file {path.name}' for path in valid)}, {counted(len(held_out), 'pair')}"
     else:
         kept, aside = every_nth(len(part), options.valid_every)
         how = every_nth_shown(len(part), options.valid_every, "pair")
@@ -165,7 +166,7 @@ def prepare_pairs(
         )
     if len(fits) < len(part):
         words.info(
-            f"left out of the training: {len(part) - len(fits):,} of {len(part):,} pairs with more than "
+            f"left out of the training: {len(part) - len(fits):,} of {counted(len(part), 'pair')} with more than "
             f"{options.max_length} {_NOUNS[options.unit]} on a side (--max-length)"
         )
     sources, targets = [sources[i] for i in fits], [targets[i] for i in fits]
@@ -182,7 +183,7 @@ def prepare_pairs(
     }
     sizes = f"{len(languages.source):,} and {len(languages.target):,}"
     words.info(
-        f"{len(fits):,} pairs to train on, vocabularies of "
+        f"{counted(len(fits), 'pair')} to train on, vocabularies of "
         f"{f'{len(languages.source):,} shared' if options.shared_vocabulary else sizes} {_NOUNS[options.unit]}; "
         f"validation: {artefacts['pairs']['validation']}"
     )

@@ -42,12 +42,16 @@ def check_output(path: Path, force: bool) -> None:
         raise ModelDirectoryError(
             f"{path}: this directory exists and is no Steploom model; it stays as it is. Give another path with -o"
         )
-    if not force:
-        how = "" if (path / MANIFEST).exists() else f", `{command('resume', path)}` goes on with it,"
+    if force:
+        return
+    if not (path / MANIFEST).exists():
         raise ModelDirectoryError(
-            f"{path}: there is a model in this directory already{how or '.'} --force replaces it, "
-            "or give another path with -o"
+            f"{path}: a training was begun in this directory and has no model yet: it was interrupted, or still runs. "
+            f"`{command('resume', path)}` goes on with it; --force begins anew, or give another path with -o"
         )
+    raise ModelDirectoryError(
+        f"{path}: there is a model in this directory already. --force replaces it, or give another path with -o"
+    )
 
 
 def create(path: Path, run: Mapping[str, Any], options: Mapping[str, Any]) -> None:
