@@ -10,6 +10,7 @@ from steploom.data.columns import Columns
 from steploom.data.find_frequency import FIRST_DAYS, FrequencyProblem, anchors, find_frequency
 from steploom.data.frequency import MONTHLY, grid_positions
 from steploom.data.gridding import GridRows
+from steploom.data.summer_time import IN_UTC, PLAIN_TIMES, TWICE, hour_stands_twice, moved_in_utc
 from steploom.data.table_group import TableGroup
 
 __all__ = ["begins_of_last_table", "check_order", "frequency_of_rows", "lay_out", "stamp"]
@@ -21,8 +22,16 @@ Times = npt.NDArray[np.datetime64]
 _GRID_TO_ROWS = 50
 
 
-def check_order(tables: TableGroup, columns: Columns, names: list[str], codes: Ints, times: Times, order: Ints) -> None:
+def check_order(
+    tables: TableGroup, columns: Columns, names: list[str], codes: Ints, times: Times, order: Ints, zone: bool | None
+) -> None:
     """Time stamps must rise within each series.
+
+    Args:
+        tables, columns, names: the tables, what their columns mean, and the names of the series.
+        codes, times: (rows,) number of the series and time, sorted by series.
+        order: (rows,) the row in the tables.
+        zone: whether the times have a zone; None for counts of seconds.
 
     Raises:
         DataError: one stands twice or before its predecessor; the message names both rows.
@@ -35,27 +44,33 @@ def check_order(tables: TableGroup, columns: Columns, names: list[str], codes: I
     of = f" of series '{names[codes[here]]}'" if columns.series else ""
     now, before = stamp(times[here]), stamp(times[here - 1])
     file, line = tables.place(int(order[here - 1]))
+    twice = zone is False and hour_stands_twice(times[here - 1], times[here])
     previous = f"row {line}" if file == tables.place(int(order[here]))[0] else f"row {line} of {file}"
     if steps[here - 1] == 0:
         more = f", and so do {len(wrong) - 1} more rows" if len(wrong) > 1 else ""
         hint = "Keep one row a time; at the end of daylight saving time write UTC"
         if columns.series is None:
             hint = "Keep one row a time; if the table holds several series, name their column with --series"
+        if twice:
+            hint = TWICE
         raise tables.error(f"the time {now}{of} stands twice (also in {previous}){more}", int(order[here]), hint=hint)
     raise tables.error(
         f"the rows{of} are not sorted by time: {now} comes after {before} ({previous})",
         int(order[here]),
-        hint="Sort the rows by time",
+        hint=TWICE if twice else "Sort the rows by time",
     )
 
 
-def frequency_of_rows(tables: TableGroup, columns: Columns, times: Times, codes: Ints, order: Ints) -> str:
+def frequency_of_rows(
+    tables: TableGroup, columns: Columns, times: Times, codes: Ints, order: Ints, zone: bool | None
+) -> str:
     """The step of all series.
 
     Args:
         tables, columns: the tables and what their columns mean.
         times, codes: (rows,) time and number of the series, sorted by series.
         order: (rows,) the row in the tables.
+        zone: whether the times have a zone.
 
     Raises:
         DataError: there is no common step; the message names the row.
@@ -71,6 +86,8 @@ def frequency_of_rows(tables: TableGroup, columns: Columns, times: Times, codes:
                     f"in '{columns.series}'"
                 )
             raise tables.error(problem.what, None, hint=hint) from None
+        if zone and moved_in_utc(times, codes):
+            raise tables.error(f"{problem.what}: {IN_UTC}", int(order[problem.row]), hint=PLAIN_TIMES) from None
         hint = problem.hint or (
             "Give the rows one step, or name it with --frequency: rows off its grid are then taken as missing"
         )
@@ -78,9 +95,17 @@ def frequency_of_rows(tables: TableGroup, columns: Columns, times: Times, codes:
 
 
 def lay_out(
-    tables: TableGroup, times: Times, codes: Ints, order: Ints, frequency: str
+    tables: TableGroup, times: Times, codes: Ints, order: Ints, frequency: str, zone: bool | None, trained: bool
 ) -> tuple[GridRows, npt.NDArray[np.bool_], list[str]]:
     """The rows on the grids of their series, which rows these are, and notes: rows off the grid are left out.
+
+    Args:
+        tables: the tables.
+        times, codes: (rows,) time and number of the series, sorted by series.
+        order: (rows,) the row in the tables.
+        frequency: the step of the grids.
+        zone: whether the times have a zone.
+        trained: whether the step is that of an earlier training, and not named or found now.
 
     Raises:
         DataError: most rows lie off the grid, or a time is far away from its neighbours.
@@ -90,19 +115,24 @@ def lay_out(
     notes = []
     if not regular.all():
         irregular = np.flatnonzero(~regular)
+        moved = bool(zone) and moved_in_utc(times, codes)
         if len(irregular) > len(times) / 2:
+            hint = "The file should have the step of the training data" if trained else "Check --frequency"
+            if moved:
+                hint = PLAIN_TIMES
+            elif type(to_offset(frequency)) in MONTHLY:
+                hint = FIRST_DAYS
             raise tables.error(
                 f"{len(irregular)} of {len(times)} rows lie off the grid of {frequency}, "
-                f"this one at {stamp(times[irregular[0]])}",
+                f"this one at {stamp(times[irregular[0]])}{f': {IN_UTC}' if moved else ''}",
                 int(order[irregular[0]]),
-                hint=FIRST_DAYS
-                if type(to_offset(frequency)) in MONTHLY
-                else "Check --frequency, and that the file has the step of the training data",
+                hint=hint,
             )
         file, line = tables.place(int(order[irregular].min()))
         notes.append(
             f"{len(irregular)} irregular rows lie off the grid of {frequency} and are left out, the first: "
             f"{file.name}, row {line}, {stamp(times[np.argmin(np.where(regular, np.inf, order))])}"
+            f"{f'; {IN_UTC}. {PLAIN_TIMES}' if moved else ''}"
         )
     codes, positions, anchor = codes[regular], positions[regular], anchor[regular]
     begin = np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]])

@@ -111,10 +111,10 @@ def read_series(
     zone = _zone_of_all(tables, columns, learnt)
     order = np.argsort(codes, kind="stable")
     codes, times = codes[order], times[order]
-    check_order(tables, columns, names, codes, times, order)
+    check_order(tables, columns, names, codes, times, order, zone)
     known_frequency = learnt.frequency if learnt else frequency
-    step = known_frequency or frequency_of_rows(tables, columns, times, codes, order)
-    rows, kept, notes = lay_out(tables, times, codes, order, step)
+    step = known_frequency or frequency_of_rows(tables, columns, times, codes, order, zone)
+    rows, kept, notes = lay_out(tables, times, codes, order, step, zone, learnt is not None)
     order = order[kept]
 
     levels = dict(learnt.levels) if learnt else {}
