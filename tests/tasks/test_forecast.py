@@ -177,6 +177,21 @@ def test_dates_are_written_without_hours_where_there_are_none(tmp_path: Path) ->
     assert task.predict(None, None, PredictOptions()).text.splitlines()[1].startswith("y,2020-04-10,")
 
 
+def test_times_with_a_zone_are_forecast_with_one(tmp_path: Path) -> None:
+    frame = table(400)
+    frame["ds"] = frame["ds"].dt.tz_localize("Europe/Berlin", ambiguous=True, nonexistent="shift_forward").astype(str)
+    path = csv(tmp_path, frame, "zoned.csv")
+    task = trained([path])
+    predicted = task.predict(None, None, None)
+    first = pd.Timestamp(frame["ds"].iloc[-1]) + pd.Timedelta(hours=1)
+    assert predicted.value["ds"].iloc[0] == first
+    assert predicted.text.splitlines()[1].split(",")[1] == str(first.tz_convert("UTC"))
+    predicted.write(tmp_path / "next.csv")
+    # What was forecast can stand behind what was measured.
+    both = pd.concat([frame, pd.read_csv(tmp_path / "next.csv").rename(columns={"mean": "y"})[["ds", "y"]]])
+    trained([csv(tmp_path, both, "both.csv")])
+
+
 def test_quarters_of_two_phases_go_on_in_their_own_months(tmp_path: Path) -> None:
     starts = {"a": "2010-01-01", "b": "2010-02-01"}
     frames = [pd.DataFrame({"ds": pd.date_range(t, periods=40, freq="3MS"), "unique_id": s}) for s, t in starts.items()]

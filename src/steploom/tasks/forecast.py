@@ -216,11 +216,12 @@ class Forecast(Task):
         origins = rolling_origins(source.data, source.begins, layout.context, horizon, options.origin_every or horizon)
         backtest = Backtest.run(forecast_with(network, layout), source.data, origins, horizon)
         yardsticks = past.yardsticks_of(source)
-        return Evaluation(
-            backtest.metrics(yardsticks),
-            backtest.baselines(yardsticks),
-            lambda path: write_frame(forecast_frame(source.data, origins, backtest.forecasts, backtest.actual), path),
-        )
+
+        def write(path: Path) -> None:
+            utc = past.learnt.zone is True
+            write_frame(forecast_frame(source.data, origins, backtest.forecasts, backtest.actual, utc), path)
+
+        return Evaluation(backtest.metrics(yardsticks), backtest.baselines(yardsticks), write)
 
     def predict(self, network: Any, data: Path | None, options: Any) -> Prediction:
         """The horizon after the end of each series of `data`, or of the training data."""

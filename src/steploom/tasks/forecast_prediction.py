@@ -40,7 +40,8 @@ def predict_next(network: Any, past: Past, layout: Layout, file: Path | None, ru
     _warn_of_short(data, layout.context)
     _check_known(data, layout.horizon, file)
     origins = Origins(np.arange(len(data)), np.array([len(s) for s in data], np.int64))
-    return forecast_frame(data, origins, forecast_with(network, layout)(data, origins))
+    forecasts = forecast_with(network, layout)(data, origins)
+    return forecast_frame(data, origins, forecasts, utc=past.learnt.zone is True)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ __all__ = ["csv_text", "forecast_frame", "write_frame"]
 
 
 def forecast_frame(
-    data: SeriesSet, origins: Origins, forecasts: Forecasts, actual: FloatArray | None = None
+    data: SeriesSet, origins: Origins, forecasts: Forecasts, actual: FloatArray | None = None, utc: bool = False
 ) -> pd.DataFrame:
     """Forecasts as a table with the columns series, time, mean, q0.1 to q0.9; the names are the user's.
 
@@ -27,6 +27,7 @@ def forecast_frame(
         data, origins, forecasts: the series, where forecasts start, and what was forecast.
         actual: (windows, horizon), what was measured, NaN where nothing was. It adds a column `origin` before the time
             and a column `actual` behind it.
+        utc: whether the times say that they are in UTC, as where those of the training data had a zone.
     """
     import pandas as pd
 
@@ -40,8 +41,8 @@ def forecast_frame(
             times[own] = grid[origins.rows[own][:, None] + np.arange(horizon)]
     columns: dict[str, Any] = {data.series_name: np.repeat(ids[origins.series], horizon)}
     if actual is not None:
-        columns["origin"] = np.repeat(times[:, 0], horizon)
-    columns[data.time] = times.reshape(-1)
+        columns["origin"] = _column(np.repeat(times[:, 0], horizon), utc)
+    columns[data.time] = _column(times.reshape(-1), utc)
     if actual is not None:
         columns["actual"] = actual.reshape(-1)
     columns["mean"] = forecasts.mean.reshape(-1)
@@ -51,7 +52,8 @@ def forecast_frame(
 
 
 def write_frame(frame: pd.DataFrame, path: Path) -> None:
-    """Writes forecasts as CSV, or as Parquet where the name ends in .parquet. Times look like 2014-12-31 23:00:00."""
+    """Writes forecasts as CSV, or as Parquet where the name ends in .parquet. Times look like 2014-12-31 23:00:00, in
+    UTC like 2014-12-31 23:00:00+00:00."""
     if path.suffix.lower() == ".parquet":
         frame.to_parquet(path, index=False)
         return
@@ -61,17 +63,33 @@ def write_frame(frame: pd.DataFrame, path: Path) -> None:
 def csv_text(frame: pd.DataFrame) -> str:
     """Forecasts as CSV; dates alone where no time has hours."""
     names = [name for name in frame.columns if frame[name].dtype.kind == "M"]
+    utc = any(frame[name].dt.tz is not None for name in names)
     # All times of a file in one form, or readers would guess it for each column anew.
-    texts = stamps(np.concatenate([frame[name].to_numpy() for name in names])).reshape(len(names), -1)
+    texts = stamps(np.concatenate([frame[name].to_numpy("datetime64[ns]") for name in names]), utc).reshape(
+        len(names), -1
+    )
     written = frame.assign(**dict(zip(names, texts, strict=True)))
     return str(written.to_csv(index=False, float_format="%.9g"))
 
 
-def stamps(times: TimeArray) -> npt.NDArray[np.str_]:
-    """Times as text, no finer than needed: days where every time is midnight, else seconds, else nanoseconds."""
+def _column(times: TimeArray, utc: bool) -> pd.DatetimeIndex:
+    import pandas as pd
+
+    found = pd.DatetimeIndex(times)
+    return found.tz_localize("UTC") if utc else found
+
+
+def stamps(times: TimeArray, utc: bool = False) -> npt.NDArray[np.str_]:
+    """Times as text, no finer than needed: days where every time is midnight, else seconds, else nanoseconds.
+
+    Args:
+        times: the times.
+        utc: whether the text says that they are in UTC, with hours then.
+    """
     distinct, place = np.unique(times, return_inverse=True)
     days, seconds = distinct.astype("datetime64[D]"), distinct.astype("datetime64[s]")
-    if (days == distinct).all():
+    if (days == distinct).all() and not utc:
         return np.datetime_as_string(days)[place]
     text = np.datetime_as_string(seconds if (seconds == distinct).all() else distinct)
-    return np.char.replace(text, "T", " ")[place]
+    text = np.char.replace(text, "T", " ")
+    return (np.char.add(text, "+00:00") if utc else text)[place]
