@@ -12,6 +12,7 @@ from torch import Tensor
 
 from steploom.data.bucketing import BucketedBatches, padded
 from steploom.data.json_values import read_texts
+from steploom.data.words import lower_case
 from steploom.models.output_loss import IGNORED
 
 __all__ = ["SentenceBatches", "WordCoder", "learn_words"]
@@ -172,5 +173,5 @@ class SentenceBatches(BucketedBatches):
 
 
 def _normal(word: str, lowercase: bool, zero_digits: bool) -> str:
-    word = word.lower() if lowercase else word
+    word = lower_case(word) if lowercase else word
     return "".join("0" if character.isdigit() else character for character in word) if zero_digits else word

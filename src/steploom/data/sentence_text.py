@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from steploom.data.text import read_text
-from steploom.data.words import letter_marks
+from steploom.data.words import letter_marks, lower_case
 from steploom.errors import DataError
 
 __all__ = ["NORMALISERS", "Documents", "read_documents", "split_sentences"]
@@ -36,17 +36,22 @@ _STATES = frozenset((
     "mo.", "mont.", "neb.", "nev.", "okla.", "pa.", "tenn.", "tex.", "va.", "vt.", "wis.", "wyo.",
 ))
 # fmt: on
-# A full stop, an exclamation or a question mark, with what closes behind it, before white space. The group is what
-# comes next, which must be no small letter.
-_SENTENCE_END = re.compile(r"[.!?][\"'”’)\]]*(?=\s+(\S))|[。！？]")
+# What ends a sentence of its script and nothing else, as the danda does, with or without white space behind it: of
+# Indic scripts, Arabic, Urdu, Armenian, Ethiopic, Burmese, Khmer, Chinese and Japanese.
+_ENDS_ALONE = "।॥؟۔։።፧፨။។៕。！？｡"
+# A full stop, an exclamation or a question mark (U+037E is that of Greek), with what closes behind it, before white
+# space. The group is what comes next, which must be no small letter.
+_SENTENCE_END = re.compile(
+    rf"[.!?‽⁇⁈⁉‼\u037e][\"'”’“»«)\]]*(?=\s+(\S))|[{_ENDS_ALONE}][{_ENDS_ALONE}!?]*[”’»)\]」』）】》]*(?:[\"']+(?=\s|$))?"
+)
 
 
 def _lower(text: str) -> str:
-    return text.lower()
+    return lower_case(text)
 
 
 def _split(text: str) -> str:
-    return " ".join(_token().findall(text.lower()))
+    return " ".join(_token().findall(lower_case(text)))
 
 
 @cache
@@ -57,7 +62,7 @@ def _token() -> re.Pattern[str]:
 
 
 def _ptb(text: str) -> str:
-    text = _NUMBER.sub(" N ", re.sub(r"(?<!\S)N(?!\S)", "0", text).lower().replace("’", "'"))
+    text = _NUMBER.sub(" N ", lower_case(re.sub(r"(?<!\S)N(?!\S)", "0", text)).replace("’", "'"))
     text = _DROPPED.sub(" ", text)
     text = _CLITIC.sub(lambda found: " " + found.group(), _NEGATION.sub(" n't", text))
     text = re.sub(r"(?<=[a-z])'(?=\s|$)", " '", text)
@@ -101,7 +106,8 @@ def read_documents(paths: Sequence[Path], normalise: str, split: bool) -> Docume
 
 
 def split_sentences(text: str) -> list[str]:
-    """The sentences of a running text: each ends with . ! or ? before white space and no small letter.
+    """The sentences of a running text: each ends with . ! or ? before white space and no small letter, or with the
+    mark of another script, such as the danda.
 
     Abbreviations such as "Mr." end none.
     """

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from steploom.data.file_bytes import lines_of
+from steploom.data.words import lower_case
 from steploom.errors import DataError
 
 __all__ = ["find_vector", "read_vectors"]
@@ -31,7 +32,7 @@ def read_vectors(path: Path, wanted: Iterable[str], first: int = 0) -> tuple[dic
     Raises:
         DataError: the file cannot be read, a line has another size than the first, or something is no finite number.
     """
-    kept = {form for word in wanted for form in (word, word.lower())}
+    kept = {form for word in wanted for form in (word, lower_case(word))}
     header: tuple[int, int] | None = None
     vectors: dict[str, Tensor] = {}
     size = words = 0
@@ -68,7 +69,7 @@ def read_vectors(path: Path, wanted: Iterable[str], first: int = 0) -> tuple[dic
 
 def find_vector(vectors: dict[str, Tensor], word: str) -> Tensor | None:
     """The vector of a word, else that of its lower-case form, else None."""
-    return vectors.get(word, vectors.get(word.lower()))
+    return vectors.get(word, vectors.get(lower_case(word)))
 
 
 def _header(line: str) -> tuple[int, int] | None:

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from functools import cache
 
-__all__ = ["letter_marks", "split_words"]
+__all__ = ["letter_marks", "lower_case", "split_words"]
 
 _LONGEST_RUN = 3
 
@@ -23,6 +23,15 @@ def split_words(text: str) -> list[str]:
     return [
         found[0] if found[1] is None else found[0][:_LONGEST_RUN] for found in _pattern().finditer(text) if found[0]
     ]
+
+
+def lower_case(text: str) -> str:
+    """The text in lower case, where the dotted capital I of Turkish, composed or not, is a plain i.
+
+    Python makes an i with a dot above of it, which is no letter of Turkish: "İstanbul" and "istanbul" would be two
+    words. I becomes i in every language.
+    """
+    return text.replace("\u0130", "i").replace("I\u0307", "i").lower()
 
 
 @cache

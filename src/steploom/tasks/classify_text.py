@@ -20,7 +20,7 @@ from steploom.data.text_table import JSON_LINES, TABLES, suffix_of
 from steploom.data.tree import labelled_phrases
 from steploom.data.trees import begins_like_trees, read_trees
 from steploom.data.vocabulary import Vocabulary, load_vocabulary
-from steploom.data.words import split_words
+from steploom.data.words import lower_case, split_words
 from steploom.errors import DataError, OptionError
 from steploom.models.classifier import Classifier, SequenceClassifier
 from steploom.models.recurrent_shape import RecurrentShape
@@ -203,7 +203,7 @@ class TextKind(Kind):
 
 def prepared_text(options: ClassifyOptions, text: str) -> str:
     """A text as the vocabulary reads it: words with one space between two."""
-    text = text.lower() if options.lower_case else text
+    text = lower_case(text) if options.lower_case else text
     if options.unit != "words":
         return text
     return " ".join(split_words(text) if options.split_punctuation else text.split())

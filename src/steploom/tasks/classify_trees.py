@@ -18,6 +18,7 @@ from steploom.data.text_table import JSON_LINES, TABLES, suffix_of
 from steploom.data.tree_batches import EncodedTrees
 from steploom.data.trees import begins_like_trees, parse_trees, read_trees, written_tree
 from steploom.data.vocabulary import Vocabulary, load_vocabulary
+from steploom.data.words import lower_case
 from steploom.errors import DataError
 from steploom.models.tree_classifier import TreeClassifier
 from steploom.tasks.classify_kind import Kind, refuse_ignored
@@ -248,7 +249,7 @@ class TreesKind(Kind):
 
 def _looked_up(word: str, options: ClassifyOptions) -> str:
     """A word as it stands in the vocabulary."""
-    return word.lower() if options.lower_case else word
+    return lower_case(word) if options.lower_case else word
 
 
 def _node_labels(train: Examples, renamed: dict[str, str]) -> Counter[str]:

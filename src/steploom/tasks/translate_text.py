@@ -16,6 +16,7 @@ from steploom.data.parallel_batches import ParallelBatches
 from steploom.data.parallel_columns import PairColumns, find_pair_columns
 from steploom.data.set_aside import every_nth, every_nth_shown
 from steploom.data.vocabulary import Vocabulary, load_vocabulary
+from steploom.data.words import lower_case
 from steploom.errors import DataError
 from steploom.tasks.task import Prepared
 
@@ -67,7 +68,7 @@ class Languages:
     def read(self, line: str) -> str:
         """A line as it is read: without blanks around it, in lower case where the training was."""
         line = line.strip()
-        return line.lower() if self.lower_case else line
+        return lower_case(line) if self.lower_case else line
 
     def source_tokens(self, line: str, most: int | None = None) -> list[int]:
         """The numbers of a source line, or of its first `most` tokens, and the end mark."""
@@ -199,7 +200,7 @@ def prepare_pairs(
 
 def _learn(part: Pairs, options: TranslateOptions) -> dict[str, Any]:
     def learnt(lines: Sequence[str]) -> dict[str, Any]:
-        read = [line.strip().lower() if options.lower_case else line.strip() for line in lines]
+        read = [lower_case(line.strip()) if options.lower_case else line.strip() for line in lines]
         if options.unit == "bpe":
             read = [f" {line}" for line in read]
         size, least = options.vocabulary_size, options.min_count
