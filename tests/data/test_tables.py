@@ -37,6 +37,28 @@ def test_one_series(tmp_path: Path) -> None:
     assert table.notes == ["'load', frequency h, 2020-01-01 to 2020-01-02 05:00, 30 values, 0 of them missing (0.0%)"]
 
 
+@pytest.mark.parametrize(
+    ("starts", "step", "given", "shown", "kept"),
+    [
+        (["2000-01-01", "2000-02-01"], "3MS", None, "QS", "QS-JAN"),
+        (["2000-02-01", "2000-02-01"], "3MS", None, "QS-FEB", "QS-FEB"),
+        (["2000-02-01"], "3MS", "QS-JAN", "QS", "QS-JAN"),
+        (["2000-01-03", "2000-01-05"], "7D", None, "W", "W-MON"),
+        (["2000-01-03", "2000-01-10"], "7D", None, "W-MON", "W-MON"),
+        (["2000-04-01", "2000-01-01"], "12MS", None, "YS", "YS-APR"),
+        (["2000-01-31", "2000-02-29"], "3ME", None, "QE", "QE-OCT"),
+    ],
+)
+def test_an_anchor_that_not_all_series_have_is_not_shown(
+    tmp_path: Path, starts: list[str], step: str, given: str | None, shown: str, kept: str
+) -> None:
+    rows = [f"{s},{t:%Y-%m-%d},1" for s, start in enumerate(starts) for t in pd.date_range(start, periods=9, freq=step)]
+    path = tmp_path / "data.csv"
+    path.write_text(lines("series,ds,y", rows))
+    table = read_series([path], Columns(), given)
+    assert f", frequency {shown}, " in table.notes[0] and table.learnt.frequency == kept
+
+
 def test_the_summary_counts_from_the_first_measured_value(tmp_path: Path) -> None:
     wide = [f"{t},{i if i >= 10 and i != 20 else ''},{i if i >= 12 else ''},{i}" for i, t in enumerate(hours(30))]
     path = tmp_path / "data.csv"

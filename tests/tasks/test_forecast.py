@@ -201,6 +201,7 @@ def test_quarters_of_two_phases_go_on_in_their_own_months(tmp_path: Path) -> Non
         found = task.predict(None, None, PredictOptions()).value
         months = found["ds"].dt.strftime("%Y-%m-%d")
         assert months.tolist() == ["2020-01-01", "2020-04-01", "2020-02-01", "2020-05-01"]
+        assert task.facts()["frequency"] == "QS"
 
 
 def test_wide_tables_are_read_as_in_training(tmp_path: Path) -> None:

@@ -8,10 +8,12 @@ said by its first time alone: the anchor of an alias (QS-JAN, W-SUN) is a name, 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from pandas.tseries.frequencies import to_offset
 from pandas.tseries.offsets import (
     BaseOffset,
@@ -29,7 +31,15 @@ from pandas.tseries.offsets import (
 
 from steploom.errors import OptionError
 
-__all__ = ["MONTHLY", "check_frequency", "fixed_step", "grid_positions", "season_lengths", "time_grid"]
+__all__ = [
+    "MONTHLY",
+    "check_frequency",
+    "fixed_step",
+    "grid_positions",
+    "name_for_people",
+    "season_lengths",
+    "time_grid",
+]
 
 Times = npt.NDArray[np.datetime64]
 Positions = npt.NDArray[np.int64]
@@ -62,6 +72,18 @@ def check_frequency(text: str) -> str:
 
 def _is_gridded(offset: object) -> bool:
     return isinstance(offset, (Tick, Day, Week)) or type(offset) is BusinessDay or type(offset) in MONTHLY
+
+
+def name_for_people(frequency: str, starts: Iterable[np.datetime64]) -> str:
+    """The alias without its anchor (QS for QS-JAN) where a series has rows in other months or on other weekdays.
+
+    Args:
+        frequency: the alias.
+        starts: a time on the grid of each series.
+    """
+    name, _, anchor = frequency.partition("-")
+    offset = to_offset(frequency)
+    return frequency if not anchor or all(offset.is_on_offset(pd.Timestamp(t)) for t in starts) else name
 
 
 @lru_cache

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from steploom.data.categories import category_codes, one_hot, static_codes
 from steploom.data.columns import Columns, find_columns
+from steploom.data.frequency import name_for_people
 from steploom.data.gridding import cut_series
 from steploom.data.json_values import read_texts
 from steploom.data.row_grid import begins_of_last_table, check_order, frequency_of_rows, lay_out, stamp
@@ -217,7 +218,8 @@ def _summary(data: SeriesSet) -> list[str]:
     first = min(data.times(s, s.leading, 1)[0] for s in data)
     last = max(data.times(s, max(len(s), len(s.known)) - 1, 1)[0] for s in data)
     name = f"'{data.series[0].id}'" if len(data) == 1 else f"{len(data)} series"
+    step = name_for_people(data.frequency, (series.start for series in data))
     return [
-        f"{name}, frequency {data.frequency}, {stamp(first)} to {stamp(last)}, {count} values, "
+        f"{name}, frequency {step}, {stamp(first)} to {stamp(last)}, {count} values, "
         f"{missing} of them missing ({missing / max(1, count):.1%})"
     ]

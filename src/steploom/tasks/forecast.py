@@ -246,10 +246,12 @@ class Forecast(Task):
 
     def facts(self) -> dict[str, Any]:
         """What `steploom info` shows besides the options."""
+        from steploom.data.frequency import name_for_people
+
         past = self.past
         return {
             "series": len(past.series),
-            "frequency": past.learnt.frequency,
+            "frequency": name_for_people(past.learnt.frequency, (series.start for series in past.series)),
             "columns": ", ".join((past.layout.target, *past.layout.past, *past.layout.known)),
             "context": self.layout.context,
             "scaled with": "the logarithm" if self.layout.logarithm else "mean and deviation",
