@@ -19,7 +19,7 @@ def test_scores_are_aligned_and_have_their_units(capsys: pytest.CaptureFixture[s
         ["80", "%", "coverage", "77.8", "50.0", "%", "near", "80"],
         ["quantile", "loss", "0.5016", "lower"],
         ["windows", "61"],
-        ["RMSE", "88", "1,234", "kW", "lower"],
+        ["RMSE", "87.8", "1,234", "kW", "lower"],
     ]
     assert {line.rindex("lower") for line in lines if "lower" in line} == {head.index("better")}
     assert lines[0].index("111.9") + 5 == head.index("seasonal naive 24") + len("seasonal naive 24")
@@ -36,7 +36,7 @@ def test_the_metric_of_a_single_class_is_called_as_that_of_all(capsys: pytest.Ca
     ("value", "text"),
     [
         (3.3e9, "3.300e+09"),
-        (0.00123, "0.0012"),
+        (0.00123, "0.00123"),
         (1.5e-298, "1.500e-298"),
         (4e-5, "4.000e-05"),
         (float("nan"), "nan"),
@@ -47,6 +47,24 @@ def test_the_metric_of_a_single_class_is_called_as_that_of_all(capsys: pytest.Ca
 def test_numbers_of_any_size(value: float, text: str, capsys: pytest.CaptureFixture[str]) -> None:
     show(score_table("", {"mase": value}, {}, Forecast.metrics))
     assert capsys.readouterr().out.splitlines()[-1].split() == ["MASE", text, "lower"]
+
+
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        ((1187.2, 0.923, 1.1143, 0.0), ("1,187", "0.923", "1.11", "0")),
+        ((4_573_096.0, 3016.2, -12.345), ("4,573,096", "3,016", "-12.3")),
+        ((0.2808, 0.000213, 0.0000213, 0.00042), ("0.2808", "0.000213", "2.13e-05", "0.000420")),
+        ((33.33, 9.9996, float("nan"), float("inf")), ("33.33", "10.00", "nan", "inf")),
+        ((3.3e9, 2.0), ("3.300e+09", "2.000e+00")),
+    ],
+)
+def test_small_numbers_beside_large_ones_keep_three_digits(
+    values: tuple[float, ...], texts: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    baselines = {f"b{i}": {"mase": value} for i, value in enumerate(values[1:])}
+    show(score_table("", {"mase": values[0]}, baselines, Forecast.metrics))
+    assert capsys.readouterr().out.splitlines()[-1].split() == ["MASE", *texts, "lower"]
 
 
 def test_facts(capsys: pytest.CaptureFixture[str]) -> None:

@@ -82,16 +82,29 @@ def _natural_width(table: Table, console: Console) -> int:
 
 
 def _numbers(values: Sequence[float | None], unit: str) -> list[str]:
-    """Numbers of one line with the same number of decimals, four digits for the largest; "" for None."""
+    """Numbers of one line with the same number of decimals, four digits for the largest; "" for None.
+
+    A number that these would leave fewer than three digits has more of them, unless the line holds percentages.
+    """
     shown = [None if value is None else 100 * value if unit == "%" else value for value in values]
-    largest = max((abs(value) for value in shown if value is not None and math.isfinite(value)), default=0.0)
+    known = [value for value in shown if value is not None and math.isfinite(value)]
+    largest = max(map(abs, known), default=0.0)
     if largest >= 1e7 or (0 < largest < 1e-3 and unit != "%"):
-        form = ".3e"
-    elif all(value is None or value == int(value) for value in shown if value is None or math.isfinite(value)):
-        form = ",.0f"
-    else:
-        form = f",.{1 if unit == '%' else min(4, max(0, 3 - math.floor(math.log10(largest))))}f"
-    return ["" if value is None else format(value, form) for value in shown]
+        return ["" if value is None else format(value, ".3e") for value in shown]
+    whole = all(value == int(value) for value in known)
+    if whole or unit == "%":
+        return ["" if value is None else format(value, ",.0f" if whole else ",.1f") for value in shown]
+    decimals = min(4, max(0, 3 - math.floor(math.log10(largest))))
+    return ["" if value is None else _number(value, decimals) for value in shown]
+
+
+def _number(value: float, decimals: int) -> str:
+    """A number with so many decimals, or more where these would leave it fewer than three digits."""
+    if value and math.isfinite(value):
+        if abs(value) < 1e-4:
+            return format(value, ".2e")
+        decimals = max(decimals, 2 - math.floor(math.log10(abs(value))))
+    return format(value, f",.{decimals}f")
 
 
 def _text(value: object) -> str:
