@@ -200,7 +200,21 @@ def test_the_title_says_what_was_subtracted(model, tmp_path, monkeypatch, count,
     monkeypatch.setattr(embed_plot, "write_picture", lambda figure, path, dpi: drawn.append(figure))
     (tmp_path / "a.txt").write_text("\n".join(["The dog runs.", "The cat sleeps.", "A bird sings."][:count]))
     model.plot(tmp_path / "a.png", tmp_path / "a.txt")
-    assert drawn[0].axes[0].get_title() == f"a.txt: cosine of their vectors{less}"
+    assert drawn[0].axes[0].get_title().replace("\n", " ") == f"a.txt: cosine of their vectors{less}"
+
+
+@pytest.mark.parametrize("count", [3, 4, 7, 16])
+def test_the_title_is_no_wider_than_the_matrix(tmp_path, monkeypatch, model, count):
+    from steploom.tasks import embed_plot
+
+    drawn = []
+    monkeypatch.setattr(embed_plot, "write_picture", lambda figure, path, dpi: drawn.append(figure))
+    (tmp_path / "sentences.txt").write_text("The dog runs.\n" * count)
+    model.plot(tmp_path / "a.png", tmp_path / "sentences.txt")
+    drawn[0].canvas.draw()
+    axes = drawn[0].axes[0]
+    title, matrix = axes.title.get_window_extent(), axes.get_window_extent()
+    assert matrix.x0 <= title.x0 < title.x1 <= matrix.x1
 
 
 def test_sentences_that_are_cut_in_an_evaluation_are_said(folder, tmp_path, caplog):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ __all__ = ["plot_similarity"]
 _SENTENCES, _CHARACTERS = 16, 60
 _AVERAGED = 2000
 _LETTERS = 4
+# Characters of the title in a line, at least, and for each inch of the figure's height.
+_TITLE, _TITLE_INCH = 22, 8.5
 
 
 def plot_similarity(task: Embed, network: SkipThought, data: Path | None, path: Path) -> None:
@@ -70,6 +73,8 @@ def _draw(cosines: list[list[float]], labels: list[str], path: Path, title: str)
             axes.text(
                 column, row, f"{value:.1f}".replace("-0.0", "0.0"), color=ink, ha="center", va="center", fontsize=7
             )
+    # As wide as the matrix, over which it stands.
+    title = textwrap.fill(title, max(_TITLE, int(_TITLE_INCH * side)), break_on_hyphens=False)
     axes.set_title(title, family=fonts, fontsize=11, parse_math=False)
     figure.colorbar(image, ax=axes, shrink=0.8, label="cosine")
     write_picture(figure, path, 130)

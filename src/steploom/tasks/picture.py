@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import io
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steploom.errors import OptionError
+from steploom.tasks.glyphs import missing_glyphs_said
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,12 +16,32 @@ __all__ = ["check_picture", "fonts_for", "new_figure", "shortened", "write_pictu
 
 _PICTURES = (".png", ".pdf", ".svg", ".jpg", ".jpeg")
 
+# Those of other scripts, as Linux, Windows and macOS have them.
 _FONTS = (
     "Noto Sans Mono CJK SC",
     "Noto Sans CJK SC",
     "Noto Sans CJK JP",
     "WenQuanYi Zen Hei",
     "SimHei",
+    "Microsoft YaHei",
+    "PingFang SC",
+    "Hiragino Sans",
+    "Malgun Gothic",
+    "Noto Sans Devanagari",
+    "Noto Sans Bengali",
+    "Noto Sans Tamil",
+    "Noto Sans Telugu",
+    "Noto Sans Thai",
+    "Noto Sans Khmer",
+    "Noto Sans Myanmar",
+    "Noto Sans Ethiopic",
+    "Lohit Devanagari",
+    "Nirmala UI",
+    "Kohinoor Devanagari",
+    "Leelawadee UI",
+    "Ebrima",
+    "FreeSans",
+    "Arial Unicode MS",
 )
 
 
@@ -64,12 +84,13 @@ def new_figure(width: float, height: float, constrained: bool = True) -> Figure:
 
 
 def write_picture(figure: Figure, path: Path, dpi: int) -> None:
-    """Writes a figure in the format that the ending of `path` names; without an ending, as PNG."""
+    """Writes a figure in the format that the ending of `path` names; without an ending, as PNG.
+
+    A script that no font has is drawn as boxes, and named in a warning.
+    """
     drawn = io.BytesIO()
     # matplotlib writing to the file itself would say nothing of a disk that is full.
-    with warnings.catch_warnings():
-        # A machine without a font for the script shows boxes; the rest is right nevertheless.
-        warnings.filterwarnings("ignore", message="Glyph .* missing")
+    with missing_glyphs_said():
         # Tight: labels as long as a user's sentences are never cut at the edge, and no edge is left white.
         kind = path.suffix[1:].lower() or "png"
         figure.savefig(drawn, format=kind, dpi=dpi, bbox_inches="tight", pad_inches=0.12)
