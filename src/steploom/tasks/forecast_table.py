@@ -65,9 +65,8 @@ def csv_text(frame: pd.DataFrame) -> str:
     names = [name for name in frame.columns if frame[name].dtype.kind == "M"]
     utc = any(frame[name].dt.tz is not None for name in names)
     # All times of a file in one form, or readers would guess it for each column anew.
-    texts = stamps(np.concatenate([frame[name].to_numpy("datetime64[ns]") for name in names]), utc).reshape(
-        len(names), -1
-    )
+    times = np.concatenate([frame[name].to_numpy("datetime64[ns]") for name in names])
+    texts = stamps(times, utc).reshape(len(names), -1)
     written = frame.assign(**dict(zip(names, texts, strict=True)))
     return str(written.to_csv(index=False, float_format="%.9g"))
 
