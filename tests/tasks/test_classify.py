@@ -84,6 +84,20 @@ def test_predictions_are_those_of_each_text_alone(model, folder, tmp_path):
     assert (tmp_path / "p.csv").read_text() == found.text
 
 
+def test_blank_lines_between_texts_are_said(model, tmp_path, monkeypatch, caplog):
+    caplog.set_level("INFO", logger="steploom")
+    (tmp_path / "a.txt").write_text("A dull film!\n\n \nSo awful\n\n")
+    assert [row["row"] for row in model.predict(tmp_path / "a.txt").value] == [1, 4]
+    assert "a.txt: 2 blank lines are no texts and have no rows; 'row' is the number of a text's line" in caplog.text
+    caplog.clear()
+    monkeypatch.setattr(sys, "stdin", piped("A dull film!\n\nSo awful\n"))
+    assert [row["row"] for row in model.predict().value] == [1, 3]
+    assert "standard input: 1 blank line is no text and has no row" in caplog.text
+    caplog.clear()
+    monkeypatch.setattr(sys, "stdin", piped("A dull film!\nSo awful\n\n"))
+    assert len(model.predict().value) == 2 and "blank" not in caplog.text
+
+
 def test_texts_come_from_a_file_without_labels_an_option_or_standard_input(model, folder, tmp_path, monkeypatch):
     (tmp_path / "a.txt").write_text("A dull film!\n\nSo awful\n")
     plain = model.predict(tmp_path / "a.txt").value
@@ -222,7 +236,7 @@ def test_a_file_a_label(folder, tmp_path, caplog):
     assert f"labels: {files[1]} has awful, {files[0]} has fine" in caplog.messages
     model.plot(tmp_path / "both.png", files)
     assert (tmp_path / "both.png").read_bytes().startswith(b"\x89PNG")
-    with pytest.raises(OptionError, match=r"--file-labels: 2 labels for 1 files"):
+    with pytest.raises(OptionError, match=r"--file-labels: 2 labels for 1 file"):
         model.evaluate(files[0])
     assert len(model.predict(files[0]).value) == 100
     table = tmp_path / "new.csv"

@@ -14,6 +14,7 @@ from steploom.data.labelled import Encoded, Examples, Items
 from steploom.data.labelled_sequences import TokenSequences
 from steploom.data.labelled_text import LabelledText, read_labelled_texts, read_plain_texts
 from steploom.data.learn_vocabulary import learn_vocabulary
+from steploom.data.standard_input import STANDARD_INPUT
 from steploom.data.text import read_text
 from steploom.data.text_columns import TextColumns, doubted_header, find_text_columns
 from steploom.data.text_table import JSON_LINES, TABLES, suffix_of
@@ -183,6 +184,7 @@ class TextKind(Kind):
     def from_lines(self, lines: Sequence[str]) -> Examples:
         """A text a line."""
         kept = [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
+        _say_blank(STANDARD_INPUT, [number for number, _ in kept])
         return Examples(Items(line for _, line in kept), None, (Path("-"),), tuple((0, number) for number, _ in kept))
 
     def text(self, examples: Examples, row: int) -> str | None:
@@ -244,12 +246,22 @@ def _texts(
     if _holds_trees(file):
         return _sentences(file, labelled)
     if not labelled and suffix_of(file) not in _TABLES and "\t" not in read_text(file):
-        return read_plain_texts(file, None)
+        found = read_plain_texts(file, None)
+        _say_blank(file, [text.row for text in found])
+        return found
     if columns is None and not labelled and options.text is None:
         columns = TextColumns("1", None, header=False)
     if columns is None or (not columns.header and suffix_of(file) in JSON_LINES):
         columns = _columns(options, file)
     return read_labelled_texts(file, columns, labelled)
+
+
+def _say_blank(where: Path, rows: Sequence[int]) -> None:
+    """Says how many blank lines stand between the texts, which would else be taken for one a line."""
+    blank = rows[-1] - len(rows) if rows else 0
+    if blank:
+        left_out = "is no text and has no row" if blank == 1 else "are no texts and have no rows"
+        words.info(f"{where}: {counted(blank, 'blank line')} {left_out}; 'row' is the number of a text's line")
 
 
 def _holds_trees(file: Path) -> bool:
