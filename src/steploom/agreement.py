@@ -32,7 +32,7 @@ Values = dict[str, Tensor]
 
 def check_native(cell: Cell) -> None:
     """Compare outputs, final states and all gradients on a run in both directions that goes on from another one, with
-    lengths and resets.
+    lengths and resets; in float32 and float64, but for a dtype in which the step is no program.
 
     Args:
         cell: one that the native engine can run, in float64.

@@ -60,7 +60,8 @@ def trace(cell: Cell) -> Program:
     try:
         program = simplify(first)
         verify(program, cell)
-        program = simplify(running)
+        if running is not first:
+            program = simplify(running)
     except (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError) as error:
         # The reference engine must run what a pass stumbles over.
         raise UnsupportedOperation(
