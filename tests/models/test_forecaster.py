@@ -1,5 +1,7 @@
 """The forecaster: what its loss and its forecasts may depend on, and that it learns."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -230,10 +232,23 @@ class Leaky(Cell):
 def test_widened_counts_stay_counts(head: str) -> None:
     data = series("negative_binomial")
     network = forecaster(data, head, "negative_binomial").eval()
+    mean, _ = network.predict(*windows(network, data))
     network.widening.fill_(3.0)
-    _, quantiles = network.predict(*windows(network, data))
+    same, quantiles = network.predict(*windows(network, data))
     assert (quantiles >= 0).all()
     assert torch.equal(quantiles, quantiles.round())
+    assert torch.equal(mean, same), "how wide the intervals are is no part of the mean"
+
+
+@BOTH
+def test_the_mean_of_rare_counts_is_no_count(head: str) -> None:
+    """One in forty rows has a count: no quantile at 0.1 to 0.9 knows of it."""
+    data = series("negative_binomial")
+    rare = [replace(s, target=(np.arange(len(s)) % 40 == 5).astype(float)) for s in data]
+    network = forecaster(data.with_series(rare), head, "negative_binomial", members=4).eval()
+    mean, quantiles = network.predict(*windows(network, data.with_series(rare)))
+    assert (quantiles == 0).all()
+    assert 0.25 < float(mean.mean()) * 40 < 4
 
 
 @BOTH

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from steploom.errors import OptionError, nearest
 from steploom.models.forecast_heads import AutoregressiveHead, DirectHead, Head
 from steploom.models.network import Carry, Loss, Network
-from steploom.models.outputs import LEVELS, make_output
+from steploom.models.outputs import LEVELS, NegativeBinomialOutput, make_output
 from steploom.models.recurrent_shape import RecurrentShape
 from steploom.models.scaling import Scale
 from steploom.models.window import WindowLayout
@@ -94,9 +94,12 @@ class Forecaster(Network):
         Returns:
             mean (batch, horizon) and quantiles (batch, horizon, 9) at 0.1 to 0.9, rising; float64.
         """
-        quantiles, grid = self._widened(self._quantiles(batch, scale))
-        possible = self.output.possible
-        return possible(scale.invert(grid)).mean(-1), possible(scale.invert(quantiles))
+        quantiles, grid, mean = self._quantiles(batch, scale)
+        median, possible = quantiles[..., 4:5], self.output.possible
+        quantiles, grid = (median + (q - median) * self.widening for q in (quantiles, grid))
+        if mean is None:
+            mean = possible(scale.invert(grid)).mean(-1)
+        return mean, possible(scale.invert(quantiles))
 
     def calibrate(self, windows: Iterable[tuple[dict[str, Tensor], Scale]], days: float) -> None:
         """Sets how far the quantiles are spread around the median, so that the 80 % interval covers.
@@ -122,8 +125,14 @@ class Forecaster(Network):
             self.widening.fill_(float(factor) ** (days / (days + _PSEUDO_DAYS)))
 
     @torch.no_grad()
-    def _quantiles(self, batch: dict[str, Tensor], scale: Scale) -> tuple[Tensor, Tensor]:
-        """Scaled quantiles at `LEVELS` (batch, horizon, 9), and at evenly spaced levels for the mean (..., 20)."""
+    def _quantiles(self, batch: dict[str, Tensor], scale: Scale) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Scaled quantiles at `LEVELS` (batch, horizon, 9), and at evenly spaced levels for the mean (..., 20).
+
+        Of counts also the mean itself (batch, horizon), in the data's unit: no 20 quantiles tell how rare they are, and
+        the width of the intervals is no part of it.
+        """
+        mean = None
+        counts = self.output if isinstance(self.output, NegativeBinomialOutput) else None
         middles = (torch.arange(_MEAN_LEVELS) + 0.5) / _MEAN_LEVELS
         levels = torch.cat((torch.tensor(LEVELS), middles)).to(batch["values"])
         if isinstance(self.heads[0], AutoregressiveHead):
@@ -136,15 +145,16 @@ class Forecaster(Network):
                 cast(AutoregressiveHead, head).sample(batch, part, scale)
                 for head, part in zip(self.heads, uniform.view(-1, share, uniform.shape[1]), strict=True)
             ]
-            quantiles = torch.cat(paths, 1).quantile(levels, 1).permute(1, 2, 0)
+            drawn = torch.cat(paths, 1)
+            quantiles = drawn.quantile(levels, 1).permute(1, 2, 0)
+            if counts is not None:
+                mean = counts.possible(scale.invert(drawn)).mean(1)
         else:
-            quantiles = torch.stack([self.output.at(head.raw(batch), levels, scale) for head in self.heads]).mean(0)
-        return quantiles[..., : len(LEVELS)], quantiles[..., len(LEVELS) :]
-
-    def _widened(self, quantiles: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        median = quantiles[0][..., 4:5]
-        first, second = (median + (q - median) * self.widening for q in quantiles)
-        return first, second
+            raws = [head.raw(batch) for head in self.heads]
+            quantiles = torch.stack([self.output.at(raw, levels, scale) for raw in raws]).mean(0)
+            if counts is not None:
+                mean = torch.stack([counts.mean(raw, scale) for raw in raws]).mean(0)
+        return quantiles[..., : len(LEVELS)], quantiles[..., len(LEVELS) :], mean
 
 
 def _at_most(values: Tensor, most: int = 2**20) -> Tensor:

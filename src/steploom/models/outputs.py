@@ -36,6 +36,7 @@ __all__ = [
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 _SMALLEST = 1e-3
+_RARE, _LEAST_MEAN = 0.01, 1e-9
 
 
 class Output(ABC):
@@ -46,8 +47,16 @@ class Output(ABC):
     size: int
 
     @abstractmethod
-    def parameters(self, raw: Tensor) -> Tensor:
-        """What the network's numbers (..., size) stand for: quantiles, or a distribution's parameters (..., size)."""
+    def parameters(self, raw: Tensor, scale: Scale) -> Tensor:
+        """What the network's numbers stand for: quantiles, or a distribution's parameters.
+
+        Args:
+            raw: (batch, ..., size).
+            scale: of the windows.
+
+        Returns:
+            (batch, ..., size).
+        """
 
     @abstractmethod
     def score(self, parameters: Tensor, target: Tensor, scale: Scale) -> Tensor:
@@ -65,7 +74,7 @@ class Output(ABC):
             target: (batch, steps), scaled; any finite value where missing.
             scale: of the windows.
         """
-        found = [self.parameters(raw) for raw in raws]
+        found = [self.parameters(raw, scale) for raw in raws]
         return self.score(torch.stack(found).mean(0) if len(found) > 1 else found[0], target, scale)
 
     @abstractmethod
@@ -98,13 +107,13 @@ class QuantileOutput(Output):
         return torch.maximum(level * error, (level - 1) * error).mean(-1)
 
     def at(self, raw: Tensor, levels: Tensor, scale: Scale) -> Tensor:
-        knots = self.parameters(raw)
+        knots = self.parameters(raw, scale)
         place = spread_out((levels * 10 - 1).to(raw), knots[..., :1])
         left = place.floor().clamp(0, self.size - 2).long()
         low, high = knots.gather(-1, left), knots.gather(-1, left + 1)
         return low + (high - low) * (place - left)
 
-    def parameters(self, raw: Tensor) -> Tensor:
+    def parameters(self, raw: Tensor, scale: Scale) -> Tensor:
         median, steps = raw[..., :1], F.softplus(raw[..., 1:] - 2)
         below, above = steps[..., :4].cumsum(-1), steps[..., 4:].cumsum(-1)
         return torch.cat((median - below.flip(-1), median, median + above), -1)
@@ -115,7 +124,7 @@ class GaussianOutput(Output):
 
     size = 2
 
-    def parameters(self, raw: Tensor) -> Tensor:
+    def parameters(self, raw: Tensor, scale: Scale) -> Tensor:
         return torch.stack((raw[..., 0], _positive(raw[..., 1])), -1)
 
     def score(self, parameters: Tensor, target: Tensor, scale: Scale) -> Tensor:
@@ -124,7 +133,7 @@ class GaussianOutput(Output):
 
     def at(self, raw: Tensor, levels: Tensor, scale: Scale) -> Tensor:
         standard: Tensor = torch.special.ndtri(levels.to(raw))
-        mean, deviation = (part[..., None] for part in self.parameters(raw).unbind(-1))
+        mean, deviation = (part[..., None] for part in self.parameters(raw, scale).unbind(-1))
         return mean + deviation * standard
 
 
@@ -133,39 +142,47 @@ class StudentTOutput(Output):
 
     size = 3
 
-    def parameters(self, raw: Tensor) -> Tensor:
+    def parameters(self, raw: Tensor, scale: Scale) -> Tensor:
         return torch.stack((raw[..., 0], _positive(raw[..., 1]), 2 + _positive(raw[..., 2])), -1)
 
     def score(self, parameters: Tensor, target: Tensor, scale: Scale) -> Tensor:
-        mean, spread, freedom = parameters.unbind(-1)
-        z = (target - mean) / spread
+        mean, spread, freedom = _exact(parameters).unbind(-1)
+        z = (target.to(mean) - mean) / spread
         shape = torch.lgamma((freedom + 1) / 2) - torch.lgamma(freedom / 2) - 0.5 * (freedom * math.pi).log()
-        return spread.log() - shape + (freedom + 1) / 2 * torch.log1p(z * z / freedom)
+        return (spread.log() - shape + (freedom + 1) / 2 * torch.log1p(z * z / freedom)).to(parameters)
 
     def at(self, raw: Tensor, levels: Tensor, scale: Scale) -> Tensor:
-        mean, spread, freedom = (part[..., None] for part in self.parameters(raw).unbind(-1))
+        mean, spread, freedom = (part[..., None] for part in self.parameters(raw, scale).unbind(-1))
         return mean + spread * student_t_quantile(freedom, levels.to(raw))
 
 
 class NegativeBinomialOutput(Output):
     """A negative binomial distribution of counts 0, 1, 2, ... (Salinas et al. 2020, "DeepAR", section 3.1).
 
-    The network gives the mean in units of the window's mean, and the excess of the variance over a Poisson's:
-    variance = mean + excess * mean^2. It needs windows without logarithm.
+    The network gives the mean, and the excess of the variance over a Poisson's: variance = mean + excess * mean^2. It
+    says both in the window's scale, so that counts of any size begin at the window's mean, with the variance of their
+    series. It needs windows without logarithm.
     """
 
     size = 2
 
-    def parameters(self, raw: Tensor) -> Tensor:
-        return torch.stack((_positive(raw[..., 0]), _positive(raw[..., 1])), -1)
+    def parameters(self, raw: Tensor, scale: Scale) -> Tensor:
+        """The mean in units, and the excess; float64."""
+        exact = _exact(raw)
+        _, location, spread = scale.parts_like(exact[..., 0])
+        # Where the spread is small the mean is location + spread * raw, as of a normal distribution; where counts are
+        # rare it is about location * exp(raw). A window of zeros is no reason to think that none will ever come.
+        start = (location / spread).clamp(min=_RARE)
+        mean = spread * F.softplus(exact[..., 0] + start + torch.log(-torch.expm1(-start)))
+        return torch.stack((mean + _LEAST_MEAN, spread**2 * _positive(exact[..., 1])), -1)
 
     def score(self, parameters: Tensor, target: Tensor, scale: Scale) -> Tensor:
         mean, excess = self._mean_and_excess(parameters, scale)
         count = _counts(target.to(mean), scale)
-        return -negative_binomial_log_prob(count, mean, excess).to(parameters)
+        return -negative_binomial_log_prob(count, mean, excess).to(target)
 
     def at(self, raw: Tensor, levels: Tensor, scale: Scale) -> Tensor:
-        mean, excess = self._mean_and_excess(self.parameters(raw), scale)
+        mean, excess = self._mean_and_excess(self.parameters(raw, scale), scale)
         count = negative_binomial_quantile(mean, excess, levels.to(mean))
         unit, location, spread = scale.parts_like(count)
         return ((count / unit - location) / spread).to(raw)
@@ -174,10 +191,12 @@ class NegativeBinomialOutput(Output):
         """Whole numbers of at least 0: widened intervals and averaged members leave them."""
         return values.clamp(min=0).round()
 
+    def mean(self, raw: Tensor, scale: Scale) -> Tensor:
+        """The mean (batch, ...) in the data's unit, float64."""
+        return self._mean_and_excess(self.parameters(raw, scale), scale)[0].to(raw.device)
+
     def _mean_and_excess(self, parameters: Tensor, scale: Scale) -> tuple[Tensor, Tensor]:
-        # One kind of device has no float64.
-        kind = torch.float32 if parameters.device.type == "mps" else torch.float64
-        mean, excess = parameters.to(kind).unbind(-1)
+        mean, excess = parameters.unbind(-1)
         return mean * scale.parts_like(mean)[0], excess
 
 
@@ -203,6 +222,11 @@ def make_output(name: str) -> Output:
 
 def _positive(raw: Tensor) -> Tensor:
     return F.softplus(raw) + _SMALLEST
+
+
+def _exact(values: Tensor) -> Tensor:
+    """The values in float64, for parts that nearly cancel: on the CPU where their device has no such numbers."""
+    return values.to("cpu" if values.device.type == "mps" else values.device, torch.float64)
 
 
 def _counts(target: Tensor, scale: Scale) -> Tensor:
