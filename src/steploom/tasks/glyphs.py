@@ -13,7 +13,7 @@ __all__ = ["missing_glyphs_said", "scripts_of"]
 
 words = logging.getLogger("steploom")
 
-_GLYPH = re.compile(r"Glyph (\d+) \(.*\) missing from font")
+_GLYPH = re.compile(r"Glyph (\d+) \(.*\) missing from (?:current )?font")
 # Unicode names a letter by its script and then its kind: DEVANAGARI LETTER HA, CJK UNIFIED IDEOGRAPH-4E2D.
 _SCRIPT = re.compile(
     r"(?:HALFWIDTH |FULLWIDTH )?(.+?) (?:CAPITAL|SMALL|LETTER|SYLLAB\w+|UNIFIED|COMPATIBILITY|IDEOGRAPH\w*|IDEOGRAPHIC|"
