@@ -153,6 +153,37 @@ def test_evaluate_keeps_the_users_names_and_many_series(tmp_path: Path) -> None:
     assert written["origin"].min() == pd.Timestamp("2020-01-10")
 
 
+@pytest.mark.parametrize(
+    ("series", "time", "predicted", "scored"),
+    [
+        ("origin", "ds", ["origin", "ds"], ["unique_id", "origin", "ds"]),
+        ("mean", "origin", ["unique_id", "origin"], ["unique_id", "origin", "time"]),
+        ("time", "q0.1", ["time", "ds"], ["time", "origin", "ds"]),
+        (None, "unique_id", ["unique_id", "time"], ["unique_id", "origin", "time"]),
+    ],
+)
+def test_no_column_is_lost_to_one_of_the_same_name(
+    tmp_path: Path, series: str | None, time: str, predicted: list[str], scored: list[str]
+) -> None:
+    """Flights have an origin: the series must not be overwritten by the origins of the forecasts."""
+    both = table(100) if series is None else pd.concat([table(100, s="LHR"), table(100, s="JFK")])
+    whole = csv(tmp_path, both.rename(columns={"s": series, "ds": time}), "whole.csv")
+    columns = {"time": time, "target": "y", **({"series": series} if series else {})}
+    task = trained([whole], horizon=2, context=10, **columns)
+    names = ["LHR", "JFK"] if series else ["y"]
+    found = task.predict(None, None, PredictOptions()).value
+    assert list(found.columns) == [*predicted, "mean", *QUANTILES]
+    assert list(found[predicted[0]].unique()) == names
+    assert str(found[predicted[1]][0]) == "2020-01-05 04:00:00"
+    evaluation = task.evaluate(None, Files([whole]), EvaluateOptions())
+    assert evaluation.write is not None
+    evaluation.write(tmp_path / "scored.csv")
+    written = pd.read_csv(tmp_path / "scored.csv")
+    assert list(written.columns) == [*scored, "actual", "mean", *QUANTILES]
+    assert list(written[scored[0]].unique()) == names
+    assert written["origin"][1] != written[scored[2]][1]
+
+
 def test_predict_after_the_training_data_and_after_a_file(tmp_path: Path) -> None:
     whole = table(500)
     train = csv(tmp_path, whole[:400], "train.csv")

@@ -21,7 +21,10 @@ __all__ = ["csv_text", "forecast_frame", "write_frame"]
 def forecast_frame(
     data: SeriesSet, origins: Origins, forecasts: Forecasts, actual: FloatArray | None = None, utc: bool = False
 ) -> pd.DataFrame:
-    """Forecasts as a table with the columns series, time, mean, q0.1 to q0.9; the names are the user's.
+    """Forecasts as a table with the columns series, time, mean, q0.1 to q0.9.
+
+    The first two have the names that the user gave them: unless another column here has that name, as where series are
+    told apart by an `origin`. They are `unique_id` and `time` then.
 
     Args:
         data, origins, forecasts: the series, where forecasts start, and what was forecast.
@@ -39,16 +42,19 @@ def forecast_frame(
         if len(own):
             grid = data.times(series, 0, int(origins.rows[own].max()) + horizon)
             times[own] = grid[origins.rows[own][:, None] + np.arange(horizon)]
-    columns: dict[str, Any] = {data.series_name: np.repeat(ids[origins.series], horizon)}
-    if actual is not None:
-        columns["origin"] = _column(np.repeat(times[:, 0], horizon), utc)
-    columns[data.time] = _column(times.reshape(-1), utc)
-    if actual is not None:
-        columns["actual"] = actual.reshape(-1)
-    columns["mean"] = forecasts.mean.reshape(-1)
+    values: dict[str, Any] = {"mean": forecasts.mean.reshape(-1)}
     for i, level in enumerate(LEVELS):
-        columns[f"q{level}"] = forecasts.quantiles[:, :, i].reshape(-1)
-    return pd.DataFrame(columns)
+        values[f"q{level}"] = forecasts.quantiles[:, :, i].reshape(-1)
+    scored: dict[str, Any] = {}
+    if actual is not None:
+        scored["origin"] = _column(np.repeat(times[:, 0], horizon), utc)
+        values = {"actual": actual.reshape(-1), **values}
+    taken = {*scored, *values}
+    series_name = data.series_name if data.series_name not in taken else "unique_id"
+    taken.add(series_name)
+    time_name = next(name for name in (data.time, "time", "ds") if name not in taken)
+    who, when = np.repeat(ids[origins.series], horizon), _column(times.reshape(-1), utc)
+    return pd.DataFrame({series_name: who, **scored, time_name: when, **values})
 
 
 def write_frame(frame: pd.DataFrame, path: Path) -> None:
