@@ -34,6 +34,12 @@ def test_found_with_and_without_gaps(frequency: str) -> None:
         assert check_frequency(found) == found
 
 
+@pytest.mark.parametrize(("days", "alias"), [(28, "4W-FRI"), (30, "30D"), (60, "60D"), (91, "13W-FRI")])
+def test_periods_of_days_that_are_nearly_months_may_have_gaps(days: int, alias: str) -> None:
+    times = pd.date_range("2010-01-01", periods=60, freq=f"{days}D").delete([17, 40, 41]).to_numpy("datetime64[ns]")
+    assert find_frequency(times, np.zeros(len(times), np.int64)) == alias
+
+
 @pytest.mark.parametrize("frequency", FREQUENCIES)
 @given(st.integers(-40, 40), st.integers(0, 30))
 @settings(max_examples=20, deadline=None)

@@ -168,9 +168,13 @@ def test_several_files_and_where_the_last_begins(tmp_path: Path) -> None:
     assert np.isnan(table.data.series[0].target[30:32]).all()
     with pytest.raises(
         DataError,
-        match=r"a.csv, row 2: the rows are not sorted by time: 2020-01-01 comes after .* \(row 31 of .*b.csv\)",
+        match=r"a.csv, row 2: the rows are not sorted by time: 2020-01-01 comes after .* \(row 31 of .*b.csv\). "
+        "Files are read one after the other",
     ):
         read_series([tmp_path / "b.csv", tmp_path / "a.csv"], Columns())
+    (tmp_path / "c.csv").write_text(lines("ds,y", [f"{t},1" for t in hours(30, "2020-01-02 05:00")]))
+    with pytest.raises(DataError, match=r"stands twice .*and no row in two of them"):
+        read_series([tmp_path / "a.csv", tmp_path / "c.csv"], Columns())
 
 
 def test_files_with_and_without_a_zone_are_not_mixed(tmp_path: Path) -> None:
@@ -238,6 +242,34 @@ BAD = [
     ("s,ds,y,k\na,2020-01-01,1,\na,2020-01-02,2,v\n", {"series": "s", "targets": ("y",), "static": ("k",)},
      "row 2, column 'k': the category is missing"),
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize("joined", [False, True])
+def test_numbers_of_rows_are_no_series(tmp_path: Path, joined: bool) -> None:
+    """pandas writes its index without being asked, R its row names."""
+    frame = pd.DataFrame({"when": hours(30), "load": range(30, 60), "wind": range(60, 90)})
+    frame = frame.drop(index=[3, 7])
+    if joined:
+        frame.index = pd.Index([*range(14), *range(14)])
+    frame.to_csv(tmp_path / "index.csv")
+    pd.read_csv(tmp_path / "index.csv").to_csv(tmp_path / "unnamed.csv", index=False)
+    frame.to_parquet(tmp_path / "index.parquet")
+    for name in ("index.csv", "unnamed.csv", "index.parquet"):
+        table = read_series([tmp_path / name], Columns())
+        assert [s.id for s in table.data] == ["load", "wind"]
+        assert table.notes[-1].endswith("' has no name and numbers the rows: it is left out")
+        path = tmp_path / name
+        one = read_series([path], Columns(past=("wind",)))
+        assert [s.id for s in one.data] == ["load"]
+        asked = Columns(targets=("load", table.notes[-1].split("'")[1]))
+        assert len(read_series([path], asked).data) == 2, "unless it is asked for"
+        assert len(read_series([path], asked).notes) == 1
+
+
+def test_measured_values_without_a_name_are_a_series(tmp_path: Path) -> None:
+    rows = [f"{t},{(3 * i) % 7},{i % 5}" for i, t in enumerate(hours(30))]
+    table = read(tmp_path, lines("when,load,", rows))
+    assert [s.id for s in table.data] == ["load", "column 3"] and len(table.notes) == 1
 
 
 @pytest.mark.parametrize(("text", "columns", "message"), BAD)

@@ -6,13 +6,17 @@ import re
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from steploom.data.json_values import read_text, read_texts
 from steploom.data.name_list import names_shown
 from steploom.data.table_file import Table
 from steploom.data.timestamps import looks_like_times
 from steploom.errors import OptionError
 
-__all__ = ["Columns", "find_columns"]
+__all__ = ["Columns", "find_columns", "row_numbers"]
 
 _TIME_NAMES = (
     "ds",
@@ -31,6 +35,8 @@ _TIME_NAMES = (
 _SERIES_NAMES = ("unique_id", "series_id", "item_id", "series")
 _TARGET_NAMES = ("y", "target", "value")
 _PARTS = ("year", "month", "day", "hour", "minute", "second")
+_UNNAMED = re.compile(r"column \d+|Unnamed: \d+|__index_level_\d+__")
+"""What Steploom, pandas and pandas' Parquet call a column without a name."""
 _CLOCK = re.compile(r"\d{1,2}[:.h]\d{2}([:.]\d{2})?( ?[AaPp][Mm])?")
 
 
@@ -168,8 +174,23 @@ def _find_series(table: Table, asked: Columns) -> str | None:
     return next((by_name[n] for n in _SERIES_NAMES if n in by_name), None)
 
 
+def row_numbers(table: Table, found: Columns) -> tuple[str, ...]:
+    """The columns without a name that number the rows, as pandas and R write them, and that have no meaning."""
+    free = [n for n in table.names if n not in _used(found)]
+    return tuple(n for n in free if _UNNAMED.fullmatch(n) and _numbers_rows(table, n))
+
+
+def _numbers_rows(table: Table, name: str) -> bool:
+    """Whether a column holds whole numbers that rise, or mostly by 1 where the rows of several tables were joined."""
+    texts = table.texts(name)
+    if texts.null_count or not pc.all(pc.utf8_is_decimal(texts)).as_py():
+        return False
+    steps = np.diff(texts.cast(pa.float64()).to_numpy())
+    return bool((steps > 0).all() or (steps == 1).mean() > 0.9)
+
+
 def _find_targets(table: Table, found: Columns) -> tuple[str, ...]:
-    rest = [n for n in table.names if n not in _used(found)]
+    rest = [n for n in table.names if n not in {*_used(found), *row_numbers(table, found)}]
     by_name = {n.strip().lower(): n for n in rest}
     if found.series is not None or len(rest) == 1:
         choice = next((by_name[n] for n in _TARGET_NAMES if n in by_name), rest[0] if len(rest) == 1 else None)

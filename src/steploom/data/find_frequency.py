@@ -134,6 +134,9 @@ def _calendar_frequency(times: Times, series: Ints, steps: Ints) -> str | None:
     after = times.astype("datetime64[D]") + 1
     at_end = after == after.astype("datetime64[M]").astype("datetime64[D]")
     suffix = "S" if at_start.mean() >= 1 - _OFF_GRID_SHARE else "E" if at_end.mean() >= 1 - _OFF_GRID_SHARE else ""
+    if not suffix and not (days % days.min()).any():
+        # Periods of 28 or 30 days, some of them missing.
+        return None
     if not suffix:
         what = "rows are months apart, but neither on the first nor on the last day of a month"
         raise FrequencyProblem(what, int(np.argmax(~(at_start | at_end))), FIRST_DAYS)

@@ -20,6 +20,7 @@ Times = npt.NDArray[np.datetime64]
 
 # A grid with more rows than this for each row of the table comes from a wrong time stamp, not from gaps.
 _GRID_TO_ROWS = 50
+_FOLLOW = "Files are read one after the other: give them in the order of time, and no row in two of them"
 
 
 def check_order(
@@ -45,7 +46,8 @@ def check_order(
     now, before = stamp(times[here]), stamp(times[here - 1])
     file, line = tables.place(int(order[here - 1]))
     twice = zone is False and hour_stands_twice(times[here - 1], times[here])
-    previous = f"row {line}" if file == tables.place(int(order[here]))[0] else f"row {line} of {file}"
+    alone = file == tables.place(int(order[here]))[0]
+    previous = f"row {line}" if alone else f"row {line} of {file}"
     if steps[here - 1] == 0:
         more = f", and so do {len(wrong) - 1} more rows" if len(wrong) > 1 else ""
         hint = "Keep one row a time; at the end of daylight saving time write UTC"
@@ -53,11 +55,14 @@ def check_order(
             hint = "Keep one row a time; if the table holds several series, name their column with --series"
         if twice:
             hint = TWICE
+        if not alone:
+            hint = _FOLLOW
         raise tables.error(f"the time {now}{of} stands twice (also in {previous}){more}", int(order[here]), hint=hint)
+    hint = TWICE if twice else "Sort the rows by time"
     raise tables.error(
         f"the rows{of} are not sorted by time: {now} comes after {before} ({previous})",
         int(order[here]),
-        hint=TWICE if twice else "Sort the rows by time",
+        hint=hint if alone else _FOLLOW,
     )
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from steploom.data.categories import category_codes, one_hot, static_codes
-from steploom.data.columns import Columns, find_columns
+from steploom.data.columns import Columns, find_columns, row_numbers
 from steploom.data.frequency import name_for_people
 from steploom.data.gridding import cut_series
 from steploom.data.json_values import read_texts
@@ -118,6 +118,9 @@ def read_series(
     rows, kept, notes = lay_out(tables, times, codes, order, step, zone, learnt is not None)
     order = order[kept]
 
+    if isinstance(asked, Columns) and not asked.targets:
+        unnamed = row_numbers(tables.first, columns)
+        notes += [f"column '{name}' has no name and numbers the rows: it is left out" for name in unnamed]
     levels = dict(learnt.levels) if learnt else {}
     past, past_names = _covariates(tables, columns.past, levels, learnt is not None, order)
     known, known_names = _covariates(tables, columns.known, levels, learnt is not None, order)
