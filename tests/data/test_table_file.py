@@ -59,6 +59,18 @@ def test_lines_are_counted_in_the_file(tmp_path: Path) -> None:
     assert caught.value.row == 5
 
 
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ('1,a\n2,"b\n3,c\n4,d\n', "row 3: a quotation mark opens a cell that nothing closes: 3 lines of the file"),
+        ('1,a\n2,"b\n3,c\n4,"d\n5,e\n', "row 3: a quotation mark opens a cell that is not closed in its row: 3 lines"),
+    ],
+)
+def test_a_quotation_mark_without_its_other_half_takes_no_rows_away(tmp_path: Path, rows: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read_table(written(tmp_path, f"y,note\n{rows}"))
+
+
 def test_rows_behind_a_long_cell_are_found(tmp_path: Path) -> None:
     limit = csv.field_size_limit()
     table = read_table(written(tmp_path, "note,y\n" + "a" * 200_000 + ",1\nb,x\n"))

@@ -80,6 +80,13 @@ def test_a_line_end_in_a_quoted_cell_becomes_a_space(tmp_path):
     assert read_lines(write(tmp_path, "a.csv", 'n,text\n1,"a\nb"\n'), "text") == ["a b"]
 
 
+def test_a_quotation_mark_without_its_other_half_takes_no_rows_away(tmp_path):
+    rows = [f"{number},text" for number in range(300)]
+    path = write(tmp_path, "a.csv", "\n".join(["n,text", *rows[:7], '7,"unclosed', *rows[8:]]))
+    with pytest.raises(DataError, match=r"a.csv, row 9: a quotation mark opens a cell that nothing closes: 293 lines"):
+        read_lines(path, "text")
+
+
 def test_wrong_columns_are_named(tmp_path):
     path = write(tmp_path, "a.tsv", "author\ttext\nx\ty\n")
     with pytest.raises(OptionError, match=r"no 'txt'; it has 'author', 'text'. Did you mean 'text'\?"):

@@ -177,6 +177,10 @@ def _csv(path: Path, raw: bytes) -> Table:
         hint = "Check that quotation marks come in pairs" if b'"' in text else None
         reason = str(error).splitlines()[0]
         raise DataError(f"the table cannot be read ({reason})", file=path, hint=hint) from None
+    if b'"' in text and any(pc.any(pc.match_substring(column, "\n")).as_py() for column in cells.columns):
+        # A quotation mark without its other half would have taken rows into a cell: this reads them all once more.
+        for _ in numbered_rows(path, text, separator):
+            pass
     unnamed = (name for name, typed in zip(names, first[0], strict=True) if not typed.strip())
     empty = [name for name in unnamed if not pc.any(pc.not_equal(pc.utf8_trim_whitespace(cells[name]), "")).as_py()]
     return Table(path, cells.drop_columns(empty) if empty else cells, text, separator)
