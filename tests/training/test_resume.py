@@ -88,6 +88,31 @@ def test_killed_twice_and_resumed(tmp_path, name):
         assert content(directory) == content(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("valid", [VALID, None])
+@pytest.mark.parametrize("step", [6, 7, 21])
+def test_interrupted_within_a_step_and_resumed(tmp_path, step, valid):
+    """Also within the last step of an epoch, 7 and 21, whose validation must not be lost."""
+    options = TrainOptions.checked({"lr": 0.3, "epochs": 3, "average": 0.5, "schedule": "plateau"})
+    _, expected = train(tmp_path / "whole", options, True, valid=valid)
+    directory = tmp_path / "interrupted"
+    directory.mkdir()
+    network = toy_network()
+    real, calls = network.loss, []
+
+    def loss(batch, carry):
+        calls.append(network.training)
+        if sum(calls) == step and network.training:
+            os.kill(os.getpid(), signal.SIGINT)
+        return real(batch, carry)
+
+    network.loss = loss
+    result = fit(network, ToyBatches(carries_state=True), valid, options, directory)
+    assert (result.steps, result.stopped) == (step, "interrupted" if step < 21 else "epochs")
+    _, network = train(directory, options, True, resume=True, valid=valid)
+    assert all(torch.equal(a, b) for a, b in zip(network.parameters(), expected.parameters(), strict=True))
+    assert content(directory) == content(tmp_path / "whole")
+
+
 def test_a_checkpoint_at_the_end_of_an_epoch_and_one_after_each_step(tmp_path):
     for every in (0, 1):
         options = TrainOptions.checked({"lr": 0.02, "epochs": 2, "checkpoint_steps": every})

@@ -36,6 +36,12 @@ def test_the_wish_of_one_process(options, save, stop):
     assert (made.save, made.stop, made.leaving) == (save, stop, stop == "interrupted")
 
 
+def test_an_interruption_waits_for_the_validation_of_an_epoch_that_has_ended():
+    made = wishes(asked=True, up=True)
+    made.ask(7, ends_epoch=True)
+    assert (made.stop, made.leaving) == ("", False)
+
+
 def test_all_follow_the_clock_of_the_first():
     counted = torch.tensor([5.0])
     own = wishes(first=False, up=True, due=True)

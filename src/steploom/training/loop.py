@@ -135,7 +135,7 @@ class Loop(pl.LightningModule):
         # A total that is no number any more makes what is told none either, and is found in all processes.
         told = result.total if result.told is None else result.told + 0.0 * result.total.detach()
         counted = self.losses.terms(told, result.weight)
-        self.wishes.ask(self.state.step + 1)
+        self.wishes.ask(self.state.step + 1, self.state.index + 1 >= len(self.train_batches))
         if self.together.count > 1:
             counted, self.state.time_share = self.wishes.agree(counted)
         self.losses.add(counted)

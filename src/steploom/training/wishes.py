@@ -37,10 +37,14 @@ class Wishes:
         """True once the user's wish to stop was taken up: what is left to do is to save."""
         return self.stop == "interrupted"
 
-    def ask(self, step: int) -> None:
-        """Finds out what this process would do when there have been `step` steps."""
+    def ask(self, step: int, ends_epoch: bool = False) -> None:
+        """Finds out what this process would do when there have been `step` steps, the last of them maybe an epoch's."""
         self.save = self._clock.save_is_due(step)
-        self.stop = "interrupted" if self._interruption.asked else "time" if self._clock.time_is_up() else ""
+        if self._interruption.asked:
+            # An epoch that has ended is validated first: no resuming comes back to it.
+            self.stop = "" if ends_epoch else "interrupted"
+        else:
+            self.stop = "time" if self._clock.time_is_up() else ""
 
     def agree(self, counted: Tensor) -> tuple[Tensor, float]:
         """Makes of what each process would do what all of them do.
