@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from steploom.cells.cell import Cell
 from steploom.cells.registry import make_cell
 from steploom.engine.choice import use_engine
 from steploom.errors import OptionError
@@ -72,6 +73,32 @@ def test_compiled_drop_ins_equal_eager_ones(graphs, kind):
     with torch._dynamo.config.patch(allow_rnn=True):  # Without it, PyTorch keeps all of torch.nn's out of its graphs.
         compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
         torch.testing.assert_close(compiled(x), model(x))
+
+
+class Counted(Cell):
+    """Reads a buffer of whole numbers and one of flags."""
+
+    input_size, hidden_size = 3, 4
+    states = {"h": 4}
+
+    def __init__(self):
+        super().__init__()
+        self.map = nn.Linear(7, 4)
+        self.register_buffer("steps", torch.arange(4))
+        self.register_buffer("kept", torch.tensor([[True, False, True, True]]))
+
+    def forward(self, x, h):
+        return (torch.tanh(self.map(torch.cat((x, h), -1)) * self.steps) + self.kept,)
+
+
+def test_whole_numbers_of_a_cell_in_a_graph(graphs):
+    rnn = Recurrent(Counted(), engine="native")
+    x = torch.randn(5, 2, 3)
+    found = []
+    for model in (rnn, torch.compile(rnn, fullgraph=True, backend="aot_eager")):
+        y, _ = model(x)
+        found.append((y, torch.autograd.grad(y.sin().sum(), list(rnn.parameters()))))
+    torch.testing.assert_close(*found)
 
 
 def test_a_changed_cell_makes_a_new_graph(graphs):

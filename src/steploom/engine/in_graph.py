@@ -11,9 +11,10 @@ from steploom.cells.cell import Cell
 from steploom.engine.choice import choose
 from steploom.engine.compiled import compiled_by_key
 from steploom.engine.graphs import same_in_a_graph
-from steploom.engine.native import in_dtype
+from steploom.engine.native import first_states, in_dtype
 from steploom.engine.operator import run_operator
 from steploom.program.program import Program
+from steploom.program.prologue import as_leaf
 
 __all__ = ["plan_for_graph", "run_in_graph"]
 
@@ -39,11 +40,7 @@ def run_in_graph(
     """Run a cell while PyTorch makes a graph of the model; arguments and result as `native.run`."""
     x, given = in_dtype(next(cell.parameters(), x).dtype, x, state or ())
     state = given if state is not None else None
-    batch = x.shape[1]
-    own_start = type(cell).initial_state is not Cell.initial_state
-    starts: tuple[Tensor, ...] = ()
-    if own_start and (state is None or resets is not None):
-        starts = tuple(cell.initial_state(batch, dtype=x.dtype, device=x.device))
+    starts = first_states(cell, x) if state is None or resets is not None else ()
     if state is None:
         state = starts
     if not torch.compiler.is_exporting():
@@ -68,5 +65,5 @@ def _gather(program: Program, cell: Cell) -> list[Tensor]:
         else:
             for name in leaf.path.split("."):
                 found = getattr(found, name)
-        tensors.append(found if tuple(found.shape) == leaf.shape else found.reshape(leaf.shape))
+        tensors.append(as_leaf(found, leaf, cell))
     return tensors

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from steploom.program.program import Leaf, Program
 
-__all__ = ["Call", "Prologue", "Reference", "gather_leaves"]
+__all__ = ["Call", "Prologue", "Reference", "as_leaf", "gather_leaves"]
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,12 @@ def gather_leaves(program: Program, cell: nn.Module) -> list[Tensor]:
             # Quicker than an attribute; buffers, and what stands in the place of a parameter, are attributes alone.
             found = owner._parameters.get(name) if owner is not None else None
             tensor = found if found is not None else attrgetter(leaf.path)(cell)
-        if not tensor.is_floating_point():
-            tensor = tensor.to(next(cell.parameters(), torch.empty(0)).dtype)
-        tensors.append(tensor if tensor.shape == leaf.shape else tensor.reshape(leaf.shape))
+        tensors.append(as_leaf(tensor, leaf, cell))
     return tensors
+
+
+def as_leaf(tensor: Tensor, leaf: Leaf, cell: nn.Module) -> Tensor:
+    """A tensor of the cell in the shape of its leaf, whole numbers and flags in the dtype of the weights."""
+    if not tensor.is_floating_point():
+        tensor = tensor.to(next(cell.parameters(), torch.empty(0)).dtype)
+    return tensor if tensor.shape == leaf.shape else tensor.reshape(leaf.shape)
