@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -19,6 +18,7 @@ from steploom.engine.kernels import kernels
 from steploom.engine.lowering import Lowered, lower_forward
 from steploom.engine.native import gather
 from steploom.engine.stream import Rows, States, Stream, StreamPlan, name_of
+from steploom.engine.threads import decide_stream
 from steploom.engine.watch import has_hooks
 from steploom.errors import CellError, OptionError
 from steploom.native import core
@@ -26,14 +26,6 @@ from steploom.program.plan import make_plan
 from steploom.program.program import MatrixView
 
 __all__ = ["NativeLayer", "NativeStream", "lowered_layers"]
-
-# Where the system does not tell it.
-SECOND_LEVEL_CACHE = 1 << 20
-# Threads share a step where a layer's weights are more than twice the second-level cache, or the multiplications and
-# additions more than this. With less, they gain a few microseconds on an idle machine and lose far more on a busy one.
-SMALL_WORK = 4_000_000
-# Above so many multiplications and additions, about five microseconds, other Python threads run during a step.
-LONG_WORK = 500_000
 
 
 class NativeStream(Stream):
@@ -51,15 +43,15 @@ class NativeStream(Stream):
         self._read_initial([layer.cell for layer in layers])
         weight_bytes = max(layer.weights for layer in layers) * self.dtype.itemsize
         work = sum(layer.lowered.work for layer in layers) * self.batch
-        shared = weight_bytes > 2 * _second_level_cache() or work > SMALL_WORK
+        threads, lets_others_run = decide_stream(work, weight_bytes)
         self._core = core().Stream(
             [layer.arguments(self._plan.residual) for layer in layers],
             self.dtype == torch.float64,
             kernels(),
             self.batch,
             self.input_size,
-            torch.get_num_threads() if shared else 1,
-            shared or work > LONG_WORK,
+            threads,
+            lets_others_run,
             np.zeros((self.batch, self.output_size), self._array_dtype),
             self._convert,
             Tensor,
@@ -141,11 +133,3 @@ def _matrix(view: MatrixView, leaf: Tensor) -> tuple[int, int, int]:
     row, column = leaf.stride()
     data = leaf[view.row0 :, view.col0 :].data_ptr()
     return (data, column, row) if view.transposed else (data, row, column)
-
-
-def _second_level_cache() -> int:
-    """Bytes of a core's own cache."""
-    try:
-        return os.sysconf("SC_LEVEL2_CACHE_SIZE") or SECOND_LEVEL_CACHE
-    except (AttributeError, ValueError, OSError):
-        return SECOND_LEVEL_CACHE

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 
-__all__ = ["decide", "inlines"]
+__all__ = ["decide", "decide_stream", "inlines"]
 
 # Below this many multiplications and additions a second thread costs more than it brings.
 SMALL_WORK = 2_000_000
@@ -16,6 +18,13 @@ ROWS_TO_INLINE = 4
 MANY_ROWS = 32
 # One sequence is not worth a barrier at every step unless its weights are at least this large.
 TEAM_WEIGHTS = 64 << 10
+# Below this many multiplications and additions of a step that runs alone, a second thread gains a few microseconds on an
+# idle machine and loses far more on a busy one.
+SMALL_STEP = 4_000_000
+# Above so many, about five microseconds, other Python threads run during a step.
+LONG_STEP = 500_000
+# A core's own cache, where the system does not tell it.
+SECOND_LEVEL_CACHE = 1 << 20
 
 
 def decide(time: int, batch: int, work: int, weight_bytes: int) -> tuple[int, int]:
@@ -45,6 +54,22 @@ def decide(time: int, batch: int, work: int, weight_bytes: int) -> tuple[int, in
     return 1, threads
 
 
+def decide_stream(work: int, weight_bytes: int) -> tuple[int, bool]:
+    """How a step that runs alone is run: a push into a stream.
+
+    Threads share it where a layer's weights are more than twice a core's own cache, or where there is much to do.
+
+    Args:
+        work: multiplications and additions of the step, all layers and rows.
+        weight_bytes: size of the largest layer's matrices.
+
+    Returns:
+        threads, and whether other Python threads may run meanwhile.
+    """
+    shared = weight_bytes > 2 * _second_level_cache() or work > SMALL_STEP
+    return (torch.get_num_threads() if shared else 1), shared or work > LONG_STEP
+
+
 def inlines(rows: int) -> bool:
     """Whether products with the input are made step by step, rather than for many steps at once before them.
 
@@ -55,3 +80,11 @@ def inlines(rows: int) -> bool:
         rows: sequences of a slice.
     """
     return rows >= ROWS_TO_INLINE
+
+
+def _second_level_cache() -> int:
+    """Bytes of a core's own cache."""
+    try:
+        return os.sysconf("SC_LEVEL2_CACHE_SIZE") or SECOND_LEVEL_CACHE
+    except (AttributeError, ValueError, OSError):
+        return SECOND_LEVEL_CACHE
