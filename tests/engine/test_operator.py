@@ -78,11 +78,9 @@ def test_compiled_drop_ins_equal_eager_ones(graphs, kind):
 class Counted(Cell):
     """Reads a buffer of whole numbers and one of flags."""
 
-    input_size, hidden_size = 3, 4
-    states = {"h": 4}
-
     def __init__(self):
         super().__init__()
+        self.input_size, self.hidden_size, self.states = 3, 4, {"h": 4}
         self.map = nn.Linear(7, 4)
         self.register_buffer("steps", torch.arange(4))
         self.register_buffer("kept", torch.tensor([[True, False, True, True]]))

@@ -18,8 +18,8 @@ ROWS_TO_INLINE = 4
 MANY_ROWS = 32
 # One sequence is not worth a barrier at every step unless its weights are at least this large.
 TEAM_WEIGHTS = 64 << 10
-# Below this many multiplications and additions of a step that runs alone, a second thread gains a few microseconds on an
-# idle machine and loses far more on a busy one.
+# Below this many multiplications and additions of a step that runs alone, a second thread gains a few microseconds on
+# an idle machine and loses far more on a busy one.
 SMALL_STEP = 4_000_000
 # Above so many, about five microseconds, other Python threads run during a step.
 LONG_STEP = 500_000
