@@ -80,7 +80,7 @@ class Counted(Cell):
 
     def __init__(self):
         super().__init__()
-        self.input_size, self.hidden_size, self.states = 3, 4, {"h": 4}
+        self.input_size, self.states = 3, {"h": 4}
         self.map = nn.Linear(7, 4)
         self.register_buffer("steps", torch.arange(4))
         self.register_buffer("kept", torch.tensor([[True, False, True, True]]))
