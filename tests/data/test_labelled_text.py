@@ -194,6 +194,8 @@ def test_a_first_row_whose_label_occurs_again_is_no_header(tmp_path, rows, heade
         ("a.csv", "text,label\nfine,good\nno,bad\ntext,label\nso so,good\n", 4),
         ("a.csv", "id,text,label\n1,fine,good\n2,no,bad\n\nid, text,label\n1,so so,good\n", 5),
         ("a.tsv", "body\ttype\nsoul\ttype\nbody\ttype\nx\tz\n", 3),
+        ("a.tsv", "review\tstars\nfine\t1\nno\t2\nreview\tstars\nso so\t1\n", 4),
+        ("a.tsv", "what\thow\nfine\t1\nno\t2\nwhat\thow\nso so\t1\n", 4),
     ],
 )
 def test_a_header_that_is_repeated_is_refused(tmp_path, name, rows, row):

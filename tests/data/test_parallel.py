@@ -79,6 +79,29 @@ def test_the_code_of_a_language_is_a_word_where_it_occurs_again(tmp_path):
     assert not find_pair_columns(write(tmp_path, "t.tsv", "he\tel\nshe\tella\nhe\tle\n"), None, None).header
 
 
+@pytest.mark.parametrize("header", ["de\ten", "source\ttarget", "Deutsch\ten\tde"])
+def test_a_header_that_is_repeated_is_refused(tmp_path, header):
+    row = "\t".join("x" for _ in header.split("\t"))
+    table = write(tmp_path, "t.tsv", f"{header}\n{row}\n\n{header} \n{row}\n")
+    columns = find_pair_columns(table, None, None)
+    assert columns.header
+    for read in (lambda: read_pairs([table], columns), lambda: read_sources(table, columns)):
+        with pytest.raises(DataError, match=r"t.tsv, row 4: the header is repeated. Join the files without it; .*--s"):
+            read()
+    assert len(read_pairs([table], PairColumns("1", "2"))) == 4
+
+
+def test_a_table_may_have_a_header_though_the_training_had_none(tmp_path, caplog):
+    columns = find_pair_columns(write(tmp_path, "a.tsv", "eins\tone\nzwei\ttwo\n"), None, None)
+    table = write(tmp_path, "b.tsv", "\nde\ten\nvier\tfour\n\n")
+    caplog.set_level("INFO", "steploom")
+    assert read_pairs([table], columns).source == ("vier",)
+    assert caplog.messages == [f"{table}: the first row is a header, which the training table had not; it is no pair"]
+    assert read_sources(table, PairColumns.from_json(columns.to_json())) == ["vier", ""]
+    assert read_pairs([table], PairColumns("1", "2")).source == ("de", "vier")
+    assert read_pairs([write(tmp_path, "c.tsv", "de\ten\nde\tof\n")], columns).source == ("de", "de")
+
+
 def test_more_than_two_languages_are_not_clear(tmp_path):
     table = write(tmp_path, "t.tsv", "en\tde\tfr\none\teins\tun\n")
     with pytest.raises(DataError, match="row 1: which columns make a pair is not clear: there are 'en', 'de', 'fr'"):
@@ -159,11 +182,11 @@ def test_three_files_and_columns_of_two_files_are_refused(tmp_path):
 def test_lines_to_translate_keep_blank_ones(tmp_path):
     assert read_sources(write(tmp_path, "a.txt", "eins\n\nzwei\n")) == ["eins", "", "zwei"]
     table = write(tmp_path, "a.tsv", "en\tde\none\teins\ntwo\t\n")
-    assert read_sources(table, "de") == ["eins", ""]
+    assert read_sources(table, PairColumns("de", "en")) == ["eins", ""]
     assert read_sources(table) == ["en\tde", "one\teins", "two\t"]
-    assert read_sources(write(tmp_path, "b.txt", "eins\tx\n"), "de") == ["eins\tx"]
+    assert read_sources(write(tmp_path, "b.txt", "eins\tx\n"), PairColumns("de", "en")) == ["eins\tx"]
     with pytest.raises(DataError, match=r"a.tsv, row 2: expected 2 cells"):
-        read_sources(write(tmp_path, "a.tsv", "en\tde\none\n"), "de")
+        read_sources(write(tmp_path, "a.tsv", "en\tde\none\n"), PairColumns("de", "en"))
 
 
 @pytest.mark.parametrize(
@@ -175,7 +198,7 @@ def test_lines_to_translate_keep_blank_ones(tmp_path):
     ],
 )
 def test_a_blank_row_of_a_table_stays_a_line(tmp_path, name, text, column, lines):
-    assert read_sources(write(tmp_path, name, text), column) == lines
+    assert read_sources(write(tmp_path, name, text), PairColumns(column, "en")) == lines
 
 
 SOURCES = [[5, 6, 7, 1], [8, 1], [9, 9, 1]]

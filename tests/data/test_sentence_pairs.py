@@ -35,6 +35,7 @@ def test_without_scores(tmp_path):
     [
         ("", "the file is empty"),
         ("a\tb\ts\n", "there is a header and no row below it"),
+        ("a\tb\ts\nA\tB\t1\na\tb\ts\n", "row 3: the header is repeated"),
         ("a\tb\ts\nA\tB\n", "row 2: expected 3 cells as in the first row, found 2"),
         ("a\tb\ts\nA\t \t1\n", "row 2, column 'b': expected a sentence, found a blank cell"),
         ("a\tb\ts\nA\tB\t1\n\nA\tB\thigh\n", "row 4, column 's': expected a score, a number, found 'high'"),

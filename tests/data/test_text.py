@@ -107,6 +107,15 @@ def test_ragged_rows_are_named(tmp_path):
         read_lines(write(tmp_path, "a.tsv", "author\ttext\nx\ty\n\nx\ty\tz\n"), "text")
 
 
+def test_a_header_that_is_repeated_is_refused(tmp_path):
+    path = write(tmp_path, "a.tsv", "n\ttext\n1\ta\nn\ttext\n2\tb\n")
+    with pytest.raises(DataError, match=r"a.tsv, row 3: the header is repeated. Join the files without it"):
+        read_lines(path, "text")
+    assert read_lines(write(tmp_path, "b.csv", "text\na\ntext\n"), "text") == ["a", "text"]
+    with pytest.raises(DataError, match="column 'text': every cell of the column is blank"):
+        read_lines(write(tmp_path, "c.csv", "n,text\n1,\n"), "text")
+
+
 def test_a_header_alone_is_refused(tmp_path):
     with pytest.raises(DataError, match="there is a header and no row below it"):
         read_lines(write(tmp_path, "a.tsv", "author\ttext\n"), "text")

@@ -9,14 +9,10 @@ from typing import Any, NamedTuple
 
 from steploom.data.text import read_text
 from steploom.data.text_columns import TextColumns, numbered_objects
-from steploom.data.text_table import JSON_LINES, column_place, suffix_of, table_rows
+from steploom.data.text_table import JSON_LINES, column_place, rows_below, suffix_of, table_rows
 from steploom.errors import DataError
 
 __all__ = ["LabelledText", "read_labelled_texts", "read_plain_texts"]
-
-_HINT = (
-    "Join the files without it; where the first row is no header, give the columns by number, with --text and --label"
-)
 
 
 class LabelledText(NamedTuple):
@@ -60,15 +56,11 @@ def read_labelled_texts(path: Path, columns: TextColumns, labelled: bool) -> lis
     named = [name for name in (columns.text, columns.label) if name is not None]
     places = [column_place(path, first, name, None, columns.header)[0] for name in named]
     found = []
-    for row, cells in rows[1:] if columns.header else rows:
+    for row, cells in rows_below(path, rows, "--text and --label") if columns.header else rows:
         if len(cells) != len(first):
             raise DataError(f"expected {len(first)} cells as in the first row, found {len(cells)}", file=path, row=row)
-        if columns.header and len(first) > 1 and [cell.strip() for cell in cells] == first:
-            raise DataError("the header is repeated", file=path, row=row, hint=_HINT)
         values = [cells[place] for place in places]
         found.append(_checked(path, row, values[0], values[1] if labelled else None))
-    if not found:
-        raise DataError("there is a header and no row below it", file=path)
     return found
 
 

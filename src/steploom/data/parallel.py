@@ -66,19 +66,23 @@ def read_pairs(
     return _of_two_files(files[0], files[1])
 
 
-def read_sources(path: Path, source_column: str | None = None) -> list[str]:
+def read_sources(path: Path, columns: PairColumns | None = None) -> list[str]:
     """The lines to translate: every line of a file, or the source column of a .tsv or .csv file; blank ones too.
+
+    Args:
+        path: the file.
+        columns: those of the table that a model was trained on; None: it was trained on two parallel files.
 
     Raises:
         DataError: the file cannot be read, or there is no such column.
     """
     text = read_text(path)
-    if source_column is None or suffix_of(path) not in TABLES:
+    if columns is None or suffix_of(path) not in TABLES:
         return _lines(text)
     rows = table_rows(path, text, blank=True)
-    header, first = next(row for row in rows if row[1])
-    place, named = column_place(path, first, source_column, None)
-    return [_cell(path, row, cells, place) if cells else "" for row, cells in rows if row > header or not named]
+    first = next(cells for _, cells in rows if cells)
+    place, named = column_place(path, first, columns.source, None)
+    return [_cell(path, row, cells, place) if cells else "" for row, cells in columns.pairs_of(path, rows, named)]
 
 
 def _of_two_files(source: Path, target: Path) -> Pairs:
@@ -111,14 +115,11 @@ def _of_table(path: Path, columns: PairColumns, given: Collection[str]) -> Pairs
     target, target_named = column_place(path, first, columns.target, next(options))
     if source == target:
         raise OptionError(f"--target-column: '{columns.target}' is the source column too. Name another one")
-    header = source_named or target_named
     names = (columns.source if source_named else None, columns.target if target_named else None)
     pairs = [
         (row, (_cell(path, row, cells, source, len(first)), _cell(path, row, cells, target, len(first))))
-        for row, cells in rows[1 if header else 0 :]
+        for row, cells in columns.pairs_of(path, rows, source_named or target_named)
     ]
-    if not pairs:
-        raise DataError("there is a header and no row below it", file=path)
     return _pairs(pairs, (path, path), names)
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from steploom.data.json_values import read_text as stored_text
 from steploom.data.text import read_text
-from steploom.data.text_table import occurs_again, table_rows
+from steploom.data.text_table import occurs_again, rows_below, table_rows
 from steploom.errors import DataError
 
 __all__ = ["PairColumns", "find_pair_columns"]
+
+words = logging.getLogger("steploom")
 
 _SOURCE = re.compile(
     "(source|src|input|question|query|prompt|article|document|text|word|spelling|grapheme|utterance)s?"
@@ -38,14 +42,16 @@ class PairColumns:
 
     Args:
         source, target: the two sides.
+        told: whether the user gave them. Where nobody did, another table may have a header after all.
     """
 
     source: str = "1"
     target: str = "2"
+    told: bool = True
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
-        return {"source": self.source, "target": self.target}
+        return {"source": self.source, "target": self.target, "told": self.told}
 
     @classmethod
     def from_json(cls, values: Any) -> Self:
@@ -54,7 +60,8 @@ class PairColumns:
         Raises:
             TypeError, KeyError: a value is missing, or of another type.
         """
-        return cls(stored_text(values["source"], "source"), stored_text(values["target"], "target"))
+        source, target = (stored_text(values[side], side) for side in ("source", "target"))
+        return cls(source, target, bool(values.get("told", True)))
 
     @property
     def shown(self) -> str:
@@ -66,6 +73,25 @@ class PairColumns:
     def header(self) -> bool:
         """Whether the first row holds names."""
         return not (self.source.isdecimal() and self.target.isdecimal())
+
+    def pairs_of(self, path: Path, rows: list[tuple[int, list[str]]], named: bool) -> list[tuple[int, list[str]]]:
+        """The rows of a table that are pairs: all of them, or those below the header.
+
+        Where the columns are numbers that nobody gave, a first row with usual names is a header nevertheless.
+
+        Args:
+            path: the table.
+            rows: as of `table_rows`.
+            named: whether a column was found by its name.
+
+        Raises:
+            DataError: there is no row below the header, or it stands there again.
+        """
+        if not named and (self.told or not _found([cells for _, cells in rows if cells])):
+            return rows
+        if not named:
+            words.info(f"{path}: the first row is a header, which the training table had not; it is no pair")
+        return rows_below(path, rows, "--source-column and --target-column")
 
 
 def find_pair_columns(path: Path, source: str | None, target: str | None) -> PairColumns:
@@ -85,6 +111,16 @@ def find_pair_columns(path: Path, source: str | None, target: str | None) -> Pai
     if source is not None or target is not None:
         return PairColumns(source or "1", target or "2")
     rows = [cells for _, cells in table_rows(path, read_text(path))]
+    found = _found(rows)
+    if len(found) > 2:
+        listed = ", ".join(f"'{name}'" for name in found[:8])
+        raise DataError(f"which columns make a pair is not clear: there are {listed}", file=path, row=1, hint=_HINT)
+    source, target = found or ("1", "2")
+    return PairColumns(source, target, told=False)
+
+
+def _found(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The usual names in the first row: none, or a source and a target; more than two languages are not clear."""
     names = [cell.strip() for cell in rows[0]]
     parts = [re.split(r"[ _-]+", name.lower()) for name in names]
     sources, targets = (
@@ -92,16 +128,13 @@ def find_pair_columns(path: Path, source: str | None, target: str | None) -> Pai
         for usual in (_SOURCE, _TARGET)
     )
     if sources and targets:
-        return PairColumns(names[sources[0]], names[targets[0]])
+        return [names[sources[0]], names[targets[0]]]
     languages = [place for place, name in enumerate(names) if _is_language(name) and not occurs_again(rows, place)]
-    if len(languages) > 2:
-        listed = ", ".join(f"'{names[place]}'" for place in languages[:8])
-        raise DataError(f"which columns make a pair is not clear: there are {listed}", file=path, row=1, hint=_HINT)
     if len(languages) == 1:
         languages = [*sources[:1], *languages, *targets[:1]]
-    if len(languages) != 2 or names[languages[0]] == names[languages[1]]:
-        return PairColumns()
-    return PairColumns(names[languages[0]], names[languages[1]])
+    if len(languages) < 2 or (len(languages) == 2 and names[languages[0]] == names[languages[1]]):
+        return []
+    return [names[place] for place in languages]
 
 
 def _is_language(name: str) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from steploom.data.text import read_text
-from steploom.data.text_table import check_once, table_rows
+from steploom.data.text_table import check_once, rows_below, table_rows
 from steploom.errors import DataError, OptionError, nearest
 
 __all__ = ["SentenceColumns", "SentencePairs", "read_sentence_pairs"]
@@ -63,9 +63,7 @@ def read_sentence_pairs(path: Path, columns: SentenceColumns) -> SentencePairs:
             raise OptionError(f"--{wrong}: {path} has the columns 1 to {len(head)}, found {named[wrong]}")
     else:
         places = {part: _place(path, head, part, name) for part, name in named.items()}
-        rows = rows[1:]
-    if not rows:
-        raise DataError("there is a header and no row below it", file=path)
+        rows = rows_below(path, rows, "--first and --second")
     pairs: dict[str, list[str]] = {"first": [], "second": []}
     scores: list[float] = []
     for row, cells in rows:

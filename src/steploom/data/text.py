@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from steploom.data.file_bytes import read_bytes, utf8_of
-from steploom.data.text_table import column_place, table_rows
+from steploom.data.text_table import column_place, rows_below, table_rows
 from steploom.errors import DataError
 
 __all__ = ["read_lines", "read_text"]
@@ -43,7 +43,7 @@ def read_lines(path: Path, column: str | None = None) -> list[str]:
     else:
         lines = _column(path, text, column)
     if not lines:
-        raise DataError("there is a header and no row below it", file=path)
+        raise DataError("every cell of the column is blank", file=path, column=column)
     return lines
 
 
@@ -51,7 +51,7 @@ def _column(path: Path, text: str, column: str) -> list[str]:
     rows = table_rows(path, text)
     first = rows[0][1]
     place, named = column_place(path, first, column, "--column")
-    rows = rows[1:] if named else rows
+    rows = rows_below(path, rows, "--column") if named else rows
     cells = []
     for row, values in rows:
         if len(values) != len(first):

@@ -11,7 +11,7 @@ from typing import Any, Self
 from steploom.data.json_values import read_text as stored_text
 from steploom.data.name_list import names_shown
 from steploom.data.text import read_text
-from steploom.data.text_table import JSON_LINES, check_once, occurs_again, suffix_of, table_rows
+from steploom.data.text_table import JSON_LINES, check_once, is_again, occurs_again, suffix_of, table_rows
 from steploom.errors import DataError, OptionError, nearest
 
 __all__ = ["TextColumns", "doubted_header", "find_text_columns", "numbered_objects"]
@@ -143,7 +143,7 @@ def _find_columns(path: Path, rows: list[list[str]], text: str | None, label: st
 
 def _of_two(names: list[str], rows: list[list[str]]) -> TextColumns:
     """The label of two columns is the one with fewer values; the first row is a header if its cell there is none."""
-    below = [row for row in rows[1:] if len(row) == 2]
+    below = [row for row in rows[1:] if len(row) == 2 and not is_again(row, names)]
     values = [{row[place].strip() for row in below} for place in (0, 1)]
     place = 0 if len(values[0]) < len(values[1]) else 1
     if below and names[place] not in values[place] and len(values[place]) < len(below):

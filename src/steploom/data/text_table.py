@@ -8,7 +8,17 @@ from pathlib import Path
 from steploom.data.csv_text import find_separator, numbered_rows
 from steploom.errors import DataError, OptionError, nearest
 
-__all__ = ["JSON_LINES", "TABLES", "check_once", "column_place", "occurs_again", "suffix_of", "table_rows"]
+__all__ = [
+    "JSON_LINES",
+    "TABLES",
+    "check_once",
+    "column_place",
+    "is_again",
+    "occurs_again",
+    "rows_below",
+    "suffix_of",
+    "table_rows",
+]
 
 TABLES = (".csv", ".tsv")
 """Endings of the names of tables."""
@@ -109,12 +119,41 @@ def check_once(path: Path, names: Sequence[str], name: str) -> None:
 def occurs_again(rows: Sequence[Sequence[str]], place: int) -> bool:
     """Whether a cell of the first row stands again below it, in the same column, as no name would.
 
+    Where the whole first row stands again, files with a header each were put together, and it does not count.
+
     Args:
         rows: the cells of all rows, the first one included.
         place: of the column, counted from 0.
     """
     cell = rows[0][place].strip()
-    return any(place < len(row) and row[place].strip() == cell for row in rows[1:])
+    return any(place < len(row) and row[place].strip() == cell for row in rows[1:] if not is_again(row, rows[0]))
+
+
+def is_again(cells: Sequence[str], header: Sequence[str]) -> bool:
+    """Whether a row is the header once more. That of a single column is never: a text may be its name."""
+    return len(header) > 1 and [cell.strip() for cell in cells] == [cell.strip() for cell in header]
+
+
+def rows_below(path: Path, rows: Sequence[tuple[int, list[str]]], options: str) -> list[tuple[int, list[str]]]:
+    """The rows below the header, which is the first row that has cells.
+
+    Args:
+        path: the table.
+        rows: as of `table_rows`.
+        options: those that name the columns, for the message: "--text and --label".
+
+    Raises:
+        DataError: there is no row below it, or the header stands there again, as where files were put together.
+    """
+    place, header = next((place, cells) for place, (_, cells) in enumerate(rows) if cells)
+    below = list(rows[place + 1 :])
+    again = next((row for row, cells in below if is_again(cells, header)), None)
+    if again is not None:
+        hint = f"where the first row is no header, give the columns by number, with {options}"
+        raise DataError("the header is repeated", file=path, row=again, hint=f"Join the files without it; {hint}")
+    if not any(cells for _, cells in below):
+        raise DataError("there is a header and no row below it", file=path)
+    return below
 
 
 def _shown(names: Sequence[str]) -> str:

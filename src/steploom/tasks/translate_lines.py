@@ -109,8 +109,7 @@ def translate(task: Translate, network: EncoderDecoder, data: Path | None, optio
 
 def read_lines_of(task: Translate, path: Path) -> list[str]:
     """The source lines of a file; of a model of a table, the source column of a .tsv or .csv file."""
-    columns = columns_of(task.options, task.artefacts["pairs"])
-    return read_sources(path, None if columns is None else columns.source)
+    return read_sources(path, columns_of(task.options, task.artefacts["pairs"]))
 
 
 def _write(parts: Iterable[_Lines], path: Path) -> None:
