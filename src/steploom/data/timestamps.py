@@ -28,6 +28,8 @@ _ISO = re.compile(
 )
 _YEAR_FIRST = re.compile(r"\d{4}([/.])\d{1,2}\1\d{1,2}" + _TIME_OF_DAY)
 _YEAR_LAST = re.compile(r"(\d{1,2})([/.-])(\d{1,2})\2\d{4}" + _TIME_OF_DAY)
+_QUARTER = re.compile(r"\d{4}[ -]?[Qq][1-4]")
+_FORMS = (_ISO, _YEAR_FIRST, _YEAR_LAST, _QUARTER)
 _DIGITS = {4: "%Y", 6: "%Y%m", 8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 _EPOCHS = {10: 10**9, 13: 10**6, 16: 10**3, 19: 1}
 _PARTS = ("year", "month", "day", "hour", "minute", "second")
@@ -93,7 +95,7 @@ def parse_times(texts: Sequence[str]) -> Times:
     values = np.asarray(texts, dtype=object)
     result = np.full(len(values), np.datetime64("NaT", "ns"), dtype="datetime64[ns]")
     patterns = [_stamp_pattern(t) for t in texts]
-    for pattern in (_ISO, _YEAR_FIRST, _YEAR_LAST):
+    for pattern in _FORMS:
         chosen = np.array([p is pattern for p in patterns], dtype=bool)
         if chosen.any():
             day_first = pattern is _YEAR_LAST and _day_comes_first(values[chosen])
@@ -189,7 +191,7 @@ def _assembled_times(table: Table, columns: Sequence[str]) -> Times:
 
 
 def _stamp_pattern(text: str) -> re.Pattern[str] | None:
-    return next((p for p in (_ISO, _YEAR_FIRST, _YEAR_LAST) if p.fullmatch(text)), None)
+    return next((p for p in _FORMS if p.fullmatch(text)), None)
 
 
 def _day_comes_first(texts: Sequence[str]) -> bool:
@@ -204,12 +206,12 @@ def _day_comes_first(texts: Sequence[str]) -> bool:
 def _parse(texts: Sequence[str], pattern: re.Pattern[str], day_first: bool) -> Times:
     if pattern is _ISO:
         plain = [t.replace(",", ".").replace("UTC", "Z") for t in texts]
-        parsed = pd.to_datetime(pd.Series(plain, dtype=object), format="ISO8601", utc=True, errors="coerce")
+    elif pattern is _QUARTER:
+        plain = [f"{t[:4]}-{3 * int(t[-1]) - 2:02d}-01" for t in texts]
     else:
         # One reading for 2014/1/2, 2.1.2014 10.30 and 1/2/2014 10:30 pm.
         plain = [_canonical(t, year_first=pattern is _YEAR_FIRST, day_first=day_first) for t in texts]
-        parsed = pd.to_datetime(pd.Series(plain, dtype=object), format="ISO8601", utc=True, errors="coerce")
-    return _nanoseconds(parsed)
+    return _nanoseconds(pd.to_datetime(pd.Series(plain, dtype=object), format="ISO8601", utc=True, errors="coerce"))
 
 
 def _nanoseconds(parsed: pd.Series[pd.Timestamp]) -> Times:
