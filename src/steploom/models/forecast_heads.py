@@ -151,20 +151,20 @@ class AutoregressiveHead(Head):
         lags, there, covariates = (_until(batch[name], context) for name in ("lags", "lags_observed", "covariates"))
         _, state = self._run(rows, lags, there, covariates, fixed, None)
         state = tuple(s.repeat_interleave(paths, 1) for s in state)
-        many = {n: batch[n].repeat_interleave(paths, 0) for n in ("lags", "lags_observed", "covariates")}
         fixed = fixed.repeat_interleave(paths, 0)
         unit, location, spread = (p.repeat_interleave(paths, 0) for p in (scale.unit, scale.location, scale.spread))
         wide = Scale(unit, location, spread, scale.logarithm)
         last = values[:, -1].repeat_interleave(paths, 0), observed[:, -1].repeat_interleave(paths, 0)
         drawn: list[Tensor] = []
         for step in range(horizon):
-            lags, there = (many[n][:, context + step].clone() for n in ("lags", "lags_observed"))
+            # A row at a time: all rows of all paths are hundreds of times the batch.
+            row_of = (batch[n][:, context + step] for n in ("lags", "lags_observed", "covariates"))
+            lags, there, covariates = (part.repeat_interleave(paths, 0) for part in row_of)
             for i, season in enumerate(self.layout.lags):
                 if step >= season:
                     lags[:, i], there[:, i] = drawn[step - season], 1.0
-            covariates = many["covariates"][:, context + step, None]
             row = (last[0][:, None], last[1][:, None])
-            raw, state = self._run(row, lags[:, None], there[:, None], covariates, fixed, state)
+            raw, state = self._run(row, lags[:, None], there[:, None], covariates[:, None], fixed, state)
             levels = uniform[:, step].repeat(size)[:, None, None]
             value = self.output.at(raw, levels.to(raw), wide)[:, 0, 0]
             drawn.append(value)

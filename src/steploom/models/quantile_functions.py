@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -9,11 +11,28 @@ __all__ = ["negative_binomial_log_prob", "negative_binomial_quantile", "spread_o
 
 _COUNT_GRID, _NORMAL_GRID = 256, 128
 _FARTHEST = 6.0
+_AT_ONCE = 4096
 
 
 def spread_out(levels: Tensor, beside: Tensor) -> Tensor:
     """Levels (..., K) for each value of `beside` (..., 1)."""
     return levels + torch.zeros_like(beside)
+
+
+def _in_parts(function: Callable[..., Tensor], levels: Tensor, *parameters: Tensor) -> Tensor:
+    """`function` of levels (N, K) and parameters (N, 1), a few thousand values at a time: each has a grid of its own.
+
+    Args:
+        function: from levels and parameters to quantiles (N, K).
+        levels: broadcast with (..., K).
+        parameters: (..., 1) each.
+
+    Returns:
+        (..., K).
+    """
+    wide = spread_out(levels, parameters[0])
+    flat = [part.reshape(-1, part.shape[-1]).split(_AT_ONCE) for part in (wide, *parameters)]
+    return torch.cat([function(*parts) for parts in zip(*flat, strict=True)]).view(wide.shape)
 
 
 def negative_binomial_log_prob(count: Tensor, mean: Tensor, excess: Tensor) -> Tensor:
@@ -39,7 +58,10 @@ def negative_binomial_quantile(mean: Tensor, excess: Tensor, levels: Tensor) -> 
         mean, excess: (...,), float64; the variance is mean + excess * mean^2.
         levels: between 0 and 1, broadcast with (..., K).
     """
-    mean, excess = mean[..., None], excess[..., None]
+    return _in_parts(_negative_binomial_quantile, levels, mean[..., None], excess[..., None])
+
+
+def _negative_binomial_quantile(levels: Tensor, mean: Tensor, excess: Tensor) -> Tensor:
     deviation = (mean + excess * mean**2).sqrt()
     least = (mean - 12 * deviation).clamp(min=0).floor()
     # In the end, the probability falls as exp(-count / (excess * mean)).
@@ -69,6 +91,10 @@ def student_t_quantile(freedom: Tensor, levels: Tensor) -> Tensor:
         freedom: (..., 1), at least 1.5.
         levels: broadcast with it.
     """
+    return _in_parts(_student_t_quantile, levels, freedom)
+
+
+def _student_t_quantile(levels: Tensor, freedom: Tensor) -> Tensor:
     # Ends and middles of the cells.
     w = torch.linspace(0, _FARTHEST, 2 * _NORMAL_GRID + 1, dtype=freedom.dtype, device=freedom.device)
     half = (w * w / freedom / 2).clamp(min=1e-20)
