@@ -78,6 +78,21 @@ def test_covariates_are_standardised_and_the_past_ones_end_at_the_origin() -> No
     assert found.shape[1] == layout.covariate_count
 
 
+@pytest.mark.parametrize("price", [3.99, 5000.0, -0.1, 0.0])
+def test_a_covariate_that_is_constant_in_training_is_measured_by_its_size(price: float) -> None:
+    data = hourly((300,))
+    known = np.full((348, 1), price)
+    known[290:] = price * 1.1 + (price == 0)
+    layout = Layout.learn(
+        data.with_series([replace(data.series[0], known=known)]), [(CONTEXT, 280)], CONTEXT, HORIZON, calendar=False
+    )
+    assert layout.known == ((price, abs(price) or 1.0),)
+    windows = Windows(data.with_series([replace(data.series[0], known=known)]), layout)
+    seen = windows.at(np.array([0]), np.array([285]))[0]["covariates"][0, :, -2].numpy()
+    np.testing.assert_array_equal(seen[: CONTEXT + 5], 0)
+    np.testing.assert_allclose(seen[CONTEXT + 5 :], 0.1 * np.sign(price) + (price == 0), rtol=1e-6)
+
+
 def test_only_known_covariates_are_seen_beyond_the_origin() -> None:
     data = hourly()
     layout, at = learnt(data), (np.array([0]), np.array([200]))

@@ -294,6 +294,18 @@ def test_words_about_what_was_found(tmp_path: Path, caplog: pytest.LogCaptureFix
     assert expected in caplog.text
 
 
+def test_covariates_that_never_change_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    late = (np.arange(300) > 280).astype(int)
+    frame = table(300, price=3.99, promotion=late, wind=np.arange(300) % 7)
+    columns = {"target": "y", "past_covariates": "wind", "known_covariates": "price,promotion"}
+    trained([csv(tmp_path, frame, "a.csv")], horizon=24, context=24, **columns)
+    assert "in the training rows price, promotion have one value or none" in caplog.text
+    caplog.clear()
+    frame["price"] += frame["wind"]
+    trained([csv(tmp_path, frame, "a.csv")], horizon=2, context=2, **columns, valid_share=0)
+    assert "one value" not in caplog.text
+
+
 @pytest.mark.parametrize("count", [1, 5])
 def test_plot(tmp_path: Path, count: int) -> None:
     wide = table(300).drop(columns="y").assign(**{f"node {i}": table(300)["y"] * (i + 1) for i in range(count)})

@@ -23,6 +23,9 @@ LONGEST_SCALE = 1024
 REPEATS = 3
 """Values of each season that stand beside a row that is forecast."""
 
+_NOISE = 1e-12
+"""What varies less, as a share of its size, is the rounding of a constant."""
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -173,13 +176,19 @@ def rows_before(context: int, horizon: int, seasons: tuple[int, ...]) -> int:
 
 
 def _mean_and_spread(columns: list[FloatArray], count: int) -> tuple[tuple[float, float], ...]:
-    """Mean and standard deviation of each column over all series; (0, 1) without values, and 1 for a constant."""
+    """Mean and standard deviation of each column over all series; (0, 1) without values.
+
+    Of a constant its value and its size: by its deviation, which may be a rounding error, a price that later rises by a
+    tenth would be far from all that a network can make sense of.
+    """
     moments = []
     for j in range(count):
         values = np.concatenate([c[:, j] for c in columns])
         values = values[np.isfinite(values)]
-        spread = float(values.std()) if len(values) else 0.0
-        moments.append((float(values.mean()) if len(values) else 0.0, spread if spread > 0 else 1.0))
+        mean, spread = (float(values.mean()), float(values.std())) if len(values) else (0.0, 0.0)
+        if len(values) and np.ptp(values) <= _NOISE * np.abs(values).max():
+            mean, spread = float(values[0]), float(abs(values[0]))
+        moments.append((mean, spread if spread > 0 else 1.0))
     return tuple(moments)
 
 

@@ -31,7 +31,7 @@ def _in_parts(function: Callable[..., Tensor], levels: Tensor, *parameters: Tens
         (..., K).
     """
     wide = spread_out(levels, parameters[0])
-    flat = [part.reshape(-1, part.shape[-1]).split(_AT_ONCE) for part in (wide, *parameters)]
+    flat = [torch.split(part.reshape(-1, part.shape[-1]), _AT_ONCE) for part in (wide, *parameters)]
     return torch.cat([function(*parts) for parts in zip(*flat, strict=True)]).view(wide.shape)
 
 

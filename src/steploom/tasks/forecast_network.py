@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from steploom.data.series import SeriesSet
+from steploom.data.name_list import names_shown
+from steploom.data.series import FloatArray, SeriesSet
 from steploom.data.window_batches import DrawnWindows, OrderedWindows
 from steploom.data.window_layout import Layout
 from steploom.data.windows import Windows
@@ -58,7 +59,28 @@ def learn_layout(options: ForecastOptions, found: TrainingData) -> Layout:
             "the target is below 0 in validation rows alone, and a logarithm takes these values for 0; "
             "--no-logarithm keeps them"
         )
+    _say_constants(found)
     return layout
+
+
+def _say_constants(found: TrainingData) -> None:
+    """Names the covariates from which nothing can be learnt."""
+    data, stops = found.data, [stop for _, stop in found.split.train]
+    columns: dict[str, list[FloatArray]] = {}
+    for names, parts in ((data.past, [s.past for s in data]), (data.known, [s.known for s in data])):
+        for j, name in enumerate(names):
+            columns[name] = [part[:stop, j] for part, stop in zip(parts, stops, strict=True)]
+    constant = []
+    for name, parts in columns.items():
+        values = np.concatenate(parts)
+        values = values[np.isfinite(values)]
+        if not len(values) or values.min() == values.max():
+            constant.append(name)
+    if constant:
+        words.warning(
+            f"nothing can be learnt from what does not change: in the training rows {names_shown(constant)} "
+            f"{'has' if len(constant) == 1 else 'have'} one value or none"
+        )
 
 
 def window_batches(
