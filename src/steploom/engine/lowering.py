@@ -199,7 +199,7 @@ class _Lowering(Sections):
                 if i.out not in last:
                     free.append(out.number)
             ops.append((name, out, inputs))
-            for argument in set(i.args):
+            for argument in dict.fromkeys(i.args):  # in order, so that a plan has one schedule
                 if isinstance(argument, Value) and last[argument] == number:
                     place = self.places.get(argument, NOTHING)
                     if place.where == Where.REGISTER:
