@@ -23,8 +23,9 @@ from steploom.engine.watch import Watch, has_hooks
 from steploom.errors import CellError, OptionError, UnsupportedOperation
 from steploom.program.plan import Plan, make_plan
 from steploom.program.program import Leaf, MatrixView, Program
+from steploom.program.replica import replica
 from steploom.program.structure import structure
-from steploom.program.trace import replica, trace
+from steploom.program.trace import trace
 from steploom.program.tracer import Tracer
 
 __all__ = ["Compiled", "Pass", "compiled_cell", "compiled_plan", "known_of", "refuse_within_a_step"]

@@ -14,6 +14,7 @@ from steploom.errors import UnsupportedOperation
 from steploom.program.casts import Casts, own_dtype
 from steploom.program.interpret import run_program
 from steploom.program.program import Program
+from steploom.program.replica import replica
 
 __all__ = ["verify"]
 
@@ -30,8 +31,6 @@ def verify(program: Program, cell: Cell) -> None:
     Raises:
         UnsupportedOperation: they differ, as they do where the step has a derivative written by hand.
     """
-    from steploom.program.trace import replica
-
     generator = torch.Generator().manual_seed(0)
     named = [*cell.named_parameters(), *cell.named_buffers()]
     with torch.inference_mode(False), torch.enable_grad(), torch.autocast("cpu", enabled=False):
