@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -12,6 +14,46 @@ from steploom.decoding.settings import DecodingSettings
 from steploom.decoding.step import State, StepModel
 
 __all__ = ["sample"]
+
+
+@dataclass
+class _Running:
+    """The rows that run on.
+
+    Args:
+        numbers: which rows they are (rows,).
+        history: the prompt and what was generated (rows, length).
+        prompt: tokens of the prompt.
+        log_prob: of what was generated (rows,).
+        looks: where they looked.
+        most: the most tokens of each row (rows,).
+        source_lengths: of the sources (rows,), or None.
+    """
+
+    numbers: Tensor
+    history: Tensor
+    prompt: int
+    log_prob: Tensor
+    looks: Looks
+    most: Tensor
+    source_lengths: Tensor | None
+
+    def results(self, which: Tensor, ended: bool) -> dict[int, Hypothesis]:
+        """The hypotheses of the rows that `which` (rows,) is true for; `ended`: their last token is the end token."""
+        found = {}
+        for row in which.nonzero()[:, 0].tolist():
+            made = self.history[row, self.prompt : -1 if ended else None].tolist()
+            total = float(self.log_prob[row])
+            length = None if self.source_lengths is None else int(self.source_lengths[row])
+            seen = None if self.looks.steps is None else self.looks.steps[row, :, :length].clone()
+            found[int(self.numbers[row])] = Hypothesis(tuple(made), total, total, ended, seen)
+        return found
+
+    def select(self, keep: Tensor) -> None:
+        """Only the rows at the places `keep` run on."""
+        self.numbers, self.history, self.log_prob = self.numbers[keep], self.history[keep], self.log_prob[keep]
+        self.looks, self.most = self.looks.select(keep), self.most[keep]
+        self.source_lengths = None if self.source_lengths is None else self.source_lengths[keep]
 
 
 def sample(
@@ -36,49 +78,40 @@ def sample(
         most: the most tokens of each row (rows,), 1 or more.
         source_lengths: of the sources that the model looks at (rows,), or None.
     """
-    rows = start.shape[0]
-    running = torch.arange(rows, device=start.device)
-    tokens, prompt = start, history.shape[1]
-    log_prob = torch.zeros(rows, device=start.device)
+    rows, device = start.shape[0], start.device
+    numbers, log_prob = torch.arange(rows, device=device), torch.zeros(rows, device=device)
     looks = Looks.wanted(settings)
+    running = _Running(numbers, history, history.shape[1], log_prob, looks, most, source_lengths)
+    tokens = start
     done: dict[int, Hypothesis] = {}
-
-    def finish(which: Tensor, ended: bool) -> None:
-        for row, index in zip(which.tolist(), running[which].tolist(), strict=True):
-            made = history[row, prompt : -1 if ended else None].tolist()
-            total = float(log_prob[row])
-            length = None if source_lengths is None else int(source_lengths[index])
-            seen = None if looks.steps is None else looks.steps[row, :, :length].clone()
-            done[index] = Hypothesis(tuple(made), total, total, ended, seen)
 
     for generated in range(int(most.max())):
         logits, state = model.step(tokens, state)
-        log_probs = allowed_log_probs(logits, history, generated, settings)
+        log_probs = allowed_log_probs(logits, running.history, generated, settings)
         # A row in which everything is banned ends here.
         stuck = log_probs.amax(-1) == -torch.inf
         if stuck.any():
-            finish(stuck.nonzero()[:, 0], ended=False)
+            done |= running.results(stuck, ended=False)
             keep = (~stuck).nonzero()[:, 0]
-            log_probs, state, history = log_probs[keep], model.select(state, keep), history[keep]
-            running, log_prob, most, looks = running[keep], log_prob[keep], most[keep], looks.select(keep)
-        if not running.numel():
-            break
-        looks = looks.with_step(model, state)
+            running.select(keep)
+            log_probs, state = log_probs[keep], model.select(state, keep)
+            if not keep.numel():
+                break
+        running.looks = running.looks.with_step(model, state)
         if settings.do_sample:
             probabilities = narrow(log_probs, settings.temperature, settings.top_k, settings.top_p)
             tokens = torch.multinomial(probabilities, 1, generator=generator)[:, 0]
         else:
             tokens = log_probs.argmax(-1)
-        log_prob = log_prob + log_probs.gather(1, tokens[:, None])[:, 0]
-        history = torch.cat([history, tokens[:, None]], 1)
+        running.log_prob = running.log_prob + log_probs.gather(1, tokens[:, None])[:, 0]
+        running.history = torch.cat([running.history, tokens[:, None]], 1)
         ended = tokens == (-1 if settings.end_token is None else settings.end_token)
-        over = ended | (most == generated + 1)
+        over = ended | (running.most == generated + 1)
         if over.any():
-            finish(ended.nonzero()[:, 0], ended=True)
-            finish((over & ~ended).nonzero()[:, 0], ended=False)
+            done |= running.results(ended, ended=True) | running.results(over & ~ended, ended=False)
             keep = (~over).nonzero()[:, 0]
-            tokens, state, history = tokens[keep], model.select(state, keep), history[keep]
-            running, log_prob, most, looks = running[keep], log_prob[keep], most[keep], looks.select(keep)
-        if not running.numel():
-            break
+            running.select(keep)
+            tokens, state = tokens[keep], model.select(state, keep)
+            if not keep.numel():
+                break
     return [done[row] for row in range(rows)]
