@@ -32,16 +32,8 @@ class StepModel(Protocol[State]):
 
 
 @runtime_checkable
-class AttentiveModel(Protocol[State]):
+class AttentiveModel(StepModel[State], Protocol[State]):
     """A `StepModel` that looks back at a source, and can say where it looked."""
-
-    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """As of `StepModel`."""
-        ...
-
-    def select(self, state: State, rows: Tensor) -> State:
-        """As of `StepModel`."""
-        ...
 
     def attention(self, state: State) -> Tensor | None:
         """Where the step that led to `state` looked (rows, source time): weights from 0 that sum to 1 at most.
