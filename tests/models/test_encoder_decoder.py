@@ -204,13 +204,13 @@ def test_label_smoothing_is_of_training_alone():
         torch.testing.assert_close(model.train(training).loss(data).total, expected)
 
 
-@pytest.mark.parametrize("training", ["teacher", "professor"])
-def test_the_loss_without_smoothing_is_told(training):
-    model, data = network(label_smoothing=0.2, training=training), batch()
+@pytest.mark.parametrize("forcing", ["teacher", "professor"])
+def test_the_loss_without_smoothing_is_told(forcing):
+    model, data = network(label_smoothing=0.2, forcing=forcing), batch()
     told = model.loss(data).told
     assert not told.requires_grad
     torch.testing.assert_close(told, model.eval().loss(data).total.detach())
-    assert network(training=training).loss(data).told is None
+    assert network(forcing=forcing).loss(data).told is None
 
 
 @pytest.mark.parametrize(
@@ -218,9 +218,9 @@ def test_the_loss_without_smoothing_is_told(training):
     [
         ({}, True),
         ({"label_smoothing": 0.2}, True),
-        ({"training": "professor"}, True),
-        ({"training": "scheduled"}, False),
-        ({"training": "free"}, False),
+        ({"forcing": "professor"}, True),
+        ({"forcing": "scheduled"}, False),
+        ({"forcing": "free"}, False),
         ({"hard": True}, False),
     ],
 )
@@ -343,7 +343,7 @@ def test_hard_attention_learns_by_reward(feeding):
         ({"decoder": {"bidirectional": True}}, "one direction"),
         ({"share_embeddings": True}, "found 9 and 11 tokens"),
         ({"label_smoothing": 1.0}, "label_smoothing"),
-        ({"training": "teached"}, "Did you mean 'teacher'"),
+        ({"forcing": "teached"}, "Did you mean 'teacher'"),
         ({"feedback": "max"}, "feedback: expected one of argmax, sample"),
     ],
 )

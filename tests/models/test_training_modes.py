@@ -43,7 +43,7 @@ def greedy(model, data):
 
 @pytest.mark.parametrize("feeding", [True, False])
 def test_free_running_is_scored_on_what_it_wrote_itself(feeding):
-    model, data = network(training="free", input_feeding=feeding), batch()
+    model, data = network(forcing="free", input_feeding=feeding), batch()
     own = greedy(model, data)
     assert not torch.equal(own, data["target_input"])
     taught = network(input_feeding=feeding)
@@ -82,14 +82,14 @@ def test_true_tokens_alone_cost_no_step(monkeypatch):
 
 
 def test_the_updates_of_scheduled_sampling_are_counted_in_training_and_kept():
-    model, data = network(training="scheduled", schedule=SamplingSchedule("linear", 4)), batch()
+    model, data = network(forcing="scheduled", schedule=SamplingSchedule("linear", 4)), batch()
     for expected in range(3):
         assert int(model.updates) == expected
         model.loss(data)
     assert int(model.eval().updates) == 3
     model.loss(data)
     assert int(model.updates) == 3
-    other = network(training="scheduled", schedule=SamplingSchedule("linear", 4))
+    other = network(forcing="scheduled", schedule=SamplingSchedule("linear", 4))
     other.load_state_dict(copy.deepcopy(model.state_dict()))
     assert int(other.updates) == 3
     model.train()
@@ -98,11 +98,11 @@ def test_the_updates_of_scheduled_sampling_are_counted_in_training_and_kept():
     torch.manual_seed(5)
     assert torch.equal(other.loss(data).total, first)
     # The schedule has run out: nothing but its own tokens.
-    torch.testing.assert_close(model.loss(data).total, network(training="free").loss(data).total)
+    torch.testing.assert_close(model.loss(data).total, network(forcing="free").loss(data).total)
 
 
 def test_sampling_draws_from_the_softmax():
-    model, data = network(training="free", feedback="sample"), batch()
+    model, data = network(forcing="free", feedback="sample"), batch()
     state = model.encode(data["source"], data["source_lengths"])
     logits, _ = model.step(data["target_input"][0], state)
     kept = torch.zeros(2, 4, dtype=torch.bool)
@@ -112,10 +112,10 @@ def test_sampling_draws_from_the_softmax():
     assert ((found - expected).abs() <= 4.5 * (expected * (1 - expected) / 2000).sqrt() + 1e-9).all()
 
 
-@pytest.mark.parametrize("training", ["scheduled", "free", "professor"])
+@pytest.mark.parametrize("forcing", ["scheduled", "free", "professor"])
 @pytest.mark.parametrize("options", [{}, {"input_feeding": False}, {"hard": True}, {"attention": "none"}])
-def test_every_mode_gives_gradients_and_validates_as_teacher_forcing(training, options):
-    model, data = network(training=training, schedule=SamplingSchedule("linear", 1, floor=0.5), **options), batch()
+def test_every_forcing_gives_gradients_and_validates_as_teacher_forcing(forcing, options):
+    model, data = network(forcing=forcing, schedule=SamplingSchedule("linear", 1, floor=0.5), **options), batch()
     loss = model.loss(data)
     loss.total.backward()
     assert loss.weight == 22
@@ -128,7 +128,7 @@ def test_every_mode_gives_gradients_and_validates_as_teacher_forcing(training, o
 
 def test_professor_forcing_pushes_the_states_without_hiding_the_loss():
     data = batch()
-    plain, taught = network(), network(training="professor")
+    plain, taught = network(), network(forcing="professor")
     taught.load_state_dict({**taught.state_dict(), **plain.state_dict()})
     taught.professor.accuracy.fill_(0.8)
     torch.testing.assert_close(taught.loss(data).total, plain.loss(data).total)

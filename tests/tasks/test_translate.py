@@ -155,7 +155,7 @@ def test_the_least_tokens_hold_where_the_source_is_short(model, num_beams):
 def test_the_options_reach_the_network(folder, tmp_path, options):
     model = trained(folder, tmp_path / "m", **options)
     network, kinds = model.network, {"additive": "AdditiveAttention"}
-    assert network.mode == options.get("forcing", "teacher")
+    assert network.forcing == options.get("forcing", "teacher")
     assert network.tied == options.get("tie_embeddings", False)
     attention = network.decoder.attention
     assert type(attention).__name__ == (

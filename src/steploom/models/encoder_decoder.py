@@ -16,9 +16,9 @@ from steploom.models.professor import Professor
 from steploom.models.recurrent_shape import RecurrentShape
 from steploom.models.sampling_schedule import SamplingSchedule
 
-__all__ = ["FEEDBACKS", "TRAININGS", "EncoderDecoder"]
+__all__ = ["FEEDBACKS", "FORCINGS", "EncoderDecoder"]
 
-TRAININGS = ("teacher", "scheduled", "free", "professor")
+FORCINGS = ("teacher", "scheduled", "free", "professor")
 """What the decoder may be fed in training."""
 
 FEEDBACKS = ("argmax", "sample")
@@ -48,7 +48,7 @@ class EncoderDecoder(Network):
         tie_embeddings: whether the target's embedding is also the output layer's weight.
         label_smoothing: share of each target's mass that training spreads over the vocabulary.
         entropy: weight of the entropy in the reward of a hard attention.
-        training: what the decoder is fed in training; one of `TRAININGS`:
+        forcing: what the decoder is fed in training; one of `FORCINGS`:
             "teacher": the true tokens.
             "scheduled": for each token a coin says whether it is the true one or the network's own (Bengio et al.
             2015); `schedule` says how the coin falls.
@@ -83,13 +83,13 @@ class EncoderDecoder(Network):
         tie_embeddings: bool = False,
         label_smoothing: float = 0.0,
         entropy: float = 0.01,
-        training: str = "teacher",
+        forcing: str = "teacher",
         feedback: str = "argmax",
         schedule: SamplingSchedule | None = None,
         professor_weight: float = 1.0,
     ) -> None:
         super().__init__()
-        for name, found, choices in (("training", training, TRAININGS), ("feedback", feedback, FEEDBACKS)):
+        for name, found, choices in (("forcing", forcing, FORCINGS), ("feedback", feedback, FEEDBACKS)):
             if found not in choices:
                 raise OptionError(
                     f"{name}: expected one of {', '.join(choices)}, found '{found}'.{nearest(found, choices)}"
@@ -127,13 +127,13 @@ class EncoderDecoder(Network):
         self.baseline: MovingBaseline | None = None
         if hard:
             self.baseline = MovingBaseline(entropy, reaches_later=self.decoder.is_recurrent_in_attention)
-        self.mode, self.feedback, self.professor_weight = training, feedback, professor_weight
+        self.forcing, self.feedback, self.professor_weight = forcing, feedback, professor_weight
         # In evaluation mode the true tokens are read, and a hard attention looks at the most probable place.
-        self.one_loss = training in ("teacher", "professor") and not hard
+        self.one_loss = forcing in ("teacher", "professor") and not hard
         self.schedule = schedule or SamplingSchedule()
         self.register_buffer("updates", torch.zeros((), dtype=torch.long))
         self.professor: Professor | None = None
-        if training == "professor":
+        if forcing == "professor":
             self.professor = Professor(self.decoder.recurrent.output_size, engine=decoder.engine)
 
     @property
@@ -153,18 +153,18 @@ class EncoderDecoder(Network):
         """
         state = self.encode(batch["source"], batch["source_lengths"])
         true, target = batch["target_input"], batch["target"]
-        mode = self.mode if self.training else "teacher"
-        if mode == "scheduled":
+        forcing = self.forcing if self.training else "teacher"
+        if forcing == "scheduled":
             kept = torch.rand(true.shape, device=true.device) < self.schedule.true_share(int(self.updates))
             self.updates += 1
             fed = self.mixed(true, kept, state, self.feedback)
-        elif mode == "free":
+        elif forcing == "free":
             fed = self.mixed(true, torch.zeros_like(true, dtype=torch.bool), state, self.feedback)
         else:
             fed = true
         run = self.decoder(fed, state)
         loss = self._loss(run, target)
-        if mode == "professor" and self.professor is not None:
+        if forcing == "professor" and self.professor is not None:
             own = self.mixed(true, torch.zeros_like(true, dtype=torch.bool), state, "sample")
             free = self.decoder(own, state)
             lengths = (target != IGNORED).sum(0)

@@ -40,7 +40,7 @@ def build_network(options: TranslateOptions, languages: Languages, pairs: int) -
         tie_embeddings=options.tie_embeddings,
         label_smoothing=options.label_smoothing,
         entropy=options.entropy,
-        training=options.forcing,
+        forcing=options.forcing,
         feedback=options.feedback,
         schedule=SamplingSchedule(options.sampling_schedule, updates, options.sampling_floor),
         professor_weight=options.professor_weight,
