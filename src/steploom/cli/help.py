@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from typing import Any
 
 import click
@@ -14,7 +14,7 @@ __all__ = ["HELP_SETTINGS", "Commands", "TwoLengthCommand"]
 HELP_SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
-class Commands(click.Group):
+class Commands(click.Group, ABC):
     """A group whose members are imported when they are called; the list with a line about each is known before."""
 
     @abstractmethod
@@ -22,12 +22,12 @@ class Commands(click.Group):
         """Name of a command to a line about it, in the order of the help page."""
 
     @abstractmethod
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names, in the order of the help page."""
-
-    @abstractmethod
     def find(self, name: str) -> click.Command:
         """The command called `name`, one of `commands_with_help`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order of the help page."""
+        return list(self.commands_with_help())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command called `cmd_name`, or None."""

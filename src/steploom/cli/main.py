@@ -43,9 +43,6 @@ class Steploom(Commands):
     def commands_with_help(self) -> dict[str, str]:
         return COMMANDS
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
     def find(self, name: str) -> click.Command:
         command: click.Command = import_module(f"steploom.cli.{name}").command
         return command

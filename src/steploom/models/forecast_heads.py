@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from dataclasses import replace
 
 import torch
@@ -22,7 +22,7 @@ _VECTOR = 8
 _UNKNOWN_SHARE = 0.05
 
 
-class Head(nn.Module):
+class Head(nn.Module, ABC):
     """One network from a batch of windows to the raw numbers of an output.
 
     Args:
