@@ -14,9 +14,8 @@ from steploom.program.interpret import execute, run_program
 from steploom.program.primitives import PRIMITIVES, is_elementwise, width_of
 from steploom.program.program import Argument, Instruction, Leaf, Program, Value, VectorView
 
-# How often a gradient is needed: structure is differentiated by `derive`, and these have no derivative.
-FLAT = {"sign", "floor", "gt", "ge", "lt", "le", "eq", "ne", "detach", "sigmoid_grad", "tanh_grad", "relu_grad"}
-FLAT |= {"standardize_grad", "scaled_standardize_grad"}
+FLAT = {"sign", "floor", "gt", "ge", "lt", "le", "eq", "ne", "detach", "fill"}
+OF_BACKWARD_STEPS = {"sigmoid_grad", "tanh_grad", "relu_grad", "standardize_grad", "scaled_standardize_grad"}
 ATTRS: dict[str, dict[str, float]] = {
     "sum": {"groups": 2},
     "max": {"groups": 2},
@@ -68,7 +67,7 @@ def kinds_of(op: str) -> list[str]:
 CASES = [
     (op, kinds)
     for op, primitive in PRIMITIVES.items()
-    if op not in FLAT | {"fill", "product"}
+    if op not in FLAT | OF_BACKWARD_STEPS | {"product"}
     for kinds in (["rf"] if op == "pow" else kinds_of(op))
 ]
 
@@ -102,6 +101,15 @@ def largest_fault(op: str, kinds: str) -> float:
 @pytest.mark.parametrize(("op", "kinds"), CASES)
 def test_the_rule_is_the_derivative_of_the_meaning(op: str, kinds: str) -> None:
     assert largest_fault(op, kinds) < 1e-13
+
+
+@pytest.mark.parametrize("op", sorted(OF_BACKWARD_STEPS))
+def test_what_occurs_in_backward_steps_alone_is_not_derived(op: str) -> None:
+    x, out = Value("x", 6), Value("y", 6)
+    instruction = Instruction(op, (x,) * (PRIMITIVES[op].arity or 0), out)
+    program = Program("Twice", x, (Value("a", 6),), (), None, (instruction,), (out,))
+    with pytest.raises(ValueError, match=f"'{op}' has no derivative"):
+        derive(program)
 
 
 @pytest.mark.parametrize("op", ["tanh", "mul", "rsqrt", "max", "where"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial, reduce
 
+from steploom.program import rules
 from steploom.program.builder import Builder
 from steploom.program.passes.dead_code import live
 from steploom.program.primitives import PRIMITIVES
@@ -13,7 +14,7 @@ from steploom.program.program import Argument, Instruction, MatrixView, Program,
 
 __all__ = ["Derivative", "VectorGradient", "WeightGradient", "derive"]
 
-PASSES_NOTHING = {"detach", "sign", "floor", "gt", "ge", "lt", "le", "eq", "ne", "fill"}
+PASSES_NOTHING = {op for op, primitive in PRIMITIVES.items() if primitive.rule is rules.no_gradient}
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,7 +186,10 @@ def _shares(build: Builder, instruction: Instruction, grad: Value) -> list[tuple
             shares.append((part, 0, build("slice", grad, start=start, stop=start + part.width)))
             start += part.width
         return shares
-    shares_of_all = PRIMITIVES[instruction.op].rule(build, instruction, grad)
+    rule = PRIMITIVES[instruction.op].rule
+    if rule is None:
+        raise ValueError(f"'{instruction.op}' has no derivative")
+    shares_of_all = rule(build, instruction, grad)
     return [(argument, 0, share) for argument, share in zip(args, shares_of_all, strict=True)]
 
 

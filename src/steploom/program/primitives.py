@@ -38,13 +38,13 @@ class Primitive:
     Attributes:
         arity: number of arguments; None for any number.
         meaning: from the arguments (tensors and floats) and the attributes to the result.
-        rule: the derivative.
+        rule: the derivative. None for what `derive` takes apart by itself, and for what occurs in backward steps alone.
         dear: dear enough to be saved for the backward pass rather than done again.
     """
 
     arity: int | None
     meaning: Callable[..., Tensor]
-    rule: Rule
+    rule: Rule | None
     dear: bool = False
 
 
@@ -165,21 +165,21 @@ PRIMITIVES: dict[str, Primitive] = {
     "where": Primitive(3, _choose, rules.where_gradient),
     "fma": Primitive(3, lambda a, b, c: a * b + c, rules.fma_gradient),
     "submul": Primitive(3, lambda a, b, c: (a - b) * c, rules.submul_gradient),
-    "sigmoid_grad": Primitive(2, lambda g, y: g * y * (1 - y), rules.no_gradient),
-    "tanh_grad": Primitive(2, lambda g, y: g * (1 - y * y), rules.no_gradient),
-    "relu_grad": Primitive(2, lambda g, y: g * (y > 0), rules.no_gradient),
+    "sigmoid_grad": Primitive(2, lambda g, y: g * y * (1 - y), None),
+    "tanh_grad": Primitive(2, lambda g, y: g * (1 - y * y), None),
+    "relu_grad": Primitive(2, lambda g, y: g * (y > 0), None),
     "detach": Primitive(1, lambda a: a.detach(), rules.no_gradient),
     "fill": Primitive(0, lambda *, width, value: torch.full((width,), value), rules.no_gradient),
-    "product": Primitive(2, lambda a, m: a @ m.mT, rules.no_gradient),
-    "slice": Primitive(1, lambda a, *, start, stop: a[..., start:stop], rules.no_gradient),
-    "concat": Primitive(None, lambda *parts: torch.cat(parts, -1), rules.no_gradient),
+    "product": Primitive(2, lambda a, m: a @ m.mT, None),
+    "slice": Primitive(1, lambda a, *, start, stop: a[..., start:stop], None),
+    "concat": Primitive(None, lambda *parts: torch.cat(parts, -1), None),
     "sum": Primitive(1, _sum_groups, rules.sum_gradient),
     "max": Primitive(1, _max_groups, rules.max_gradient),
     "dot": Primitive(2, _dot_groups, rules.dot_gradient),
     "moments": Primitive(1, _moments, rules.moments_gradient),
     "standardize": Primitive(2, _standardize, rules.standardize_gradient, dear=True),
-    "standardize_grad": Primitive(3, _standardize_gradient, rules.no_gradient),
-    "scaled_standardize_grad": Primitive(4, _scaled_standardize_gradient, rules.no_gradient),
+    "standardize_grad": Primitive(3, _standardize_gradient, None),
+    "scaled_standardize_grad": Primitive(4, _scaled_standardize_gradient, None),
     "expand": Primitive(1, _repeat_columns, rules.expand_gradient),
 }
 

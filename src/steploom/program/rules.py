@@ -29,7 +29,7 @@ Rule = Callable[[Emitter, Instruction, Argument], Gradients]
 
 
 def no_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
-    """Comparisons, and what is constant between jumps."""
+    """Comparisons, what is constant between jumps, and what was detached."""
     return [None] * len(i.args)
 
 
