@@ -119,6 +119,18 @@ def test_words_are_split_at_a_line_end(words):
     assert words.task.artefacts["text"]["tokens"] % 15 in (0, 9)
 
 
+@pytest.mark.parametrize(("unit", "end"), [("words", "\n"), ("words", ""), ("bpe", "\n"), ("bpe", "")])
+def test_of_a_single_line_the_last_words_validate(tmp_path, unit, end):
+    (tmp_path / "line.txt").write_text(" ".join(PROSE.split()) + end)
+    size = {"vocabulary_size": 270} if unit == "bpe" else {}
+    task = trained(tmp_path, "line.txt", tmp_path / "m", unit=unit, **size).task
+    assert task.facts()["validation"].startswith("the last 10% of the text, 7")
+    assert trained(tmp_path, "line.txt", tmp_path / "n", unit=unit, valid_share=0, **size).report["validation"] == {
+        "metrics": {},
+        "baselines": {},
+    }
+
+
 def test_a_model_of_lines_is_refused_without_the_marks_of_their_ends(lines, characters):
     saved = {"unit": "characters", "tokens": ["<unk>", "a"]}
     characters.task.readers()["vocabulary"](saved)
@@ -190,11 +202,23 @@ def test_lines_of_other_units(folder, tmp_path, unit):
     assert len(model.predict(num_samples=4).value) == 4
 
 
-def test_the_picture_of_surprise(characters, lines, folder, tmp_path):
+def test_the_picture_of_surprise(characters, lines, folder, tmp_path, caplog):
     characters.plot(tmp_path / "a.png", folder / "unseen.txt")
     lines.plot(tmp_path / "b.png")
-    for name in ("a.png", "b.png"):
+    (tmp_path / "odd.txt").write_text("a\tb\x0cc\u2028d\u200de.\n")
+    caplog.clear()
+    characters.plot(tmp_path / "c.png", tmp_path / "odd.txt")
+    assert "no font" not in caplog.text
+    for name in ("a.png", "b.png", "c.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG") and (tmp_path / name).stat().st_size > 5000
+
+
+def test_the_picture_of_lines_that_are_empty(tmp_path):
+    (tmp_path / "names.txt").write_text("a\nb\n" * 20)
+    model = trained(tmp_path, "names.txt", tmp_path / "m", lines=True)
+    assert "" in model.predict(num_samples=8).value
+    model.plot(tmp_path / "a.png")
+    assert (tmp_path / "a.png").stat().st_size > 5000
 
 
 @pytest.mark.parametrize(
@@ -224,6 +248,9 @@ def test_residual_connections_and_zoneout_reach_the_layers(folder, tmp_path):
         ({"unit": "letters"}, "--unit: expected one of characters, words, bpe, found 'letters'"),
         ({"unit": "bpe", "vocabulary_size": 9}, "--vocabulary-size: expected 257 or more"),
         ({"bptt": 0}, "--bptt: expected a whole number of at least 1"),
+        ({"bptt": 9, "lines": True}, "--bptt: with --lines or --column each line is read whole. Leave it out"),
+        ({"valid_share": 0.2, "column": "1"}, "--valid-share: with --lines or --column .* Give --valid-every"),
+        ({"valid_every": 20}, "--valid-every: of a running text .* Give --valid-share, or --lines"),
         ({"bidirectional": True}, "--bidirectional: a language model says which token comes next"),
     ],
 )

@@ -105,6 +105,23 @@ def test_an_unknown_character_in_a_prompt_is_read_and_said(lines, caplog):
 
 def test_a_line_can_be_made_longer(lines):
     assert all(len(text) >= 6 for text in lines.predict(num_samples=20, min_new_tokens=6, max_new_tokens=9).value)
+    assert all(len(text) >= 30 for text in lines.predict(num_samples=20, min_new_tokens=30).value)
+
+
+def test_a_line_has_no_line_end_within_it(tmp_path):
+    (tmp_path / "names.txt").write_text("\n".join(NAMES))
+    options = {"unit": "bpe", "vocabulary_size": 260, "hidden_size": 4, "num_layers": 1, "epochs": 1}
+    model = train("generate", tmp_path / "names.txt", tmp_path / "m", lines=True, progress=False, **options)
+    drawn = model.predict(num_samples=400, temperature=5.0)
+    assert drawn.text.count("\n") == 400 and "\r" not in drawn.text
+
+
+def test_blank_lines_are_no_prompts_which_is_said(lines, tmp_path, caplog):
+    caplog.set_level("INFO", logger="steploom")
+    path = tmp_path / "prompts.txt"
+    path.write_text("do\n\n \ncar\n")
+    assert lines.predict(path, temperature=0).value == ["dora", "carl"]
+    assert f"{path}: 2 blank lines, which are no prompt" in caplog.messages
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,11 @@ class Vocabulary(ABC):
         """Tokens that stand for nothing in a text and must not be generated: unknown and beginning."""
         return tuple(number for number in (self.unknown, self.begin) if number is not None)
 
+    @property
+    def line_ends(self) -> tuple[int, ...]:
+        """Tokens that no line has, since its end would stand within it; the mark <eos> is none."""
+        return ()
+
     @abstractmethod
     def encode(self, text: str) -> list[int]:
         """The numbers of the tokens of `text`; what the list lacks becomes `unknown`."""
@@ -162,6 +167,11 @@ class BPEVocabulary(Vocabulary):
     def start(self) -> int:
         """The beginning of a line where lines are kept apart, else the token of a line end."""
         return self.begin if self.begin is not None else self.numbers["Ċ"]
+
+    @property
+    def line_ends(self) -> tuple[int, ...]:
+        """The tokens with the bytes of a line feed or a carriage return: all bytes are tokens, whatever is learnt."""
+        return tuple(n for n, token in enumerate(self.tokens) if "Ċ" in token or "č" in token)
 
     def encode(self, text: str) -> list[int]:
         """The numbers of the pieces."""

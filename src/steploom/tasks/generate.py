@@ -10,6 +10,7 @@ from pydantic import model_validator
 
 from steploom.errors import OptionError
 from steploom.tasks.task import Evaluation, Files, MetricLabel, Prediction, Prepared, Task, only_file
+from steploom.training.option_errors import flag
 from steploom.training.options import Options, TrainOptions, columns, option
 
 if TYPE_CHECKING:
@@ -54,6 +55,21 @@ class GenerateOptions(TrainOptions):
                 "--bidirectional: a language model says which token comes next, and backwards it would have read that "
                 "token already. Leave it out"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _of_lines_or_running(self) -> Self:
+        for name, has, why in (
+            ("bptt", not self.by_line, "with --lines or --column each line is read whole. Leave it out"),
+            ("valid_share", not self.by_line, "with --lines or --column it is one line of so many. Give --valid-every"),
+            (
+                "valid_every",
+                self.by_line,
+                "of a running text the end is set aside. Give --valid-share, or --lines",
+            ),
+        ):
+            if not has and self.given(name):
+                raise OptionError(f"{flag(name)}: {why}")
         return self
 
     @property

@@ -69,7 +69,8 @@ def _cells(pieces: list[tuple[str, float]]) -> list[tuple[int, int, str, int, fl
                 row, column = row + 1, 0
             if row >= _ROWS:
                 return cells
-            cells.append((row, column, character, width, bits))
+            # Of what has no shape, such as a tab or a joiner, the colour alone is seen.
+            cells.append((row, column, character if character.isprintable() else " ", width, bits))
             column += width
     return cells
 

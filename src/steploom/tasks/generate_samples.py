@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from steploom.data.text import read_lines
+from steploom.data.counted import counted
+from steploom.data.text import read_text
 from steploom.decoding import DecodingSettings, Hypothesis, generate
 from steploom.errors import OptionError
 from steploom.models.language_model import LanguageModel
@@ -40,7 +41,7 @@ def sample_texts(task: Generate, network: LanguageModel, data: Path | None, opti
     """
     if data is not None and options.prompt:
         raise OptionError(f"--prompt: the prompts come from {data} already. Give one or the other.")
-    prompts = [options.prompt] if data is None else read_lines(data)
+    prompts = [options.prompt] if data is None else _read_prompts(data)
     settings = _settings(task, options)
     unknown = sum(task.vocabulary.count_unknown(prompt) for prompt in prompts)
     if unknown:
@@ -67,6 +68,15 @@ def sample_texts(task: Generate, network: LanguageModel, data: Path | None, opti
     return Prediction(whole, write, texts)
 
 
+def _read_prompts(path: Path) -> list[str]:
+    lines = read_text(path).removesuffix("\n").split("\n")
+    prompts = [line for line in lines if line.strip()]
+    blank = len(lines) - len(prompts)
+    if blank:
+        words.info(f"{path}: {counted(blank, 'blank line')}, which {'is' if blank == 1 else 'are'} no prompt")
+    return prompts
+
+
 def _settings(task: Generate, options: PredictOptions) -> DecodingSettings:
     _refuse_ignored(options, by_line=task.options.by_line)
     greedy = options.num_beams > 1 or options.temperature == 0
@@ -76,8 +86,10 @@ def _settings(task: Generate, options: PredictOptions) -> DecodingSettings:
             f"{options.num_beams} at most, found {options.num_samples}. Raise --num-beams, or draw with a temperature."
         )
     vocabulary, longest = task.vocabulary, task.artefacts["text"]["longest_line"]
+    # The end of a line has room behind its least number of tokens.
+    most = _DEFAULT_TOKENS if longest is None else max(longest, options.min_new_tokens) + 1
     return DecodingSettings(
-        max_new_tokens=options.max_new_tokens or (_DEFAULT_TOKENS if longest is None else longest + 1),
+        max_new_tokens=options.max_new_tokens or most,
         min_new_tokens=options.min_new_tokens,
         do_sample=not greedy,
         temperature=options.temperature or 1.0,
@@ -89,8 +101,15 @@ def _settings(task: Generate, options: PredictOptions) -> DecodingSettings:
         early_stopping={"true": True, "false": False}.get(options.early_stopping, "never"),
         no_repeat_ngram_size=options.no_repeat_ngram_size,
         end_token=vocabulary.end if task.options.by_line else None,
-        banned_tokens=tuple(n for n in vocabulary.marks if n != vocabulary.unknown or not options.allow_unknown),
+        banned_tokens=_banned(task, options),
     )
+
+
+def _banned(task: Generate, options: PredictOptions) -> tuple[int, ...]:
+    """What no text may hold: marks, and in a line what would end it other than by <eos>."""
+    vocabulary = task.vocabulary
+    marks = (n for n in vocabulary.marks if n != vocabulary.unknown or not options.allow_unknown)
+    return (*marks, *(vocabulary.line_ends if task.options.by_line else ()))
 
 
 def _refuse_ignored(options: PredictOptions, by_line: bool) -> None:

@@ -66,6 +66,8 @@ def score(network: LanguageModel, vocabulary: Vocabulary, counts: Sequence[int],
 
 def log_probs_of_text(network: LanguageModel, vocabulary: Vocabulary, numbers: Sequence[int]) -> Tensor:
     """The log-probability of each token (tokens,) of a running text after all before it."""
+    if not numbers:
+        return torch.empty(0)
     target = torch.tensor(numbers, device=network.device)[:, None]
     before = torch.cat([target.new_full((1, 1), vocabulary.start), target[:-1]])
     found, state = [], None

@@ -141,9 +141,10 @@ def _split(whole: Part, options: GenerateOptions) -> tuple[Part, Part | None, st
         return Part(lines=kept), Part(lines=aside) if aside else None, how
     cut = len(whole.text) - round(len(whole.text) * share)
     if options.unit != "characters":
-        # A word is not cut in two: on to the end of the line, or of the word where the text is one line.
+        # A word is not cut in two: on to the end of the line, or of the word where nothing stands behind that line.
         end = whole.text.find("\n", cut - 1)
-        end = whole.text.find(" ", cut - 1) if end < 0 else end
+        if end < 0 or not whole.text[end + 1 :].strip():
+            end = whole.text.find(" ", cut - 1)
         cut = end + 1 if end >= 0 else len(whole.text)
     if not whole.text[cut:].strip() or not whole.text[:cut].strip():
         return whole, None, "none"
