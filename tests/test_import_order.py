@@ -15,8 +15,6 @@ ORDER = [
     "program",
     "engine",
     "layers",
-    "agreement",
-    "laws",
     "testing",
     "decoding",
     "models",

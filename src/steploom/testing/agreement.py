@@ -14,11 +14,14 @@ from steploom.engine.kernels import use_kernels
 from steploom.errors import CellError
 from steploom.layers.recurrent import Recurrent
 from steploom.native import core
+from steploom.testing.laws import BATCH, TIME, States, Way, same_as_reference
+from steploom.testing.measure import Values, measure
 
 __all__ = ["check_native"]
 
-TIME, BATCH, HEAD = 6, 4, 2
-LENGTHS = (4, 1, 0, 3)
+# Steps of the first of two calls, and the lengths in the second.
+HEAD = 2
+TAIL_LENGTHS = (4, 1, 0, 3)
 
 # The largest distance allowed between the native engine and the reference engine in float64, as a share of the size of
 # what is compared, both measured as Euclidean norms.
@@ -26,8 +29,6 @@ ALLOWED = {torch.float64: 1e-10, torch.float32: 1e-5}
 
 # Where the reference engine itself cannot do better in this dtype, the native engine need not either.
 AS_GOOD_AS_REFERENCE = 4
-
-Values = dict[str, Tensor]
 
 
 def check_native(cell: Cell) -> None:
@@ -40,6 +41,7 @@ def check_native(cell: Cell) -> None:
     Raises:
         CellError: they differ; names the value, the dtype and the build of the kernels.
     """
+    law = same_as_reference("native")
     for dtype, allowed in ALLOWED.items():
         subject = copy.deepcopy(cell).to(dtype)
         if not isinstance(compiled_cell(subject), Compiled):
@@ -50,54 +52,44 @@ def check_native(cell: Cell) -> None:
         x = torch.randn(TIME, BATCH, rnn.input_size, dtype=dtype)
         with torch.no_grad():
             state = rnn(torch.randn(3, BATCH, rnn.input_size, dtype=dtype))[1]
-        resets = torch.rand(TIME, BATCH) < 0.3
+        way = _in_two_calls(torch.rand(TIME, BATCH) < 0.3)
         weights = [torch.randn(TIME, BATCH, rnn.output_size), *(torch.randn(part.shape) for part in state)]
         with use_engine("reference"):
-            expected = _measure(exact, x, state, resets, weights)
-            rounded = _distances(_measure(rnn, x, state, resets, weights), expected)
+            expected = _measure(way, exact, x, state, weights)
+            rounded = _distances(_measure(way, rnn, x, state, weights), expected)
         for isa in core().kernels():
             # Data ask for no gradient, and another backward pass runs.
             for x_is_data in (False, True):
                 with use_engine("native"), use_kernels(isa):
-                    found = _distances(_measure(rnn, x, state, resets, weights, x_is_data), expected)
+                    found = _distances(_measure(way, rnn, x, state, weights, x_is_data), expected)
                 for name, distance in found.items():
                     limit = max(allowed, AS_GOOD_AS_REFERENCE * rounded[name])
                     if not distance <= limit:
                         raise CellError(
-                            f"{type(cell).__name__} breaks the law 'all engines give the same' (native engine, "
+                            f"{type(cell).__name__} breaks the law '{law.says}' (native engine, "
                             f"{str(dtype).removeprefix('torch.')}, {isa} kernels, inputs that ask for "
                             f"{'no' if x_is_data else 'a'} gradient): {name} differ by {distance:.3g} of their size, "
-                            f"allowed are {limit:.1g}. This is a fault of the engine and not of the cell: please "
-                            "report it."
+                            f"allowed are {limit:.1g}. {law.hint}"
                         )
 
 
+def _in_two_calls(resets: Tensor) -> Way:
+    def way(rnn: Recurrent, x: Tensor, state: States) -> tuple[Tensor, States]:
+        beginning, between = rnn(x[:HEAD], state, resets=resets[:HEAD])
+        y, final = rnn(x[HEAD:], between, torch.tensor(TAIL_LENGTHS), resets[HEAD:])
+        return torch.cat([beginning, y]), final
+
+    return way
+
+
 def _measure(
-    rnn: Recurrent,
-    x: Tensor,
-    state: tuple[Tensor, ...],
-    resets: Tensor,
-    weights: list[Tensor],
-    x_is_data: bool = False,
+    way: Way, rnn: Recurrent, x: Tensor, state: States, weights: list[Tensor], x_is_data: bool = False
 ) -> Values:
-    """Outputs, final states, and the gradients of a random mixture of them, in the dtype of `rnn`; with `x_is_data` all
-    but that of the inputs."""
+    """What a way gives in the dtype of `rnn`, as numbers of float64."""
     dtype = next((parameter.dtype for parameter in rnn.parameters()), x.dtype)
-    x, *entering = (part.to(dtype).clone().requires_grad_() for part in (x, *state))
-    if x_is_data:
-        x = x.detach()
-    parameters = {name: parameter for name, parameter in rnn.named_parameters() if parameter.requires_grad}
-    beginning, between = rnn(x[:HEAD], tuple(entering), resets=resets[:HEAD])
-    y, final = rnn(x[HEAD:], between, torch.tensor(LENGTHS), resets[HEAD:])
-    values = {"outputs": torch.cat([beginning, y])}
-    values |= {f"final states `{name}`": part for name, part in zip(rnn.cell.states, final, strict=True)}
-    loss = torch.stack([(value * w.to(dtype)).sum() for w, value in zip(weights, values.values(), strict=True)]).sum()
-    leaves = {} if x_is_data else {"the inputs": x}
-    leaves |= dict(zip((f"the initial states `{n}`" for n in rnn.cell.states), entering, strict=True))
-    leaves |= {f"`{name}`": parameter for name, parameter in parameters.items()}
-    gradients = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True)
-    values |= {f"gradients of {name}": gradient for name, gradient in zip(leaves, gradients, strict=True)}
-    return {name: value.detach().double() for name, value in values.items()}
+    state, weights = tuple(part.to(dtype) for part in state), [part.to(dtype) for part in weights]
+    values = measure(way, rnn, x.to(dtype), state, weights, x_is_data=x_is_data)
+    return {name: value.double() for name, value in values.items()}
 
 
 def _distances(found: Values, expected: Values) -> dict[str, float]:

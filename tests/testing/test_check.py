@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from steploom.agreement import check_native
 from steploom.cells.cell import Cell
 from steploom.cells.lstm import LSTMCell, ProjectedLSTMCell
 from steploom.cells.registry import cell_names, make_cell
@@ -16,6 +15,7 @@ from steploom.errors import CellError
 from steploom.layers.recurrent import Recurrent
 from steploom.program.primitives import PRIMITIVES
 from steploom.testing import check_cell
+from steploom.testing.agreement import check_native
 from tests.program.random_cells import RandomCell
 
 

@@ -9,15 +9,16 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from steploom.agreement import check_native
 from steploom.cells.cell import Cell, check_declaration, probe
 from steploom.engine import aten
 from steploom.engine.choice import use_engine
 from steploom.engine.compiled import Compiled, compiled_cell
 from steploom.errors import CellError
-from steploom.laws import BATCH, LAWS, TIME, Law, States, Way, same_as_reference
 from steploom.layers.recurrent import Recurrent
 from steploom.program.casts import Casts, own_dtype
+from steploom.testing.agreement import check_native
+from steploom.testing.laws import BATCH, LAWS, TIME, Law, same_as_reference
+from steploom.testing.measure import measure
 
 __all__ = ["check_cell"]
 
@@ -100,8 +101,8 @@ def _check_law(law: Law, cell: Cell, engine: str, dtype: torch.dtype) -> None:
         x = torch.randn(TIME, BATCH, rnn.input_size, dtype=dtype)
         loss_weights = [torch.randn(TIME, BATCH, rnn.output_size, dtype=dtype), *(torch.randn_like(s) for s in state)]
         try:
-            one = _measure(law.one, rnn, x, state, loss_weights)
-            other = _measure(law.other, rnn, x, state, loss_weights)
+            one = measure(law.one, rnn, x, state, loss_weights)
+            other = measure(law.other, rnn, x, state, loss_weights)
         except (IndexError, RuntimeError, ValueError) as error:
             raise CellError(
                 f"{type(cell).__name__} breaks the law '{law.says}' ({engine} engine, {_name(dtype)}): its step raises "
@@ -116,21 +117,6 @@ def _check_law(law: Law, cell: Cell, engine: str, dtype: torch.dtype) -> None:
             f"{type(cell).__name__} breaks the law '{law.says}' ({engine} engine, {_name(dtype)}): {worst} differ by "
             f"up to {differences[worst]:.3g}, allowed are {allowed:.1g}. {law.hint}"
         )
-
-
-def _measure(way: Way, rnn: Recurrent, x: Tensor, state: States, loss_weights: list[Tensor]) -> dict[str, Tensor]:
-    """What a way gives: outputs, final states, and the gradients of a random mixture of them."""
-    x, *leaves = (part.clone().requires_grad_() for part in (x, *state))
-    named = {name: parameter for name, parameter in rnn.named_parameters() if parameter.requires_grad}
-    y, final = way(rnn, x, tuple(leaves))
-    names = list(rnn.cell.states)
-    values = dict(zip(["outputs", *(f"final states `{name}`" for name in names)], (y, *final), strict=True))
-    subjects = dict(zip(["x", *(f"initial states `{name}`" for name in names)], (x, *leaves), strict=True)) | named
-    loss = sum(((w * value).sum() for w, value in zip(loss_weights, values.values(), strict=True)), x.new_zeros(()))
-    gradients = torch.autograd.grad(loss, list(subjects.values()), materialize_grads=True)
-    for name, gradient in zip(subjects, gradients, strict=True):
-        values[f"gradients of {name}"] = gradient
-    return {name: value.detach() for name, value in values.items()}
 
 
 def _difference(one: Tensor, other: Tensor) -> float:
