@@ -75,7 +75,7 @@ def lower_forward(plan: Plan, training: bool, inline: bool = False) -> Lowered:
 
 def lower_backward(plan: Plan) -> Lowered:
     """The backward pass. Sequences: 0 is x, 1 is the gradient of y, 2 that of x."""
-    program, derivative = plan.program, plan.derivative
+    program = plan.program
     lowering = _Lowering(descending=True, saved_widths=_saved_widths(plan))
     lowering.place(program.x, lowering.buffer(Kind.INPUT, program.x.width, 0))
     regions = iter(range(len(_saved_widths(plan))))
@@ -88,8 +88,28 @@ def lower_backward(plan: Plan) -> Lowered:
     aliases.add([*plan.recomputed, *plan.backward_loop, *plan.deferred])
     after = {value for i in plan.deferred for value in i.args if isinstance(value, Value)} | set(plan.kept)
     after = {aliases.root(value)[0] for value in after}
+    head = _carry(lowering, plan, after)
+    if plan.dx is not None:
+        section = "after" if any(i.out is plan.dx for i in plan.deferred) else "step"
+        lowering.deliver(plan.dx, lowering.buffer(Kind.OUTPUT, plan.dx.width, 2), section=section)
+    for number, dstate in enumerate(plan.dstates):
+        out = Operand(Where.STATE_OUT, lowering.state_buffer(number))
+        lowering.deliver(0.0 if dstate is None else dstate, out, program.states[number].width)
+    later = [*plan.kept]
+    for weight in plan.weight_gradients:
+        later += [weight.left, weight.grad]
+    later += [value for vector in plan.vector_gradients for value in vector.reads]
+    sections = {"before": (), "step": [*head, *plan.recomputed, *plan.backward_loop], "after": plan.deferred}
+    lowering.emit(sections, read_later=later)
+    _sum_gradients(lowering, plan)
+    return lowering.finish()
+
+
+def _carry(lowering: _Lowering, plan: Plan, after: set[Value]) -> list[Instruction]:
+    """Place the gradients of the new states, which a step takes over from the one after it; what must be done for that
+    at the head of each step."""
     head = []
-    for number, gradient in enumerate(derivative.inputs):
+    for number, gradient in enumerate(plan.derivative.inputs):
         carry = lowering.buffer(Kind.STATE, gradient.width, number)
         carried = Value("carried", gradient.width)
         if number == 0:
@@ -103,41 +123,30 @@ def lower_backward(plan: Plan) -> Lowered:
             head.append(Instruction("copy", (carried,), gradient))
         else:
             lowering.place(gradient, carry)
-    if plan.dx is not None:
-        lowering.deliver(plan.dx, lowering.buffer(Kind.OUTPUT, plan.dx.width, 2), section=_section(plan, plan.dx))
-    for number, dstate in enumerate(plan.dstates):
-        out = Operand(Where.STATE_OUT, lowering.state_buffer(number))
-        lowering.deliver(0.0 if dstate is None else dstate, out, program.states[number].width)
-    later = [*plan.kept]
-    for weight in plan.weight_gradients:
-        later += [weight.left, weight.grad]
-    later += [value for vector in plan.vector_gradients for value in vector.reads]
-    sections = {"before": (), "step": [*head, *plan.recomputed, *plan.backward_loop], "after": plan.deferred}
-    lowering.emit(sections, read_later=later)
+    return head
+
+
+def _sum_gradients(lowering: _Lowering, plan: Plan) -> None:
+    """Have the gradients of weights and vectors summed over the steps."""
     lowering.written = written = written_whole(plan)
     for weight in plan.weight_gradients:
         matrix = lowering.matrix(weight.matrix)
         operands = lowering.operand(weight.grad), lowering.operand(weight.left)
         assert isinstance(weight.matrix.view, MatrixView)
-        fresh = weight.matrix.view.leaf in written
-        lowering.schedule.weight_gradient(matrix, *operands, weight.grad.width, weight.left.width, fresh)
+        sizes = weight.grad.width, weight.left.width
+        lowering.emitted.append(("weight_gradient", (matrix, *operands, *sizes, weight.matrix.view.leaf in written)))
     for vector in plan.vector_gradients:
         view = vector.vector.view
         assert isinstance(view, VectorView)
         slot = lowering.gradient_slot(view.leaf)
         by = NOTHING if vector.by is None else lowering.operand(vector.by)
-        sizes = lowering.operand(vector.grad), by, vector.grad.width
-        lowering.schedule.vector_gradient(slot, view.start, *sizes, view.leaf in written)
-    return lowering.finish()
+        of = lowering.operand(vector.grad), by, vector.grad.width
+        lowering.emitted.append(("vector_gradient", (slot, view.start, *of, view.leaf in written)))
 
 
 def _saved_widths(plan: Plan) -> tuple[int, ...]:
     states = [state.width for state, saves in zip(plan.program.states, plan.saves_state, strict=True) if saves]
     return (*states, *(value.width for value in plan.saved))
-
-
-def _section(plan: Plan, value: Value) -> str:
-    return "after" if any(i.out is value for i in plan.deferred) else "step"
 
 
 class _Lowering(Sections):
@@ -215,30 +224,22 @@ class _Lowering(Sections):
             return "expand", [self.shared(i.args[0], i.out.width)]
         return i.op, [self.operand(argument) for argument in i.args]
 
-    @property
-    def schedule(self) -> Any:
-        if not hasattr(self, "_schedule"):
-            widths = [values[0].width for values in self.vector_sums]
-            parts = [[self.vectors[v.view] for v in values] for values in self.vector_sums]  # type: ignore[index]
-            states = sum(kind == Kind.STATE for kind, *_ in self.buffers)
-            self._schedule = core().Schedule(
-                self.descending,
-                [tuple(map(int, buffer)) for buffer in self.buffers],
-                list(self.saved_widths),
-                list(self.constants),
-                widths,
-                parts,
-                self.registers,
-                states,
-            )
-            for method, arguments in self.emitted:
-                getattr(self._schedule, method)(*arguments)
-        return self._schedule
-
     def finish(self) -> Lowered:
         """The schedule, with what its numbers mean."""
+        schedule = core().Schedule(
+            self.descending,
+            [tuple(map(int, buffer)) for buffer in self.buffers],
+            list(self.saved_widths),
+            list(self.constants),
+            [values[0].width for values in self.vector_sums],
+            [[self.vectors[v.view] for v in values] for values in self.vector_sums],  # type: ignore[index]
+            self.registers,
+            sum(kind == Kind.STATE for kind, *_ in self.buffers),
+        )
+        for method, arguments in self.emitted:
+            getattr(schedule, method)(*arguments)
         return Lowered(
-            self.schedule,
+            schedule,
             tuple(self.matrices),
             tuple(self.vectors),
             tuple(self.gradient_slots),
