@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from steploom.cells.cell import Cell, is_size
+from steploom.engine.lengths import padding
 from steploom.errors import OptionError
 from steploom.layers.recurrent import Recurrent
 
@@ -150,7 +151,7 @@ class CRF(nn.Module):
         self._check(emissions, lengths)
         if tags.shape != emissions.shape[:2]:
             raise OptionError(f"tags must be (time, batch) = {tuple(emissions.shape[:2])}, found {tuple(tags.shape)}.")
-        here = torch.arange(len(emissions), device=emissions.device)[:, None] < lengths
+        here = ~padding(lengths, len(emissions)).squeeze(-1)
         tags = tags.masked_fill(~here, 0)
         last = tags.gather(0, lengths[None] - 1)[0]
         if self.constrain_training:

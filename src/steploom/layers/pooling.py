@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from steploom.engine.lengths import padding
 from steploom.errors import OptionError, nearest
 
 __all__ = ["POOLINGS", "Pooling"]
@@ -59,16 +60,16 @@ class Pooling(nn.Module):
             return torch.einsum("tb,tbs->bs", self.weights(y, lengths), y)
         if lengths is None:
             return y.mean(0) if self.kind == "mean" else y.amax(0)
-        padding = _padding(y, lengths)[:, :, None]
+        padded = padding(lengths.to(y.device), len(y))
         if self.kind == "mean":
-            return y.masked_fill(padding, 0).sum(0) / lengths[:, None]
-        return y.masked_fill(padding, -math.inf).amax(0)
+            return y.masked_fill(padded, 0).sum(0) / lengths[:, None]
+        return y.masked_fill(padded, -math.inf).amax(0)
 
     def weights(self, y: Tensor, lengths: Tensor | None = None) -> Tensor:
         """The weights (time, batch) of the steps, of attention alone; 0 in the padding, and their sum is 1."""
         energies = torch.tanh(self.hidden(y)) @ self.query
         if lengths is not None:
-            energies = energies.masked_fill(_padding(y, lengths), -math.inf)
+            energies = energies.masked_fill(padding(lengths.to(y.device), len(y)).squeeze(-1), -math.inf)
         return torch.softmax(energies, 0)
 
     def _last(self, y: Tensor, lengths: Tensor | None) -> Tensor:
@@ -81,8 +82,3 @@ class Pooling(nn.Module):
     def extra_repr(self) -> str:
         """The constructor's arguments, for `print`."""
         return f"{self.kind}, {self.size}, bidirectional={self.bidirectional}"
-
-
-def _padding(y: Tensor, lengths: Tensor) -> Tensor:
-    """True (time, batch) behind the end of each sequence."""
-    return torch.arange(len(y), device=y.device)[:, None] >= lengths.to(y.device)
