@@ -175,6 +175,8 @@ def test_several_files_and_where_the_last_begins(tmp_path: Path) -> None:
     (tmp_path / "c.csv").write_text(lines("ds,y", [f"{t},1" for t in hours(30, "2020-01-02 05:00")]))
     with pytest.raises(DataError, match=r"stands twice .*and no row in two of them"):
         read_series([tmp_path / "a.csv", tmp_path / "c.csv"], Columns())
+    with pytest.raises(DataError, match=r"\(row 31 of .*a.csv\). Files are read one after the other"):
+        read_series([tmp_path / "a.csv", tmp_path / "a.csv"], Columns())
 
 
 def test_files_with_and_without_a_zone_are_not_mixed(tmp_path: Path) -> None:

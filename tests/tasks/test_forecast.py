@@ -98,6 +98,12 @@ def test_a_start_behind_the_last_possible_origin_names_that(tmp_path: Path) -> N
         task.evaluate(None, Files([short]), EvaluateOptions(start="2099-01-01"))
 
 
+def test_a_start_that_can_be_read_in_two_ways(tmp_path: Path) -> None:
+    whole = csv(tmp_path, table(200), "whole.csv")
+    with pytest.raises(OptionError, match="--start: day and month cannot be told apart in '01/02/2020'"):
+        trained([whole]).evaluate(None, Files([whole]), EvaluateOptions(start="01/02/2020"))
+
+
 def test_only_measured_values_are_scored(tmp_path: Path) -> None:
     whole = table(500)
     task = trained([csv(tmp_path, whole[:400], "train.csv")])

@@ -46,7 +46,7 @@ def check_order(
     now, before = stamp(times[here]), stamp(times[here - 1])
     file, line = tables.place(int(order[here - 1]))
     twice = zone is False and hour_stands_twice(times[here - 1], times[here])
-    alone = file == tables.place(int(order[here]))[0]
+    alone = tables.in_one_file(int(order[here]), int(order[here - 1]))
     previous = f"row {line}" if alone else f"row {line} of {file}"
     if steps[here - 1] == 0:
         more = f", and so do {len(wrong) - 1} more rows" if len(wrong) > 1 else ""

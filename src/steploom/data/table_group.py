@@ -54,6 +54,10 @@ class TableGroup:
         table, index = self._table_of(row)
         return table.path, table.line(index)
 
+    def in_one_file(self, row: int, other: int) -> bool:
+        """Whether two rows were read from one file, at one time: a file may be given twice."""
+        return self._table_of(row)[0] is self._table_of(other)[0]
+
     def error(self, what: str, row: int | None, *, column: str | None = None, hint: str | None = None) -> DataError:
         """A `DataError` at a row."""
         if row is None:

@@ -203,14 +203,13 @@ def _check_values(tables: TableGroup, columns: Columns, wanted: list[str], cut: 
     empty = [name for name in wanted if name not in cut]
     if empty and (need or len(empty) == len(wanted)):
         if columns.series is None:
-            raise tables.first.error(
-                "the column has no value in any row", column=empty[0], hint="Leave it out of --target"
-            )
+            hint = "Leave it out of --target" if need else "Give what was measured before the rows to forecast"
+            raise tables.first.error("the column has no value in any row", column=empty[0], hint=hint)
         raise tables.first.error(
             f"series '{empty[0]}' has no value in any row"
             + (f", nor have {len(empty) - 1} more" if len(empty) > 1 else ""),
             column=columns.targets[0],
-            hint="Remove its rows",
+            hint="Remove its rows" if need else "Give what was measured before the rows to forecast",
         )
 
 

@@ -104,7 +104,12 @@ def not_before(source: Source, start: str, context: int, horizon: int) -> Source
     Raises:
         OptionError: it is no time, or there are origins but none from it on.
     """
-    times = parse_times([start])
+    try:
+        times = parse_times([start])
+    except ValueError:
+        raise OptionError(
+            f"--start: day and month cannot be told apart in '{start}'. Expected a time such as 2014-12-31"
+        ) from None
     if np.isnat(times[0]):
         raise OptionError(f"--start: expected a time such as 2014-01-01 or '2014-01-01 06:00', found '{start}'")
     data, begins, last = source.data, [], []
