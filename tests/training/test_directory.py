@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from steploom.errors import ModelDirectoryError
+from steploom.training import documents
 from steploom.training.directory import publish, read
 from steploom.training.output import check_output, create, discard, read_run
 
@@ -39,6 +40,19 @@ def test_what_was_published_is_read(model):
     assert (stored.task, stored.options, stored.artefacts) == ("toy", {"epochs": 3}, {"labels": ["a", "b"]})
     assert stored.manifest["steploom"] and stored.manifest["torch"]
     assert not list(model.glob(".*")), "no temporary file is left"
+
+
+def test_what_training_learnt_may_be_of_any_size(model, monkeypatch):
+    """Thousands of series leave hundreds of MiB behind: what was published must be readable again."""
+    numbers = [[i / 7, None, float(i)] for i in range(100_000)]
+    monkeypatch.setattr(documents, "_LARGEST", 100_000)
+    publish(model, {"task": "toy"}, {"epochs": 3}, {"labels": ["a", "b"], "series": numbers}, {"w": torch.arange(4.0)})
+    assert read(model).artefacts == {"labels": ["a", "b"], "series": numbers}
+    assert (model / "series.json").read_bytes().count(b"\n") == 1, "a line a number takes minutes to write"
+    assert (model / "labels.json").read_text() == '[\n "a",\n "b"\n]\n'
+    change(model, padding="x" * 100_000)
+    with pytest.raises(ModelDirectoryError, match=r"model\.json: larger than any file of this kind"):
+        read(model)
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "weights.safetensors", "labels.json"])

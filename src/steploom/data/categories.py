@@ -50,17 +50,18 @@ def category_codes(
     table = np.array([number.get(t, -1) for t in found], np.int64)
     result: Ints = table[codes]
     for i, text in enumerate(found):
+        if text in number or (text in absent and missing_allowed):
+            continue
         row = int(np.argmax(codes == i))
-        if text in absent and not missing_allowed:
+        if text in absent:
             raise tables.error("the category is missing", row, column=name)
-        if text not in absent and text not in number:
-            known = ", ".join(levels[name][:8]) + (", ..." if len(levels[name]) > 8 else "")
-            raise tables.error(
-                f"the category {shown(text)} was not in the training data, which had {known}",
-                row,
-                column=name,
-                hint=nearest(text, levels[name]).strip() or None,
-            )
+        known = ", ".join(levels[name][:8]) + (", ..." if len(levels[name]) > 8 else "")
+        raise tables.error(
+            f"the category {shown(text)} was not in the training data, which had {known}",
+            row,
+            column=name,
+            hint=nearest(text, levels[name]).strip() or None,
+        )
     return result
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -45,8 +46,9 @@ class GridRows:
 
     def spread(self, values: FloatArray) -> FloatArray:
         """Values (rows, columns) on the grids of all series one behind the other, NaN where there is no row."""
-        grid = np.full((int(self.shifts[-1]), values.shape[1]), np.nan)
-        grid[np.repeat(self.shifts[:-1], np.diff(self.offsets)) + self.positions] = values
+        shifts = self.shifts
+        grid = np.full((int(shifts[-1]), values.shape[1]), np.nan)
+        grid[np.repeat(shifts[:-1], np.diff(self.offsets)) + self.positions] = values
         return grid
 
 
@@ -74,8 +76,7 @@ def cut_series(
         keep_leading: whether rows before the first measured value are kept, for their covariates.
     """
     cut = {}
-    for i, name in enumerate(names):
-        begin, end = int(rows.shifts[i]), int(rows.shifts[i + 1])
+    for i, (name, (begin, end)) in enumerate(zip(names, pairwise(rows.shifts.tolist()), strict=True)):
         measured = np.flatnonzero(np.isfinite(target[begin:end, 0]))
         if not len(measured):
             if keep_future and known.shape[1]:

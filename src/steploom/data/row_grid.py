@@ -161,10 +161,10 @@ def begins_of_last_table(tables: TableGroup, columns: Columns, rows: GridRows, o
     """For each series the grid number of the first row from the last file; the grid's length where it has none."""
     first = len(tables) - len(tables.tables[-1])
     result = []
-    for i in range(len(rows.starts)):
+    for i, length in enumerate(rows.lengths.tolist()):
         inside = slice(rows.offsets[i], rows.offsets[i + 1])
         from_last = np.flatnonzero(order[inside] >= first)
-        result.append(int(rows.positions[inside][from_last[0]]) if len(from_last) else int(rows.lengths[i]))
+        result.append(int(rows.positions[inside][from_last[0]]) if len(from_last) else length)
     return result
 
 

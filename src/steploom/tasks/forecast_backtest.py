@@ -46,6 +46,11 @@ class Origins:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def of_each(self, count: int) -> list[Ints]:
+        """For each of `count` series the numbers of its windows."""
+        order = np.argsort(self.series, kind="stable")
+        return np.split(order, np.searchsorted(self.series[order], np.arange(1, count)))
+
 
 @dataclass(frozen=True)
 class Forecasts:
@@ -145,8 +150,7 @@ class Backtest:
         """Forecasts at all origins."""
         steps = np.arange(horizon)
         actual = np.empty((len(origins), horizon))
-        for i, series in enumerate(data):
-            own = origins.series == i
+        for series, own in zip(data, origins.of_each(len(data)), strict=True):
             actual[own] = series.target[origins.rows[own][:, None] + steps]
         return cls(data, origins, forecaster(data, origins), actual)
 
@@ -181,8 +185,7 @@ class Backtest:
     def _of_each_series(self, naive: Callable[[FloatArray, Ints, int], FloatArray]) -> FloatArray:
         """What a naive method says at the origins, (windows, horizon)."""
         result = np.empty_like(self.actual)
-        for i, series in enumerate(self.data):
-            own = self.origins.series == i
+        for series, own in zip(self.data, self.origins.of_each(len(self.data)), strict=True):
             result[own] = naive(series.target, self.origins.rows[own], self.actual.shape[1])
         return result
 

@@ -37,8 +37,7 @@ def forecast_frame(
     count, horizon = forecasts.mean.shape
     ids = np.array([s.id for s in data], dtype=object)
     times = np.empty((count, horizon), "datetime64[ns]")
-    for i, series in enumerate(data):
-        own = np.flatnonzero(origins.series == i)
+    for series, own in zip(data, origins.of_each(len(data)), strict=True):
         if len(own):
             grid = data.times(series, 0, int(origins.rows[own].max()) + horizon)
             times[own] = grid[origins.rows[own][:, None] + np.arange(horizon)]
