@@ -44,6 +44,17 @@ def test_like_keeps_dtype_and_mode():
     assert not fresh.training
 
 
+def test_like_leaves_a_dtype_of_its_own_alone():
+    class Mixed(Decay):
+        def __init__(self, input_size, hidden_size):
+            super().__init__(input_size, hidden_size)
+            self.turn = nn.Parameter(torch.ones(hidden_size, dtype=torch.complex64))
+            self.register_buffer("exact", torch.ones(hidden_size, dtype=torch.float64))
+
+    like = Mixed(2, 3).like()
+    assert (like.turn.dtype, like.exact.dtype) == (torch.complex64, torch.float64)
+
+
 def test_like_shares_no_argument():
     activation = nn.PReLU()
     cell = RNNCell(2, 3, activation=activation)

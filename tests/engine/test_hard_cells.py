@@ -111,3 +111,21 @@ def test_an_index_that_is_loaded_later_counts() -> None:
     other(x)
     other.load_state_dict(one.state_dict())
     torch.testing.assert_close(one(x)[0], other(x)[0])
+
+
+class Shrunk(Base):
+    def forward(self, x: Tensor, h: Tensor) -> tuple[Tensor]:
+        return (F.softshrink(self.input(x)) + F.hardshrink(self.recurrent(h)) + h**0,)
+
+
+def test_what_is_no_number_shows_and_a_power_of_nothing_has_no_gradient() -> None:
+    torch.manual_seed(0)
+    rnn = Recurrent(Shrunk(3, 4), engine="native")
+    x, state = torch.randn(2, 2, 3, requires_grad=True), torch.zeros(1, 2, 4, requires_grad=True)
+    (gradient,) = torch.autograd.grad(rnn(x, (state,))[0].sum(), state)
+    assert gradient.isfinite().all()
+    with torch.no_grad():
+        x[0, 0] = torch.nan
+    y = rnn(x, (state,))[0]
+    assert y[:, 0].isnan().all()
+    assert y[:, 1].isfinite().all()

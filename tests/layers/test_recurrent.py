@@ -344,6 +344,7 @@ STATE = (torch.zeros(1, 2, 4), torch.zeros(1, 2, 4))
         ({"lengths": [5, 5]}, r"lengths must be a tensor of integers \(batch,\) = \(2,\), found list"),
         ({"lengths": torch.tensor([5])}, r"lengths must be integers \(batch,\) = \(2,\)"),
         ({"lengths": torch.tensor([5.0, 5.0])}, "lengths must be integers"),
+        ({"lengths": torch.tensor([5, 5], dtype=torch.uint16)}, r"such as torch.int64, found torch.uint16 \(2,\)"),
         ({"lengths": torch.tensor([6, 5])}, "lengths must lie between 0 and the 5 steps of x, found 5 to 6"),
         ({"lengths": torch.tensor([-1, 5])}, "lengths must lie between"),
         ({"resets": torch.zeros(5, 2)}, "resets must be bool"),

@@ -109,3 +109,17 @@ def test_the_cell_is_left_as_it_was() -> None:
     trace(cell)
     assert all(parameter is before[name] for name, parameter in cell.named_parameters())
     assert all(parameter.grad is None for parameter in cell.parameters())
+
+
+def test_parameters_that_do_not_lie_in_order_are_read_in_order() -> None:
+    """PyTorch's weight norm and reshapes do something else, or nothing, on tensors that are not contiguous."""
+    cell = LSTMCell(4, 4).double()
+    torch.nn.utils.parametrizations.weight_norm(cell.recurrent, "weight")
+    program = trace(cell)
+    original = cell.recurrent.parametrizations.weight.original1
+    original.data = original.data.t().contiguous().t()
+    assert not original.is_contiguous()
+    x, h, c = (torch.randn(3, 4).double() for _ in range(3))
+    found = run_program(program, program.gather_leaves(cell), x, (h, c))
+    torch.testing.assert_close(tuple(found), cell(x, h, c))
+    found[0].sum().backward()

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from steploom.errors import CellError
 
-__all__ = ["Cell", "check_declaration", "check_returned", "is_size", "probe"]
+__all__ = ["Cell", "check_declaration", "check_returned", "is_size", "probe", "real_weight"]
 
 
 class Cell(nn.Module):
@@ -92,7 +92,10 @@ class Cell(nn.Module):
         cell = type(self)(*bound.args, **bound.kwargs)
         weight = next(self.parameters(), None)
         if weight is not None:
-            cell.to(device=weight.device, dtype=weight.dtype)
+            cell.to(device=weight.device)
+        # Only where it is another one: what a cell keeps in a dtype of its own, complex numbers above all, stays.
+        if (dtype := real_weight(self).dtype) != real_weight(cell).dtype:
+            cell.to(dtype=dtype)
         return cell.train(self.training)
 
     def extra_repr(self) -> str:
@@ -160,11 +163,20 @@ def probe(cell: Cell) -> None:
         CellError: the cell's declaration or the step is wrong.
     """
     check_declaration(cell)
-    weight = next(cell.parameters(), torch.empty(0))
+    weight = real_weight(cell)
     state = cell.initial_state(2, dtype=weight.dtype, device=weight.device)
     x = torch.zeros(2, cell.input_size, dtype=weight.dtype, device=weight.device)
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         check_returned(cell, state, cell(x, *state))
+
+
+def real_weight(module: nn.Module, otherwise: Tensor | None = None) -> Tensor:
+    """The parameter whose dtype and device are those that a module runs in: its first of real numbers.
+
+    Where it has none, `otherwise`, or else an empty tensor.
+    """
+    found = next((parameter for parameter in module.parameters() if parameter.is_floating_point()), otherwise)
+    return torch.empty(0) if found is None else found
 
 
 def is_size(value: object) -> bool:

@@ -96,8 +96,10 @@ def _products(cell: Cell) -> tuple[nn.Linear, nn.Linear]:
 
 
 def _kernel(cell: Cell, x: Tensor, state: States, weights: list[Tensor]) -> tuple[Tensor, States]:
-    # cuDNN keeps what a gradient needs only when told that it trains; without dropout this changes no value.
-    options = (len(weights) > 3, 1, 0.0, torch.is_grad_enabled(), False, False)
+    # cuDNN keeps what a gradient needs only when told that it trains; without dropout this changes no value. What is
+    # traced may train later.
+    trains = torch.is_grad_enabled() or torch._C._get_tracing_state() is not None
+    options = (len(weights) > 3, 1, 0.0, trains, False, False)
     entering = [part.unsqueeze(0) for part in state]
     if isinstance(cell, LSTMCell):
         y, h, c = torch.lstm(x, entering, weights, *options)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from steploom.cells.cell import Cell
+from steploom.cells.cell import Cell, real_weight
 from steploom.engine import aten
 from steploom.engine.graphs import same_in_a_graph
 from steploom.errors import CellError, OptionError, UnsupportedOperation, nearest
@@ -91,6 +91,7 @@ def choose(
     needs_reference: str | None = None,
     dtype: torch.dtype | None = None,
     device: str | None = None,
+    not_native: str | None = None,
 ) -> Choice:
     """The engine that runs a cell and why.
 
@@ -99,6 +100,7 @@ def choose(
         engine: what the layer asks for; where it is "auto", what `use_engine` asks for counts.
         needs_reference: why this run needs the reference engine, if it does.
         dtype, device: of the input; where they are not given, those of the cell's weights.
+        not_native: why the native engine cannot do this run, if it cannot.
 
     Raises:
         OptionError: the engine that was asked for by name cannot do this run.
@@ -113,7 +115,7 @@ def choose(
         if (obstacle := aten.why_not(cell)) is not None:
             _refuse(name, obstacle)
         return Choice("aten", "it was asked for")
-    native = _native(cell, name, dtype, device)
+    native = _native(cell, name, dtype, device) if not_native is None else Choice("reference", not_native)
     if native.engine == "native":
         return native
     if name == "native":
@@ -142,8 +144,8 @@ def _refuse(name: str, obstacle: str) -> None:
 
 def _native(cell: Cell, name: str, dtype: torch.dtype | None, device: str | None) -> Choice:
     if dtype is None or device is None:
-        weight = next(cell.parameters(), None)
-        dtype, device = (weight.dtype, weight.device.type) if weight is not None else (torch.get_default_dtype(), "cpu")
+        weight = real_weight(cell)
+        dtype, device = weight.dtype, weight.device.type
     if device != "cpu":
         return Choice("reference", f"the native engine runs on the CPU and not on {device}")
     if dtype is not torch.float32 and dtype is not torch.float64:

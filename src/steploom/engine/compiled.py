@@ -15,20 +15,19 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 from torch._C._functorch import is_functorch_wrapped_tensor
-from torch.overrides import _get_current_function_mode_stack
 
 from steploom.cells.cell import Cell
 from steploom.engine.lowering import Lowered, lower_backward, lower_forward
+from steploom.engine.seen import refuse_within_a_step
 from steploom.engine.watch import Watch, has_hooks
-from steploom.errors import CellError, OptionError, UnsupportedOperation
+from steploom.errors import CellError, OptionError
 from steploom.program.plan import Plan, make_plan
 from steploom.program.program import Leaf, MatrixView, Program
 from steploom.program.replica import replica
 from steploom.program.structure import structure
 from steploom.program.trace import trace
-from steploom.program.tracer import Tracer
 
-__all__ = ["Compiled", "Pass", "compiled_cell", "compiled_plan", "known_of", "refuse_within_a_step"]
+__all__ = ["Compiled", "Pass", "compiled_cell", "compiled_plan", "known_of"]
 
 # A cell that goes back and forth between training and evaluation is not traced each time.
 KEPT_STATES_OF_A_CELL = 8
@@ -142,19 +141,6 @@ def compiled_cell(cell: Cell) -> Compiled | CellError | None:
     state = _Known(Watch(cell), _compile(cell))
     _put_first(cell, state)
     return state.found
-
-
-def refuse_within_a_step() -> None:
-    """Refuse to run a layer natively while a step is traced that it is part of: there are no numbers to run it on.
-
-    Raises:
-        UnsupportedOperation: a step is being traced in this thread.
-    """
-    if not torch._C._len_torch_function_stack():
-        return
-    for mode in _get_current_function_mode_stack():  # type: ignore[no-untyped-call] # of PyTorch
-        if isinstance(mode, Tracer):
-            raise UnsupportedOperation("the step runs a layer of its own on the native engine", source=mode.source())
 
 
 def _put_first(cell: Cell, state: _Known) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from steploom.cells.cell import Cell
-from steploom.engine.choice import choose
+from steploom.cells.cell import Cell, real_weight
+from steploom.engine.choice import choose, warn_once
 from steploom.engine.compiled import compiled_by_key
 from steploom.engine.graphs import same_in_a_graph
 from steploom.engine.native import first_states, in_dtype
@@ -16,14 +16,17 @@ from steploom.engine.operator import run_operator
 from steploom.program.program import Program
 from steploom.program.prologue import as_leaf
 
-__all__ = ["plan_for_graph", "run_in_graph"]
+__all__ = ["choose_for_graph", "run_in_graph"]
 
 
 @same_in_a_graph
-def plan_for_graph(cell: Cell, engine: str, needs_reference: str | None, dtype: torch.dtype, device: str) -> str | None:
-    """The key of the plan that runs a cell in a graph; None where another engine than the native one runs it."""
+def choose_for_graph(
+    cell: Cell, engine: str, needs_reference: str | None, dtype: torch.dtype, device: str
+) -> tuple[str, str | None]:
+    """The engine that runs a cell in a graph, and the key of its plan; None where it is another one than the native."""
     choice = choose(cell, engine, needs_reference, dtype, device)
-    return choice.compiled.key if choice.compiled is not None else None
+    warn_once(choice)
+    return choice.engine, choice.compiled.key if choice.compiled is not None else None
 
 
 def run_in_graph(
@@ -38,7 +41,7 @@ def run_in_graph(
     every: int = 0,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Run a cell while PyTorch makes a graph of the model; arguments and result as `native.run`."""
-    x, given = in_dtype(next(cell.parameters(), x).dtype, x, state or ())
+    x, given = in_dtype(real_weight(cell, x).dtype, x, state or ())
     state = given if state is not None else None
     starts = first_states(cell, x) if state is None or resets is not None else ()
     if state is None:

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from steploom.cells.cell import Cell
+from steploom.cells.cell import Cell, real_weight
 from steploom.engine.call_check import check_call
-from steploom.engine.compiled import Compiled, refuse_within_a_step
+from steploom.engine.compiled import Compiled
 from steploom.engine.kernels import kernels
 from steploom.engine.passes import Gradients, Sequences, backward, forward, saved_for
+from steploom.engine.seen import refuse_within_a_step
 from steploom.engine.threads import decide
 from steploom.errors import OptionError
 from steploom.program.program import Program
@@ -76,7 +77,7 @@ def run(
         OptionError: weights of other dtypes or devices than `x`, or an unknown STEPLOOM_ISA.
     """
     if torch.is_autocast_enabled("cpu"):
-        x, state = in_dtype(next(cell.parameters(), x).dtype, x, state)
+        x, state = in_dtype(real_weight(cell, x).dtype, x, state)
     starts = first_states(cell, x) if resets is not None else ()
     leaves = gather(compiled.program, cell)
     return run_leaves(compiled, leaves, x, state, starts, lengths, resets, backwards, batch_first, checkpoint_every)

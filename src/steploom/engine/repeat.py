@@ -18,6 +18,7 @@ from steploom.engine.compiled import Compiled, known_of
 from steploom.engine.kernels import kernels_wanted, of_environment
 from steploom.engine.native import gather, threads_of
 from steploom.engine.passes import Sequences
+from steploom.engine.seen import is_looked_at
 
 __all__ = ["Repeat", "remember", "repeat_of"]
 
@@ -56,7 +57,7 @@ def repeat_of(
     asked = engine, engine_wanted(), kernels_wanted() or of_environment(), torch.get_num_threads()
     key = (*asked, type(x), x.shape, x.dtype, x.device, backwards, batch_first, checkpoint_every)
     known = known_of(cell)
-    if not known or torch.is_autocast_enabled("cpu") or torch._C._len_torch_function_stack():
+    if not known or torch.is_autocast_enabled("cpu") or torch._C._len_torch_function_stack() or is_looked_at():
         return None, key
     found: Repeat | None = known[0].repeats.get(key)
     if found is None or torch._C._are_functorch_transforms_active() or not known[0].watch.unchanged(cell):

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from steploom.cells.cell import Cell
+from steploom.cells.cell import Cell, real_weight
 from steploom.errors import OptionError
 
 __all__ = ["Array", "Convert", "Rows", "States", "Stream", "StreamPlan", "name_of"]
@@ -66,7 +66,7 @@ class Stream(ABC):
         self.batch = plan.batch
         self.input_size = cells[0].input_size
         self.output_size = cells[-1].hidden_size
-        weight = next(cells[0].parameters(), torch.empty(0))
+        weight = real_weight(cells[0])
         self.dtype, self._device = weight.dtype, weight.device
         self._names = tuple(cells[0].states)
         self._shapes = tuple((len(cells), plan.batch, size) for size in cells[0].states.values())

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from steploom.cells.cell import Cell
+from steploom.cells.cell import Cell, real_weight
 from steploom.engine.call_check import check_leaves
 from steploom.engine.kernels import kernels
 from steploom.engine.lowering import Lowered, lower_forward
@@ -113,7 +113,7 @@ def lowered_layers(plan: StreamPlan) -> list[NativeLayer] | str:
         return "zoneout mixes the states at every step."
     layers = []
     for cell in plan.cells():
-        weight = next(cell.parameters(), torch.empty(0))
+        weight = real_weight(cell)
         if weight.device.type != "cpu" or weight.dtype not in (torch.float32, torch.float64):
             return f"the weights are {name_of(weight.dtype)} on {weight.device}."
         if has_hooks(cell):

@@ -5,10 +5,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from steploom.cells.cell import Cell
+from steploom.cells.cell import Cell, real_weight
 from steploom.errors import OptionError
 
-__all__ = ["check_dtype", "check_input", "check_state", "checked_lengths", "checked_resets"]
+__all__ = ["autocasts", "check_dtype", "check_input", "check_state", "checked_lengths", "checked_resets"]
+
+# Those that PyTorch finds the smallest of; it hardly knows the other whole numbers.
+INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+
+
+def autocasts(x: Tensor) -> bool:
+    """Whether autocast chooses dtypes on the device of `x`. The device of shapes without numbers does not know it."""
+    return x.device.type != "meta" and torch.is_autocast_enabled(x.device.type)
 
 
 def check_input(cell: Cell, x: object, batch_first: bool) -> None:
@@ -37,8 +45,8 @@ def check_dtype(cell: Cell, x: Tensor) -> None:
     Raises:
         OptionError: they have not.
     """
-    dtype = next(cell.parameters(), x).dtype
-    if x.dtype != dtype and not torch.is_autocast_enabled(x.device.type):
+    dtype = real_weight(cell, x).dtype
+    if x.dtype != dtype and not autocasts(x):
         raise OptionError(f"x is {x.dtype} but the weights are {dtype}. Convert one: x.to({dtype}).")
 
 
@@ -61,7 +69,7 @@ def check_state(cell: Cell, state: object, x: Tensor, places: tuple[int, int]) -
     for (name, size), part in zip(cell.states.items(), state, strict=True):
         if not isinstance(part, Tensor):
             raise OptionError(f"state `{name}` must be a tensor, found {_kind(part)}.")
-        if (part.dtype, part.device) != (x.dtype, x.device) and not torch.is_autocast_enabled(x.device.type):
+        if (part.dtype, part.device) != (x.dtype, x.device) and not autocasts(x):
             raise OptionError(
                 f"state `{name}` is {part.dtype} on {part.device}, but x is {x.dtype} on {x.device}. Convert one."
             )
@@ -83,9 +91,10 @@ def checked_lengths(lengths: object, time: int, batch: int) -> Tensor:
             f"lengths must be a tensor of integers (batch,) = ({batch},), found {_kind(lengths)}. "
             "torch.tensor(lengths) makes one."
         )
-    if lengths.shape != (batch,) or lengths.is_floating_point() or lengths.dtype == torch.bool:
+    if lengths.shape != (batch,) or lengths.dtype not in INTEGERS:
         raise OptionError(
-            f"lengths must be integers (batch,) = ({batch},), found {lengths.dtype} {tuple(lengths.shape)}."
+            f"lengths must be integers (batch,) = ({batch},), such as torch.int64, "
+            f"found {lengths.dtype} {tuple(lengths.shape)}."
         )
     # In a graph of PyTorch the operator looks at the numbers, when they are there.
     if batch and not torch.compiler.is_compiling() and (int(lengths.min()) < 0 or int(lengths.max()) > time):

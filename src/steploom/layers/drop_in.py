@@ -22,6 +22,7 @@ from steploom.engine import native
 from steploom.engine.choice import wanted
 from steploom.engine.compiled import Compiled, compiled_by_key, compiled_cell
 from steploom.engine.graphs import same_in_a_graph
+from steploom.engine.seen import own_operations, why_looked_at
 from steploom.errors import OptionError
 from steploom.layers.stack import Stack
 
@@ -88,7 +89,10 @@ def _native_obstacle(module: nn.RNNBase, input: Tensor | PackedSequence) -> str 
         return f"the native engine runs on the CPU and not on {weight.device.type}"
     if weight.dtype not in (torch.float32, torch.float64):
         return f"the native engine runs in float32 and float64 and not in {str(weight.dtype).removeprefix('torch.')}"
-    return None
+    if torch.compiler.is_compiling():
+        return None
+    x = input.data if isinstance(input, PackedSequence) else input
+    return why_looked_at() or own_operations((x, *module.parameters()))
 
 
 def _run_cells(module: nn.RNNBase, input: Tensor | PackedSequence, hx: Any, native: bool = False) -> tuple[Any, Any]:

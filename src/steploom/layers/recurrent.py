@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor, nn
 
-from steploom.cells.cell import Cell, check_declaration, is_size
+from steploom.cells.cell import Cell, check_declaration, is_size, real_weight
 from steploom.engine.choice import check_engine
 from steploom.engine.compiled import compiled_cell
 from steploom.engine.open_stream import open_stream
@@ -128,7 +128,7 @@ class Recurrent(nn.Module):
 
         They have the dtype and the device of the weights; those of `like` where the cell has none.
         """
-        weight = next(self.parameters(), torch.empty(0) if like is None else like)
+        weight = real_weight(self, like)
         parts = [cast(Cell, cell).initial_state(batch, dtype=weight.dtype, device=weight.device) for cell in self.cells]
         return tuple(torch.stack(states) for states in zip(*parts, strict=True))
 

@@ -9,15 +9,15 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensor
 
-from steploom.cells.cell import Cell
+from steploom.cells.cell import Cell, real_weight
 from steploom.engine import aten, native, reference
 from steploom.engine.call_check import check_states
-from steploom.engine.choice import Choice, choose, warn_once
+from steploom.engine.choice import Choice, choose, wanted, warn_once
 from steploom.engine.lengths import padding, reverse, reverse_resets
 from steploom.engine.repeat import remember, repeat_of
-from steploom.layers.arguments import check_dtype
+from steploom.engine.seen import own_operations, why_looked_at
+from steploom.layers.arguments import autocasts, check_dtype
 from steploom.layers.dropout import dropout_mask
 
 __all__ = ["Runner", "Stack"]
@@ -58,7 +58,7 @@ class Stack:
 
     def choose(self, cell: Cell) -> Choice:
         """The engine that runs `cell` in its present mode, and why."""
-        return choose(cell, self.engine, self._needs_reference(cell))
+        return choose(cell, self.engine, self._needs_reference(cell) or _own_operations(cell))
 
     def _needs_reference(self, cell: Cell) -> str | None:
         if any(self.zoneout):
@@ -153,19 +153,22 @@ class Stack:
                         check_states(repeat.compiled, x, state, "state")
                 return native.run_plan(repeat.compiled, x, state, repeat.leaves, (), repeat.sequences)
         dtype, device = x.dtype, x.device.type
-        if torch.is_autocast_enabled(device):
-            dtype = next(cell.parameters(), x).dtype
+        if autocasts(x):
+            dtype = real_weight(cell, x).dtype
         if compiling:
-            from steploom.engine.in_graph import plan_for_graph, run_in_graph
+            from steploom.engine.in_graph import choose_for_graph, run_in_graph
 
-            plan = plan_for_graph(cell, self.engine, self._needs_reference(cell), dtype, device)
-            if plan is not None:
-                y, state = run_in_graph(plan, cell, x, state, lengths, resets, *how)
-                return y, tuple(part.unsqueeze(0) for part in state)
-        needs_reference = self._needs_reference(cell)
-        if isinstance(x, FakeTensor):
-            needs_reference = "the input is a FakeTensor, which has no numbers"
-        choice = choose(cell, self.engine, needs_reference, dtype, device)
+            engine, plan = choose_for_graph(cell, self.engine, self._needs_reference(cell), dtype, device)
+            if plan is None:
+                check_dtype(cell, x)
+                return self._run_in_pytorch(engine, cell, x, state, lengths, resets, backwards)
+            y, state = run_in_graph(plan, cell, x, state, lengths, resets, *how)
+            return y, tuple(part.unsqueeze(0) for part in state)
+        needs_reference, not_native = self._needs_reference(cell), None
+        if needs_reference is None and wanted(self.engine) != "reference":
+            not_native = why_looked_at()
+            needs_reference = _own_operations(cell, x, *(state or ()))
+        choice = choose(cell, self.engine, needs_reference, dtype, device, not_native)
         if choice.compiled is not None:
             if state is None:
                 state = native.first_states(cell, x)
@@ -180,7 +183,7 @@ class Stack:
                 batch_first=batch_first,
                 checkpoint_every=self.checkpoint_every,
             )
-            if plain and not compiling:
+            if plain:
                 remember(cell, key, x, choice.compiled, *how)
             return result
         check_dtype(cell, x)
@@ -224,3 +227,7 @@ class Stack:
                 zoneout=self.zoneout if any(self.zoneout) else None,
             )
         return (reverse(y, lengths) if backwards else y), tuple(part.unsqueeze(0) for part in state)
+
+
+def _own_operations(cell: Cell, *tensors: Tensor) -> str | None:
+    return own_operations((*tensors, *cell.parameters(), *cell.buffers()))

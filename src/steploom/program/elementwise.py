@@ -55,6 +55,8 @@ def _pow(e: Emitter, a: Argument, b: Argument) -> Argument:
     simple = {0.5: "sqrt", -0.5: "rsqrt", -1.0: "reciprocal", 2.0: "square"}
     if b in simple:
         return e(simple[b], a)
+    if b == 0:
+        return 1.0
     return e("mul", e("square", a), a) if b == 3 else e("pow", a, b)
 
 
@@ -140,12 +142,13 @@ def _threshold(e: Emitter, a: Argument, threshold: float, value: float) -> Argum
 
 
 def _softshrink(e: Emitter, a: Argument, bound: float = 0.5) -> Argument:
-    below = e("where", e("lt", a, -bound), e("add", a, bound), 0.0)
+    # Within the bounds a number becomes 0, and what is no number stays so.
+    below = e("where", e("lt", a, -bound), e("add", a, bound), e("mul", a, 0.0))
     return e("where", e("gt", a, bound), e("sub", a, bound), below)
 
 
 def _hardshrink(e: Emitter, a: Argument, bound: float = 0.5) -> Argument:
-    return e("where", e("gt", e("abs", a), bound), a, 0.0)
+    return e("where", e("le", e("abs", a), bound), 0.0, a)
 
 
 def _tan(e: Emitter, a: Argument) -> Argument:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor, nn
+
+from steploom.cells.cell import real_weight
 
 if TYPE_CHECKING:
     from steploom.program.program import Leaf, Program
@@ -69,7 +70,7 @@ class Prologue:
 
     def __call__(self, cell: nn.Module) -> list[Tensor]:
         """Compute the outputs from the parameters that the cell has now."""
-        parameter = next(cell.parameters(), None)
+        like = real_weight(cell)
         results: list[Any] = []
 
         def find(reference: Reference) -> Any:
@@ -78,14 +79,14 @@ class Prologue:
 
         for node in self.nodes:
             if isinstance(node, str):
-                results.append(attrgetter(node)(cell))
+                # They were contiguous when the calls on them were noted, and some calls rely on it.
+                results.append(attrgetter(node)(cell).contiguous())
             elif isinstance(node, Call):
                 results.append(node.function(*substitute(node.args, find), **substitute(node.kwargs, find)))
             elif node.tensor.is_floating_point():
-                like = parameter if parameter is not None else torch.empty(0)
                 results.append(node.tensor.to(like))
             else:
-                results.append(node.tensor if parameter is None else node.tensor.to(parameter.device))
+                results.append(node.tensor.to(like.device))
         return [find(output) for output in self.outputs]
 
     def pruned(self) -> Prologue:
@@ -157,5 +158,5 @@ def gather_leaves(program: Program, cell: nn.Module) -> list[Tensor]:
 def as_leaf(tensor: Tensor, leaf: Leaf, cell: nn.Module) -> Tensor:
     """A tensor of the cell in the shape of its leaf, whole numbers and flags in the dtype of the weights."""
     if not tensor.is_floating_point():
-        tensor = tensor.to(next(cell.parameters(), torch.empty(0)).dtype)
+        tensor = tensor.to(real_weight(cell).dtype)
     return tensor if tensor.shape == leaf.shape else tensor.reshape(leaf.shape)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from steploom.cells.cell import Cell, check_declaration
+from steploom.cells.cell import Cell, check_declaration, real_weight
 from steploom.errors import CellError, UnsupportedOperation
 from steploom.program.casts import own_dtype
 from steploom.program.naming import name_values
@@ -114,7 +114,7 @@ def trace_unchecked(cell: Cell, batch: int, dtype: torch.dtype | None = torch.fl
         batch: number of rows of the samples.
         dtype: of the samples; None for the cell's own.
     """
-    parameter = next((p for p in cell.parameters() if p.is_floating_point()), torch.empty(0))
+    parameter = real_weight(cell)
     tracer = Tracer(batch, casts=dtype == torch.float64 and own_dtype(cell) == torch.float32)
     device = parameter.device
     x = Value("x", cell.input_size)

@@ -7,7 +7,7 @@ import copy
 import torch
 from torch import Tensor
 
-from steploom.cells.cell import Cell
+from steploom.cells.cell import Cell, real_weight
 from steploom.engine.choice import use_engine
 from steploom.engine.compiled import Compiled, compiled_cell
 from steploom.engine.kernels import use_kernels
@@ -86,7 +86,7 @@ def _measure(
     way: Way, rnn: Recurrent, x: Tensor, state: States, weights: list[Tensor], x_is_data: bool = False
 ) -> Values:
     """What a way gives in the dtype of `rnn`, as numbers of float64."""
-    dtype = next((parameter.dtype for parameter in rnn.parameters()), x.dtype)
+    dtype = real_weight(rnn, x).dtype
     state, weights = tuple(part.to(dtype) for part in state), [part.to(dtype) for part in weights]
     values = measure(way, rnn, x.to(dtype), state, weights, x_is_data=x_is_data)
     return {name: value.double() for name, value in values.items()}
