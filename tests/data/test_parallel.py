@@ -189,6 +189,16 @@ def test_lines_to_translate_keep_blank_ones(tmp_path):
         read_sources(write(tmp_path, "a.tsv", "en\tde\none\n"), PairColumns("de", "en"))
 
 
+def test_a_table_that_is_not_called_one_is_read_whole_which_is_said(tmp_path, caplog):
+    caplog.set_level("INFO", "steploom")
+    table = write(tmp_path, "a.txt", "eins\tone\n\nzwei\ttwo\n")
+    assert read_sources(table, PairColumns()) == ["eins\tone", "", "zwei\ttwo"]
+    assert caplog.messages[0].startswith(f"{table}: whole lines are read, tabs and all; ")
+    read_sources(table)
+    read_sources(write(tmp_path, "b.txt", "eins\nzwei\ttwo\n"), PairColumns())
+    assert len(caplog.messages) == 1
+
+
 @pytest.mark.parametrize(
     ("name", "text", "column", "lines"),
     [

@@ -143,6 +143,9 @@ def test_the_similarity_of_pairs(model, folder, tmp_path):
     numbered = tmp_path / "pairs.csv"
     numbered.write_text("a dog,a cat\n")
     assert list(model.predict(numbered, pairs=True, first=1, second=2).value[0]) == ["column 1", "column 2", "cosine"]
+    numbered.write_text("cosine,b\na dog,a cat\n")
+    row = model.predict(numbered, pairs=True, first="cosine", second="b").value[0]
+    assert row == {"cosine": "a dog", "b": "a cat", "cosine of the vectors": row["cosine of the vectors"]}
 
 
 def test_scored_pairs(model, folder, tmp_path):
@@ -157,6 +160,12 @@ def test_scored_pairs(model, folder, tmp_path):
     assert rows[0] == ["sentence_A", "sentence_B", "score", "cosine", "predicted"]
     given, said = (torch.tensor([float(row[place]) for row in rows[1:]]) for place in (2, 4))
     assert math.isclose(agreement(said, given)["pearson"], found.metrics["pearson_ridge"], abs_tol=1e-5)
+    found.write(tmp_path / "scored.jsonl")
+    objects = [json.loads(line) for line in (tmp_path / "scored.jsonl").read_text().splitlines()]
+    assert [list(map(str, row.values())) for row in objects] == rows[1:] and list(objects[0]) == rows[0]
+    (tmp_path / "said.tsv").write_text("\t".join(NAMES) + '\n"The dog" saw\tit\t1\na cat\tit\t2\n')
+    model.evaluate(tmp_path / "said.tsv", random_encoders=0).write(tmp_path / "out.tsv")
+    assert (tmp_path / "out.tsv").read_text().splitlines()[1].startswith('"The dog" saw\tit\t1.0\t')
     again = model.evaluate(folder / "test.tsv", random_encoders=0)
     assert list(again.baselines) == ["bag of words"]
     assert again.metrics["pearson_cosine"] == found.metrics["pearson_cosine"]
@@ -249,6 +258,8 @@ def test_agreement_is_that_of_numpy():
     assert math.isclose(said["spearman"], np.corrcoef(ranks(found), ranks(scores))[0, 1])
     assert said["mse"] == 1
     assert agreement(torch.ones(3), torch.arange(3))["pearson"] == 0
+    noise = torch.tensor([0.0, 2e-16, -1e-9, 0.0, 3e-8], dtype=torch.float64)
+    assert agreement(found.double() * (1 - noise) + 2e-8, scores)["spearman"] == said["spearman"]
 
 
 @pytest.mark.parametrize("features", [3, 40])
@@ -362,6 +373,7 @@ def test_a_text_that_cannot_be_used_leaves_nothing(tmp_path, content, message):
         (None, {"pairs_valid": "train.tsv"}, "--pairs-valid: .* Give --pairs-train too"),
         (None, {"running_text": True, "pairs_train": "train.tsv"}, "--pairs-train: --running-text scores running text"),
         (None, {"first": "1"}, "expected names, or numbers for all"),
+        (None, {"second": "sentence_A"}, "--second: 'sentence_A' is the first sentence's column too"),
         (None, {"pairs_train": "none.tsv"}, "none.tsv: there is no such file"),
         (None, {"random_encoders": -1}, "--random-encoders: expected a whole number of at least 0"),
     ],

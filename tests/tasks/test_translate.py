@@ -285,6 +285,11 @@ def test_evaluate_writes_the_translations_and_says_how_bleu_was_counted(model, f
     scores.write(tmp_path / "out.txt")
     assert (tmp_path / "out.txt").read_text() == model.predict(folder / "test.fr").text
     assert "BLEU by sacrebleu, tokenize=none: punctuation stands apart in the references already" in caplog.text
+    scores.write(tmp_path / "out.jsonl")
+    columns = [(folder / name).read_text().splitlines() for name in ("test.fr", "test.en")]
+    expected = zip(*columns, (tmp_path / "out.txt").read_text().splitlines(), strict=True)
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert rows == [{"source": s, "reference": r, "text": t} for s, r, t in expected]
     other = model.evaluate(files(folder), tokenize="char").metrics
     assert other["bleu"] != scores.metrics["bleu"] and other["chrf"] == scores.metrics["chrf"]
 

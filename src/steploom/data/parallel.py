@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from steploom.data.text_table import TABLES, column_place, suffix_of, table_rows
 from steploom.errors import DataError, OptionError
 
 __all__ = ["Pairs", "read_pairs", "read_sources"]
+
+words = logging.getLogger("steploom")
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,10 @@ def read_sources(path: Path, columns: PairColumns | None = None) -> list[str]:
     """
     text = read_text(path)
     if columns is None or suffix_of(path) not in TABLES:
-        return _lines(text)
+        lines = _lines(text)
+        if columns is not None and all("\t" in line for line in lines if line.strip()):
+            words.info(f"{path}: whole lines are read, tabs and all; if it is a table, call it .tsv")
+        return lines
     rows = table_rows(path, text, blank=True)
     first = next(cells for _, cells in rows if cells)
     place, named = column_place(path, first, columns.source, None)

@@ -65,6 +65,8 @@ class _ColumnOptions(Options):
             raise OptionError(
                 f"--first, --second and --score: expected names, or numbers for all, found {', '.join(named)}"
             )
+        if self.first == self.second:
+            raise OptionError(f"--second: '{self.second}' is the first sentence's column too. Name another one")
         return self
 
 

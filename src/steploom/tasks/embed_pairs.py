@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 import math
 from collections.abc import Callable, Sequence
@@ -17,7 +16,7 @@ from steploom.data.sentence_pairs import SentenceColumns, SentencePairs, read_se
 from steploom.errors import DataError
 from steploom.models.skip_thought import SkipThought
 from steploom.tasks.embed_ridge import fit_ridge, pair_features
-from steploom.tasks.embed_vectors import bags_of, cosine, unknown_share, vectors_of
+from steploom.tasks.embed_vectors import bags_of, cosine, table_of, unknown_share, vectors_of
 from steploom.tasks.task import Evaluation, only_file
 
 if TYPE_CHECKING:
@@ -26,6 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["agreement", "ranks", "score_pairs"]
 
 words = logging.getLogger("steploom")
+
+# Of a number that is written; cosines of vectors in single precision have no more.
+_DIGITS = 6
 
 Encode = Callable[[Sequence[str]], Tensor]
 
@@ -80,16 +82,10 @@ def score_pairs(task: Embed, network: SkipThought, files: Sequence[Path], option
     if options.random_encoders:
         baselines["random encoders"] = _random_encoders(task, parts, options.random_encoders)
 
-    def write(path: Path) -> None:
-        separator = "," if path.suffix.lower() == ".csv" else "\t"
-        with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, delimiter=separator, lineterminator="\n")
-            writer.writerow(["sentence_A", "sentence_B", "score", *predicted])
-            numbers = zip(*(values.tolist() for values in predicted.values()), strict=True)
-            for first, second, score, found in zip(test.first, test.second, test.scores, numbers, strict=True):
-                writer.writerow([first, second, score, *(round(value, 6) for value in found)])
-
-    return Evaluation(metrics, baselines, write)
+    numbers = {name: [round(value, _DIGITS) for value in values.tolist()] for name, values in predicted.items()}
+    written = {"sentence_A": test.first, "sentence_B": test.second, "score": test.scores, **numbers}
+    rows = [dict(zip(written, row, strict=True)) for row in zip(*written.values(), strict=True)]
+    return Evaluation(metrics, baselines, table_of(rows).write)
 
 
 def agreement(found: Tensor, scores: Tensor) -> dict[str, float]:
@@ -97,9 +93,17 @@ def agreement(found: Tensor, scores: Tensor) -> dict[str, float]:
     found, scores = found.double(), scores.double()
     return {
         "pearson": _correlation(found, scores),
-        "spearman": _correlation(ranks(found), ranks(scores)),
+        "spearman": _correlation(ranks(_rounded(found)), ranks(scores)),
         "mse": float((found - scores).square().mean()),
     }
+
+
+def _rounded(values: Tensor) -> Tensor:
+    """Values without their last digits: pairs of the same words, in other batches, differ by noise of the arithmetic,
+    which must not rank them.
+    """
+    largest = values.abs().max().clamp(min=1e-300)
+    return (values / largest).round(decimals=_DIGITS)
 
 
 def ranks(values: Tensor) -> Tensor:

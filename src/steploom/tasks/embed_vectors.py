@@ -34,6 +34,7 @@ __all__ = [
     "predict_similarity",
     "predict_vectors",
     "read_sentences",
+    "table_of",
     "unknown_share",
     "vectors_of",
 ]
@@ -134,7 +135,7 @@ def predict_nearest(task: Embed, network: SkipThought, data: Path | None, option
             line = kept[place]
             row = {"sentence": part, "rank": rank, "neighbour": corpus[line], "line": line + 1}
             rows.append(row | {"cosine": round(value, _DIGITS)})
-    return _table(rows)
+    return table_of(rows)
 
 
 def predict_similarity(task: Embed, network: SkipThought, data: Path | None, options: PredictOptions) -> Prediction:
@@ -151,9 +152,10 @@ def predict_similarity(task: Embed, network: SkipThought, data: Path | None, opt
     _say_unknown(task, [*pairs.first, *pairs.second])
     both = [vectors_of(task, network, side) for side in (pairs.first, pairs.second)]
     names = [f"column {name}" if name.isdecimal() else name for name in (options.first, options.second)]
-    return _table(
+    value_name = "cosine" if "cosine" not in names else "cosine of the vectors"
+    return table_of(
         [
-            {names[0]: first, names[1]: second, "cosine": round(value, _DIGITS)}
+            {names[0]: first, names[1]: second, value_name: round(value, _DIGITS)}
             for first, second, value in zip(pairs.first, pairs.second, cosine(*both).tolist(), strict=True)
         ]
     )
@@ -202,7 +204,8 @@ def _batches(tokens: Sequence[list[int]]) -> Iterator[tuple[list[int], list[list
         start = stop
 
 
-def _table(rows: list[dict[str, Any]]) -> Prediction:
+def table_of(rows: list[dict[str, Any]]) -> Prediction:
+    """Rows with the same keys as a table: commas in a .csv file, an object a line in a .jsonl file, else tabs."""
     names = list(rows[0])
     text = [[str(row[name]) for name in names] for row in rows]
     # A tab within a sentence would make a cell of its own.

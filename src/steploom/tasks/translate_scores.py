@@ -16,6 +16,7 @@ from steploom.errors import DataError
 from steploom.models.encoder_decoder import EncoderDecoder
 from steploom.models.output_loss import IGNORED
 from steploom.tasks.perplexity import perplexity
+from steploom.tasks.prediction_file import write_lines
 from steploom.tasks.task import Evaluation
 from steploom.tasks.translate_decode import settings_of, translate_lines
 
@@ -63,7 +64,9 @@ def score(task: Translate, network: EncoderDecoder, pairs: object, options: Any)
     copied = bleu_and_chrf([languages.read(line) for line in pairs.source], references, tokenize)
 
     def write(path: Path) -> None:
-        path.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
+        rows = zip(pairs.source, pairs.target, texts, strict=True)
+        objects = ({"source": source, "reference": reference, "text": text} for source, reference, text in rows)
+        write_lines(path, (f"{text}\n" for text in texts), objects)
 
     return Evaluation(metrics, {"copying": copied}, write)
 
