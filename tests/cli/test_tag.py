@@ -103,6 +103,7 @@ def test_what_is_refused(model: Path, refused: Refused, arguments: list[str], wo
         ("vocabulary", [], "model/vocabulary.json: this is not what the task tag keeps there"),
         ("tags", {"tags": ["O"]}, "model/tags.json: this is not what the task tag keeps there"),
         ("majority", {"tag": 3, "words": {}}, "'tag' should be text, found 3"),
+        ("majority", {"tag": "O", "words": {"Ada": ""}}, "'Ada' should be a tag, found ''"),
     ],
 )
 def test_a_damaged_model_is_refused(model: Path, refused: Refused, name: str, content: object, words: str) -> None:

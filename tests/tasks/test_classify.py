@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import os
 import sys
 from io import BytesIO, StringIO, TextIOWrapper
 from itertools import pairwise
@@ -400,6 +401,22 @@ def test_killed_and_resumed_to_the_same_bits(folder, tmp_path, monkeypatch, dies
             {"classes": ["a", "b"], "counts": [1, 1], "validation": "", "trained": [1]},
             "'trained' should be a whole number",
         ),
+        (
+            "labels",
+            {"classes": ["a", "b"], "counts": [1, 1], "validation": "", "confusion": {}},
+            "'confusion' should be a list",
+        ),
+        (
+            "labels",
+            {"classes": ["a", "b"], "counts": [1, 1], "validation": "", "confusion": [[1, 0], [0, 10**30]]},
+            "'confusion' should hold",
+        ),
+        ("inputs", {"kind": "text", "columns": {"text": "x", "label": None, "header": True}}, "'label' should be text"),
+        (
+            "inputs",
+            {"kind": "text", "columns": {"text": "x", "label": "2", "header": False}},
+            "'text' and 'label' should be numbers",
+        ),
         ("inputs", {"kind": "trains"}, "there is no kind of data 'trains'"),
         ("inputs", [], "list indices must be"),
         ("inputs", {"kind": "text", "columns": {"text": 1, "label": "y", "header": True}}, "'text' should be text"),
@@ -419,6 +436,14 @@ def test_a_changed_model_is_one_message(model, tmp_path, name, content, message)
     (copy / "model.json").write_text(json.dumps(manifest))
     with pytest.raises(ModelDirectoryError, match=rf"{name}\.json: .*{message}"):
         load(copy)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no named pipes in folders")
+def test_a_pipe_is_refused_before_it_is_read(model, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for use in (model.predict, model.evaluate):
+        with pytest.raises(DataError, match="pipe: this is a pipe or a device"):
+            use(tmp_path / "pipe")
 
 
 @pytest.mark.parametrize(

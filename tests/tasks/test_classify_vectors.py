@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from steploom.errors import DataError, ModelDirectoryError, OptionError
+from steploom.tasks.classify_arrays import read_npz
 from steploom.tasks.train import train
 from steploom.tasks.trained import load
 from tests.docs.files import write_labelled
@@ -161,6 +162,13 @@ def test_arrays_that_cannot_be_used_leave_nothing(tmp_path, arrays, options, err
     with pytest.raises(error, match=message):
         train("classify", tmp_path / "a.npz", tmp_path / "m", **SMALL, **options)
     assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize("kind", ["<f2", ">f2", ">f8", "<i1", ">u4", "<U1", ">U1", "S1"])
+def test_labels_of_any_type(tmp_path, kind):
+    np.savez(tmp_path / "a.npz", x=np.zeros((6, 3)), y=np.array([0, 1, 2, 2, 1, 0]).astype(kind))
+    names = {"inputs": None, "label": None, "lengths": None}
+    assert read_npz(tmp_path / "a.npz", names, True, False, True)[1] == ["0", "1", "2", "2", "1", "0"]
 
 
 def test_idx_files_have_no_names_to_choose_from(folder, tmp_path):

@@ -172,6 +172,30 @@ def test_killed_before_the_longer_training_was_published(model, data, tmp_path, 
     assert longer.predict().text == train("toy", data, tmp_path / "whole", epochs=4).predict().text
 
 
+def test_what_is_no_path_is_named(model, data, tmp_path):
+    table = object()
+    for wrong, call in (
+        ("task: expected a name such as 'classify', found int", lambda: train(5, data, tmp_path / "m")),
+        ("data: expected a path or a list of paths, found NoneType", lambda: train("toy", None, tmp_path / "m")),
+        ("out: expected a path, found NoneType", lambda: train("toy", data, None)),
+        ("valid: expected a path or a list of paths, found int", lambda: train("toy", data, tmp_path / "m", valid=0)),
+        ("path: expected a path, found object", lambda: load(table)),
+        ("path: expected a path, found object", lambda: resume(table)),
+        ("path: expected a path, found int", lambda: load(model).save(3)),
+        ("path: expected a path, found int", lambda: load(model).plot(3)),
+    ):
+        with pytest.raises(OptionError, match=wrong):
+            call()
+    assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no named pipes in folders")
+def test_a_pipe_is_refused_before_it_is_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match=r"pipe: this is a pipe or a device, .* Write it to a file first"):
+        train("toy", tmp_path / "pipe", tmp_path / "m")
+
+
 def test_changed_or_missing_data_are_named(model, data):
     data.write_text("4\n")
     with pytest.raises(DataError, match=r"data\.txt: this file has changed since the training began"):

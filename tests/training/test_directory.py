@@ -120,7 +120,9 @@ def test_what_is_no_model_directory(tmp_path):
     with pytest.raises(ModelDirectoryError, match="found a file"):
         read(tmp_path / "file")
     create(tmp_path / "begun", RUN, {})
-    with pytest.raises(ModelDirectoryError, match=r"interrupted before there was a model\. `steploom resume .*begun`"):
+    with pytest.raises(
+        ModelDirectoryError, match=r"interrupted before there was a model, or still runs\. `steploom resume .*begun`"
+    ):
         read(tmp_path / "begun")
 
 

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from steploom.errors import DataError, nearest
 
-__all__ = ["first_bytes", "lines_of", "read_bytes", "utf8_of"]
+__all__ = ["check_rereadable", "first_bytes", "lines_of", "read_bytes", "utf8_of"]
 
 _KINDS = {
     b"PK\x03\x04": "a zip archive or an Excel workbook",
@@ -84,6 +84,20 @@ def lines_of(path: Path, expected: str) -> Iterator[str]:
             raise DataError(f"byte 0x{raw[error.start]:02x} is not UTF-8", file=path, row=row, hint=expected) from None
         if not row:
             raise DataError("the file is empty", file=path, hint=expected)
+
+
+def check_rereadable(path: Path) -> None:
+    """Refuses a pipe or a device where a file is read more than once: the second time it is empty, or waits for ever.
+
+    Raises:
+        DataError: it is one.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise DataError(
+            "this is a pipe or a device, and the file is read more than once",
+            file=path,
+            hint="Write it to a file first",
+        )
 
 
 @contextmanager

@@ -44,11 +44,15 @@ class TextColumns:
 
         Raises:
             TypeError: a value is of another type.
+            ValueError: without a header, one is no number.
         """
         label, header = values["label"], values["header"]
         if not isinstance(header, bool):
             raise TypeError("'header' should be true or false")
-        return cls(stored_text(values["text"], "text"), None if label is None else stored_text(label, "label"), header)
+        found = cls(stored_text(values["text"], "text"), stored_text(label, "label"), header)
+        if not header and not (found.text.isdecimal() and label.isdecimal()):
+            raise ValueError("'text' and 'label' should be numbers of columns, for there is no header")
+        return found
 
     @property
     def shown(self) -> str:

@@ -91,8 +91,11 @@ class Classify(Task):
 
     def read(self, files: Sequence[Path], labelled: bool) -> Examples:
         """The examples of some files, read as those of the training were; labels are renamed as they were."""
+        from steploom.data.file_bytes import check_rereadable
         from steploom.tasks.classify_data import check_labels_kept
 
+        for file in files:
+            check_rereadable(file)
         found = self.kind.read(self.options, files, self.artefacts["inputs"], labelled)
         renamed = found.relabelled(self.options.new_labels) if labelled else found
         check_labels_kept(renamed, files)
@@ -171,8 +174,10 @@ def _check_labels(labels: Any) -> None:
     for name, found in (("counts", counts), ("trained", labels.get("trained", counts))):
         if len(found) != len(classes) or not all(isinstance(count, int) and count >= 0 for count in found):
             raise ValueError(f"'{name}' should be a whole number for each class")
+    if not isinstance(matrix, list) or not all(isinstance(row, list) for row in matrix):
+        raise TypeError("'confusion' should be a list of rows")
     if matrix and (len(matrix) != len(classes) or any(len(row) != len(classes) for row in matrix)):
         raise ValueError("'confusion' should be a row and a column for each class")
-    if not all(isinstance(count, int) and count >= 0 for row in matrix for count in row):
-        raise TypeError("'confusion' should hold whole numbers")
+    if not all(isinstance(count, int) and 0 <= count < 2**53 for row in matrix for count in row):
+        raise TypeError("'confusion' should hold whole numbers that examples can be counted with")
     read_text(labels["validation"], "validation")

@@ -105,7 +105,8 @@ def _labels_of(array: npt.NDArray[np.generic], file: Path, name: str) -> list[st
         if not whole.all():
             row = int(whole.argmin())
             raise DataError(f"{name}: expected a whole number as a label, found {array[row]}", file=file, row=row + 1)
-        large = np.abs(array) >= 2**53
+        # float16 has no such number.
+        large = np.abs(array.astype(np.promote_types(array.dtype, np.float64))) >= 2**53
         if large.any():
             row = int(large.argmax())
             raise DataError(

@@ -26,6 +26,8 @@ def task_class(name: str) -> type[Task]:
     Raises:
         OptionError: there is no such task; the message says the nearest.
     """
+    if not isinstance(name, str):
+        raise OptionError(f"task: expected a name such as 'classify', found {type(name).__name__}")
     if name not in TASKS:
         raise OptionError(f"there is no task '{name}'.{nearest(name, TASKS)} The tasks are: {', '.join(TASKS)}")
     module, attribute = TASKS[name].split(":")

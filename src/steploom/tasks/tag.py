@@ -137,7 +137,11 @@ class Tag(Task):
         from steploom.data.conll_batches import WordCoder
         from steploom.tasks.tag_facts import TagFacts, check_majority
 
-        return {"vocabulary": WordCoder.from_json, "tags": TagFacts.from_json, "majority": check_majority}
+        def majority(saved: Any) -> None:
+            # The tags were read before it.
+            check_majority(saved, spans=self.tags.source != "labels")
+
+        return {"vocabulary": WordCoder.from_json, "tags": TagFacts.from_json, "majority": majority}
 
     @classmethod
     def prepare(

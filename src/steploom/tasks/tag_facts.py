@@ -98,8 +98,8 @@ def constraints(facts: TagFacts) -> Constraints | None:
     return Constraints(start, transitions, end)
 
 
-def check_majority(saved: Any) -> None:
-    """Raises an error where `saved` is not the usual tag of each word."""
-    read_text(saved["tag"], "tag")
-    for word, tag in saved["words"].items():
-        read_text(tag, word)
+def check_majority(saved: Any, spans: bool) -> None:
+    """Raises an error where `saved` is not the usual tag of each word; `spans` says whether tags write spans."""
+    for word, tag in [("tag", saved["tag"]), *saved["words"].items()]:
+        if not read_text(tag, word) or (spans and not is_span_tag(tag)):
+            raise ValueError(f"'{word:.40}' should be a tag, found {tag!r:.40}")

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from steploom.data.counted import counted
+from steploom.data.file_bytes import check_rereadable
 from steploom.errors import DataError, ModelDirectoryError, OptionError
 from steploom.tasks.registry import task_class
 from steploom.tasks.run import first_weights, run_training
 from steploom.tasks.task import Task
-from steploom.tasks.trained import File, TrainedModel, files_of, trust_cell
+from steploom.tasks.trained import File, TrainedModel, files_of, path_of, trust_cell
 from steploom.training.directory import FORMAT, RUN, read
 from steploom.training.interruption import told_how_to_go_on
 from steploom.training.lock import only_training_in
@@ -68,14 +69,14 @@ def train(
     began = time.monotonic()
     kind = task_class(task)
     checked = kind.TrainOptions.checked(options)
-    out = Path(out)
+    out = path_of(out, "out")
     main = is_main_process()
     if main:
         check_output(out, force)
     parts = {"train": list(files_of(data))}
     for part, named in (("valid", valid), ("test", test)):
-        parts[part] = list(files_of(named)) if named else []
-        if named:
+        parts[part] = [] if named is None or named in ([], ()) else list(files_of(named, part))
+        if parts[part]:
             _refuse_setting_aside(checked, part)
     _check_files(parts)
     _check_repeated(kind, parts)
@@ -136,7 +137,7 @@ def resume(
         KeyboardInterrupt: the training was interrupted again.
     """
     began = time.monotonic()
-    path = Path(path)
+    path = path_of(path, "path")
     run = read_run(path)
     file = path / "last" / RUN
     main = is_main_process()
@@ -185,6 +186,7 @@ def _check_files(parts: dict[str, list[Path]]) -> None:
                 raise DataError("expected a file, found a directory", file=file)
             if not file.exists():
                 raise DataError("there is no such file", file=file)
+            check_rereadable(file)
 
 
 # How messages call the parts.

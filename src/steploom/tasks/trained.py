@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,24 +22,35 @@ from steploom.training.sources import is_among
 if TYPE_CHECKING:
     from steploom.models.network import Network
 
-__all__ = ["File", "TrainedModel", "files_of", "load", "stored_task", "trust_cell"]
+__all__ = ["File", "TrainedModel", "files_of", "load", "path_of", "stored_task", "trust_cell"]
 
 File = str | Path
 
 words = logging.getLogger("steploom")
 
 
-def files_of(data: object) -> Files:
-    """One file or several as `Files`.
+def path_of(value: object, name: str) -> Path:
+    """The path that a user gives for the argument `name`.
+
+    Raises:
+        OptionError: it is something else.
+    """
+    if not isinstance(value, (str, os.PathLike)):
+        raise OptionError(f"{name}: expected a path, found {type(value).__name__}")
+    return Path(value)
+
+
+def files_of(data: object, name: str = "data") -> Files:
+    """One file or several as `Files`, given for the argument `name`.
 
     Raises:
         OptionError: it is something else, or there is none.
     """
     files: object = [data] if isinstance(data, (str, Path)) else data
     if not isinstance(files, (list, tuple)) or not all(isinstance(file, (str, Path)) for file in files):
-        raise OptionError(f"data: expected a path or a list of paths, found {type(data).__name__}")
+        raise OptionError(f"{name}: expected a path or a list of paths, found {type(data).__name__}")
     if not files:
-        raise OptionError("data: expected a file or several, found none")
+        raise OptionError(f"{name}: expected a file or several, found none")
     return Files([Path(file) for file in files])
 
 
@@ -101,8 +113,9 @@ class TrainedModel:
             DataError: the file cannot be used.
             OptionError: the ending of `path` is that of no picture.
         """
-        check_picture(Path(path))
-        self.task.plot(self.network, () if data is None else files_of(data), Path(path))
+        path = path_of(path, "path")
+        check_picture(path)
+        self.task.plot(self.network, () if data is None else files_of(data), path)
 
     def save(self, path: File, force: bool = False) -> Path:
         """Writes the model into another directory, without what `resume` needs.
@@ -110,7 +123,7 @@ class TrainedModel:
         Raises:
             ModelDirectoryError: the directory holds something already.
         """
-        path = Path(path)
+        path = path_of(path, "path")
         if path.resolve() == self.path.resolve():
             publish_model(path, self.task, self.network, self.manifest)
             return path
@@ -139,7 +152,7 @@ def load(path: File, cell: str | None = None) -> TrainedModel:
         ModelDirectoryError: the directory is missing, incomplete, damaged or of a newer format, or `cell` is not the
             model's.
     """
-    stored = read(Path(path))
+    stored = read(path_of(path, "path"))
     task = stored_task(stored)
     trust_cell(stored.path, task.options.cell, cell)
     from steploom.training.weights import network_with_weights

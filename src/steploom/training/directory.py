@@ -113,7 +113,7 @@ def read(path: Path) -> StoredModel:
     if not (path / MANIFEST).exists():
         if (path / "last" / RUN).exists():
             raise ModelDirectoryError(
-                f"{path}: its training was interrupted before there was a model. "
+                f"{path}: its training was interrupted before there was a model, or still runs. "
                 f"`{command('resume', path)}` goes on with it"
             )
         raise ModelDirectoryError(f"{path}: no Steploom model directory, model.json is missing")
