@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from steploom.errors import UnsupportedOperation
+from steploom.program.nested import flat, mapped
 from steploom.program.primitives import PRIMITIVES
 from steploom.program.program import Argument, Leaf, MatrixView, Value, VectorView
 from steploom.program.prologue import Call, Constant, Prologue, Reference
-from steploom.program.traced import Fixed, Traced, flat
+from steploom.program.traced import Fixed, Traced
 
 __all__ = ["Leaves"]
 
@@ -55,7 +56,7 @@ class Leaves:
         """Take note of an operator on tensors that are the same for all rows; the forms of its results."""
         given = [item for item in flat([args, kwargs]) if isinstance(item, Traced)]
         node = len(self.nodes)
-        self.nodes.append(Call(function, _references(args), _references(kwargs)))
+        self.nodes.append(Call(function, mapped(args, Traced, _node_of), mapped(kwargs, Traced, _node_of)))
         results = [result] if isinstance(result, Tensor) else list(result)
         forms = []
         for item, tensor in enumerate(results):
@@ -188,16 +189,10 @@ def view_name(view: MatrixView | VectorView, leaves: Sequence[Leaf]) -> str:
     return f"{leaf.name}{part}{'ᵀ' if view.transposed else ''}"
 
 
-def _references(arguments: Any) -> Any:
-    if isinstance(arguments, Traced):
-        if not isinstance(arguments.form, Fixed):
-            raise UnsupportedOperation("it depends on the batch")
-        return arguments.form.node
-    if isinstance(arguments, (list, tuple)):
-        return type(arguments)([_references(item) for item in arguments])
-    if isinstance(arguments, dict):
-        return {name: _references(item) for name, item in arguments.items()}
-    return arguments
+def _node_of(traced: Traced) -> Reference:
+    if not isinstance(traced.form, Fixed):
+        raise UnsupportedOperation("it depends on the batch")
+    return traced.form.node
 
 
 def _same_storage(one: Tensor, other: Tensor) -> bool:

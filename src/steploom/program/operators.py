@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import prod
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from steploom.errors import UnsupportedOperation
 from steploom.program.codes import code, columns, gather, layout
 from steploom.program.elementwise import ELEMENTWISE, LOGICAL
+from steploom.program.nested import mapped
 from steploom.program.program import Argument, Value
 from steploom.program.traced import Fixed, Form, Rows, Traced
 
@@ -31,6 +33,8 @@ MOVES = [
     "alias", "diagonal", "unfold", "chunk", "constant_pad_nd",
     "unsafe_chunk", "unsafe_split", "unsafe_split_with_sizes",  # of torch.nn.LSTMCell and GRUCell
 ]  # fmt: skip
+
+BY_INDICES = ("index", "index_select")
 
 NEW = ["zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "empty_like", "new_empty"]
 
@@ -145,22 +149,21 @@ def _move(called: Called) -> Forms:
     tracer = called.tracer
     tensors: list[Traced] = []
 
-    def number_them(argument: Any, place: int) -> Any:
-        if isinstance(argument, Traced) and called.name in ("index", "index_select") and place:
-            return argument.sample
-        if isinstance(argument, Traced):
-            tensors.append(as_rows(tracer, argument))
-            return tensors[-1]
-        return [number_them(item, place) for item in argument] if isinstance(argument, (list, tuple)) else argument
+    def taken(traced: Traced) -> Traced:
+        tensors.append(as_rows(tracer, traced))
+        return traced
 
-    args = [number_them(argument, place) for place, argument in enumerate(called.args)]
+    args = [
+        mapped(argument, Traced, attrgetter("sample") if place and called.name in BY_INDICES else taken)
+        for place, argument in enumerate(called.args)
+    ]
     kwargs = dict(called.kwargs)
     padding = float(args[2]) if called.name == "constant_pad_nd" and len(args) > 2 else 0.0
     if called.name == "constant_pad_nd":
         args = [args[0], args[1], -1]
     codes, total = numbered(tracer, tensors)
     found = iter(codes)
-    moved = called.function(*_replaced(args, found), **kwargs)
+    moved = called.function(*mapped(args, Traced, lambda _: next(found)), **kwargs)
     sources = [rows_of(traced).value for traced in tensors]
 
     def form_of(numbers: Tensor) -> Rows:
@@ -168,12 +171,6 @@ def _move(called: Called) -> Forms:
         return Rows(gather(tracer.build, sources, wanted, padding), before)
 
     return form_of(moved) if isinstance(moved, Tensor) else [form_of(part) for part in moved]
-
-
-def _replaced(argument: Any, found: Any) -> Any:
-    if isinstance(argument, Traced):
-        return next(found)
-    return [_replaced(item, found) for item in argument] if isinstance(argument, (list, tuple)) else argument
 
 
 def as_rows(tracer: Tracer, traced: Traced) -> Traced:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 from steploom.cells.cell import real_weight
+from steploom.program.nested import flat, mapped
 
 if TYPE_CHECKING:
     from steploom.program.program import Leaf, Program
@@ -82,7 +83,8 @@ class Prologue:
                 # They were contiguous when the calls on them were noted, and some calls rely on it.
                 results.append(attrgetter(node)(cell).contiguous())
             elif isinstance(node, Call):
-                results.append(node.function(*substitute(node.args, find), **substitute(node.kwargs, find)))
+                args, kwargs = mapped((node.args, node.kwargs), Reference, find)
+                results.append(node.function(*args, **kwargs))
             elif node.tensor.is_floating_point():
                 results.append(node.tensor.to(like))
             else:
@@ -94,47 +96,24 @@ class Prologue:
         needed = {output.node for output in self.outputs}
         for number in range(len(self.nodes) - 1, -1, -1):
             if number in needed and isinstance(node := self.nodes[number], Call):
-                needed |= {reference.node for reference in references((node.args, node.kwargs))}
+                needed |= {item.node for item in flat([node.args, node.kwargs]) if isinstance(item, Reference)}
         new = {old: number for number, old in enumerate(sorted(needed))}
 
         def renumber(reference: Reference) -> Reference:
             return Reference(new[reference.node], reference.item)
 
-        nodes = [
-            node
-            if not isinstance(node := self.nodes[old], Call)
-            else Call(node.function, substitute(node.args, renumber), substitute(node.kwargs, renumber), node.title)
-            for old in new
-        ]
-        return Prologue(tuple(nodes), tuple(renumber(output) for output in self.outputs))
+        def renumbered(node: str | Constant | Call) -> str | Constant | Call:
+            if not isinstance(node, Call):
+                return node
+            args, kwargs = mapped((node.args, node.kwargs), Reference, renumber)
+            return Call(node.function, args, kwargs, node.title)
+
+        return Prologue(tuple(renumbered(self.nodes[old]) for old in new), tuple(map(renumber, self.outputs)))
 
     def lines(self, leaves: Sequence[Leaf]) -> list[str]:
         """One line a node, for reading."""
         names = {self.outputs[leaf.output].node: leaf.name for leaf in leaves if leaf.output is not None}
         return [f"{names.get(number, f'%{number}')} = {node}" for number, node in enumerate(self.nodes)]
-
-
-def substitute(arguments: Any, replace: Callable[[Reference], Any]) -> Any:
-    """The arguments of a call with each reference replaced, in nested lists, tuples and dictionaries too."""
-    if isinstance(arguments, Reference):
-        return replace(arguments)
-    if isinstance(arguments, (list, tuple)):
-        return type(arguments)([substitute(item, replace) for item in arguments])
-    if isinstance(arguments, dict):
-        return {name: substitute(item, replace) for name, item in arguments.items()}
-    return arguments
-
-
-def references(arguments: Any) -> list[Reference]:
-    """The references in the arguments of a call."""
-    found: list[Reference] = []
-
-    def take(reference: Reference) -> Reference:
-        found.append(reference)
-        return reference
-
-    substitute(arguments, take)
-    return found
 
 
 def gather_leaves(program: Program, cell: nn.Module) -> list[Tensor]:

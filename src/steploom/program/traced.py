@@ -11,10 +11,11 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from steploom.errors import UnsupportedOperation
+from steploom.program.nested import flat
 from steploom.program.program import Value
 from steploom.program.prologue import Reference
 
-__all__ = ["Fixed", "Form", "Recording", "Rows", "Traced", "flat"]
+__all__ = ["Fixed", "Form", "Recording", "Rows", "Traced"]
 
 
 @dataclass(frozen=True)
@@ -103,12 +104,3 @@ def _record(self: Recording, func: Any, types: Any, args: Any = (), kwargs: Any 
 
 # What a subclass defines itself is wrapped by PyTorch in what imports its compiler, which takes a second.
 Recording.__torch_dispatch__ = _record  # type: ignore[method-assign, assignment]
-
-
-def flat(arguments: Any) -> list[Any]:
-    """The items of nested lists, tuples and dictionaries."""
-    if isinstance(arguments, dict):
-        return flat(list(arguments.values()))
-    if isinstance(arguments, (list, tuple)):
-        return [found for item in arguments for found in flat(item)]
-    return [arguments]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import weakref
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -20,11 +19,12 @@ from steploom.program.attention import attention
 from steploom.program.builder import Builder
 from steploom.program.casts import in_float64
 from steploom.program.leaves import Leaves
+from steploom.program.nested import flat, mapped
 from steploom.program.operator_table import OPERATORS
 from steploom.program.operators import is_rows, spread
 from steploom.program.program import Argument, Value
 from steploom.program.prologue import Reference
-from steploom.program.traced import Fixed, Form, Rows, Traced, flat
+from steploom.program.traced import Fixed, Form, Rows, Traced
 
 __all__ = ["Called", "Tracer"]
 
@@ -121,7 +121,7 @@ class Tracer(TorchFunctionMode):
         given = [item for item in flat([args, kwargs]) if isinstance(item, Tensor)]
         if name in READS and given:
             self._refuse_reading(given[0])
-        args, kwargs = self._each(args, self._traced_leaf), self._each(kwargs, self._traced_leaf)
+        args, kwargs = mapped(args, Tensor, self._traced_leaf), mapped(kwargs, Tensor, self._traced_leaf)
         if any(
             not isinstance(item, Traced) and id(item) not in self._fresh
             for item in flat([args, kwargs])
@@ -210,12 +210,12 @@ class Tracer(TorchFunctionMode):
         if torch.Tag.nondeterministic_seeded in function.tags:
             raise UnsupportedOperation("it draws random numbers, which differ from step to step")
         changes = function._schema.is_mutable
-        args, kwargs = self._each(args, self._known), self._each(kwargs, self._known)
+        args, kwargs = mapped(args, Tensor, self._known), mapped(kwargs, Tensor, self._known)
         if changes:
             return self._in_place(name, function, args, kwargs)
         if not any(is_rows(item) for item in flat([args, kwargs])):
             return self._fixed(function, args, kwargs)
-        result = function(*self._each(args, sample_of), **self._each(kwargs, sample_of))
+        result = function(*mapped(args, Tensor, sample_of), **mapped(kwargs, Tensor, sample_of))
         if name.startswith("unsafe_"):
             # Whoever asks for these parts writes into them, and does not look at the whole again.
             result = [part.clone() for part in result]
@@ -240,7 +240,7 @@ class Tracer(TorchFunctionMode):
         return self.wrap(sample, form)
 
     def _fixed(self, function: Any, args: Any, kwargs: Any) -> Any:
-        result = function(*self._each(args, sample_of), **self._each(kwargs, sample_of))
+        result = function(*mapped(args, Tensor, sample_of), **mapped(kwargs, Tensor, sample_of))
         if isinstance(result, Tensor) and (rows := spread(self, function, args, result)) is not None:
             return self._result(result, rows)
         if result is None:
@@ -299,15 +299,6 @@ class Tracer(TorchFunctionMode):
         if not bool((row == row[0]).all()):
             raise UnsupportedOperation("it works on a new tensor that holds more than one number")
         return Rows(self.build.write("fill", width=row.numel(), value=float(row[0])))
-
-    def _each(self, arguments: Any, change: Callable[[Any], Any]) -> Any:
-        if isinstance(arguments, Tensor):
-            return change(arguments)
-        if isinstance(arguments, (list, tuple)):
-            return type(arguments)([self._each(item, change) for item in arguments])
-        if isinstance(arguments, dict):
-            return {name: self._each(item, change) for name, item in arguments.items()}
-        return arguments
 
 
 def sample_of(traced: Tensor) -> Tensor:
