@@ -18,7 +18,7 @@ from steploom.cells.gru import GRUCell
 from steploom.cells.lstm import LSTMCell
 from steploom.cells.simple import RNNCell
 from steploom.engine.lengths import last_step, padding
-from steploom.engine.watch import has_hooks
+from steploom.engine.watch import HOOKED, has_hooks
 
 __all__ = ["run", "why_not"]
 
@@ -40,7 +40,7 @@ def why_not(cell: Cell) -> str | None:
     if (products[0].bias is None) != (products[1].bias is None):
         return "one product of the cell has a bias and the other has none"
     if has_hooks(cell):
-        return "hooks on the cell must see every step"
+        return HOOKED
     return None
 
 

@@ -13,14 +13,29 @@ import torch
 from steploom.cells.cell import Cell, real_weight
 from steploom.engine import aten
 from steploom.engine.graphs import same_in_a_graph
+from steploom.engine.watch import HOOKED
 from steploom.errors import CellError, OptionError, UnsupportedOperation, nearest
+from steploom.program.casts import dtype_name
 
 if TYPE_CHECKING:
     from steploom.engine.compiled import Compiled
 
-__all__ = ["ENGINES", "Choice", "check_engine", "choose", "engine_wanted", "use_engine", "wanted"]
+__all__ = [
+    "ANY_STEP",
+    "ENGINES",
+    "Choice",
+    "check_engine",
+    "choose",
+    "engine_wanted",
+    "native_obstacle",
+    "use_engine",
+    "wanted",
+]
 
 ENGINES = ("auto", "native", "aten", "reference")
+
+ANY_STEP = "it runs any step that is a program of primitives"
+"""Why the native engine was taken."""
 
 # A context variable, not a global: threads and asynchronous tasks choose for themselves.
 _wanted: ContextVar[str] = ContextVar("steploom_engine", default="auto")
@@ -142,24 +157,28 @@ def _refuse(name: str, obstacle: str) -> None:
         )
 
 
+def native_obstacle(dtype: torch.dtype, device: str) -> str | None:
+    """Why the native engine runs no cell in this dtype on this type of device, or None where it does."""
+    if device != "cpu":
+        return f"the native engine runs on the CPU and not on {device}"
+    if dtype is not torch.float32 and dtype is not torch.float64:
+        return f"the native engine runs in float32 and float64 and not in {dtype_name(dtype)}"
+    return None
+
+
 def _native(cell: Cell, name: str, dtype: torch.dtype | None, device: str | None) -> Choice:
     if dtype is None or device is None:
         weight = real_weight(cell)
         dtype, device = weight.dtype, weight.device.type
-    if device != "cpu":
-        return Choice("reference", f"the native engine runs on the CPU and not on {device}")
-    if dtype is not torch.float32 and dtype is not torch.float64:
-        return Choice("reference", f"the native engine runs in float32 and float64 and not in {_name(dtype)}")
+    obstacle = native_obstacle(dtype, device)
+    if obstacle is not None:
+        return Choice("reference", obstacle)
     from steploom.engine.compiled import compiled_cell
 
     found = compiled_cell(cell)
     if found is None:
-        return Choice("reference", "hooks on the cell must see every step")
+        return Choice("reference", HOOKED)
     if isinstance(found, CellError):
         return Choice("reference", str(found), unsupported=found if isinstance(found, UnsupportedOperation) else None)
-    reason = "it was asked for" if name == "native" else "it runs any step that is a program of primitives"
+    reason = "it was asked for" if name == "native" else ANY_STEP
     return Choice("native", reason, found)
-
-
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")

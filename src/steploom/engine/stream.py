@@ -14,8 +14,9 @@ from torch import Tensor
 
 from steploom.cells.cell import Cell, real_weight
 from steploom.errors import OptionError
+from steploom.program.casts import dtype_name
 
-__all__ = ["Array", "Convert", "Rows", "States", "Stream", "StreamPlan", "name_of"]
+__all__ = ["Array", "Convert", "Rows", "States", "Stream", "StreamPlan"]
 
 Array = npt.NDArray[Any]
 States = tuple[Array, ...]
@@ -145,7 +146,7 @@ class Stream(ABC):
 
     def __repr__(self) -> str:
         sizes = f"batch={self.batch}, input_size={self.input_size}, output_size={self.output_size}"
-        return f"Stream({sizes}, dtype={name_of(self.dtype)}, engine={self.engine!r})"
+        return f"Stream({sizes}, dtype={dtype_name(self.dtype)}, engine={self.engine!r})"
 
 
 @dataclass(frozen=True)
@@ -165,15 +166,14 @@ class Convert:
             raise OptionError(
                 f"x must be (batch, input_size) = ({self.batch}, {self.input_size}), found {tuple(x.shape)}."
             )
-        if name_of(x.dtype) != name_of(self.dtype):
+        if dtype_name(x.dtype) != dtype_name(self.dtype):
             how = (
-                f"x.to(torch.{name_of(self.dtype)})" if isinstance(x, Tensor) else f'x.astype("{name_of(self.dtype)}")'
+                f"x.to(torch.{dtype_name(self.dtype)})"
+                if isinstance(x, Tensor)
+                else f'x.astype("{dtype_name(self.dtype)}")'
             )
-            raise OptionError(f"x is {name_of(x.dtype)} but the weights are {name_of(self.dtype)}. Convert it: {how}.")
+            raise OptionError(
+                f"x is {dtype_name(x.dtype)} but the weights are {dtype_name(self.dtype)}. Convert it: {how}."
+            )
         array = x.detach().numpy() if isinstance(x, Tensor) else np.asarray(x)
         return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
-
-
-def name_of(dtype: object) -> str:
-    """The name of a dtype of NumPy or PyTorch, such as "float32"."""
-    return str(dtype).removeprefix("torch.")

@@ -14,14 +14,16 @@ from torch import Tensor
 
 from steploom.cells.cell import Cell, real_weight
 from steploom.engine.call_check import check_leaves
+from steploom.engine.choice import ANY_STEP, native_obstacle
 from steploom.engine.kernels import kernels
 from steploom.engine.lowering import Lowered, lower_forward
 from steploom.engine.native import gather
-from steploom.engine.stream import Rows, States, Stream, StreamPlan, name_of
+from steploom.engine.stream import Rows, States, Stream, StreamPlan
 from steploom.engine.threads import decide_stream
-from steploom.engine.watch import has_hooks
+from steploom.engine.watch import HOOKED, has_hooks
 from steploom.errors import CellError, OptionError
 from steploom.native import core
+from steploom.program.casts import dtype_name
 from steploom.program.plan import make_plan
 from steploom.program.program import MatrixView
 
@@ -32,7 +34,7 @@ class NativeStream(Stream):
     """Pushes into the native core, which has the states and the packed weights."""
 
     engine = "native"
-    reason = "it runs any step that is a program of primitives"
+    reason = ANY_STEP
 
     def __init__(self, plan: StreamPlan, layers: Sequence[NativeLayer]) -> None:
         super().__init__(plan)
@@ -114,10 +116,10 @@ def lowered_layers(plan: StreamPlan) -> list[NativeLayer] | str:
     layers = []
     for cell in plan.cells():
         weight = real_weight(cell)
-        if weight.device.type != "cpu" or weight.dtype not in (torch.float32, torch.float64):
-            return f"the weights are {name_of(weight.dtype)} on {weight.device}."
+        if native_obstacle(weight.dtype, weight.device.type) is not None:
+            return f"the weights are {dtype_name(weight.dtype)} on {weight.device}."
         if has_hooks(cell):
-            return "hooks on the cell must see every step."
+            return f"{HOOKED}."
         still = copy.deepcopy(cell).requires_grad_(False).eval()
         try:
             step = make_plan(still, needs_dx=False)

@@ -15,7 +15,10 @@ from torch import Tensor, nn
 
 from steploom.native import core
 
-__all__ = ["Watch", "has_hooks"]
+__all__ = ["HOOKED", "Watch", "has_hooks"]
+
+HOOKED = "hooks on the cell must see every step"
+"""Why an engine that does not call the cell at every step cannot run it."""
 
 
 class _Slots:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ from steploom.cells.gru import GRUCell
 from steploom.cells.lstm import LSTMCell, ProjectedLSTMCell
 from steploom.cells.simple import RNNCell
 from steploom.engine import native
-from steploom.engine.choice import wanted
+from steploom.engine.choice import native_obstacle, wanted
 from steploom.engine.compiled import Compiled, compiled_by_key, compiled_cell
 from steploom.engine.graphs import same_in_a_graph
 from steploom.engine.seen import own_operations, why_looked_at
@@ -84,13 +84,10 @@ def _run(module: nn.RNNBase, input: Any, hx: Any, torch_forward: Callable[[Any, 
 
 
 def _native_obstacle(module: nn.RNNBase, input: Tensor | PackedSequence) -> str | None:
-    weight = module.weight_ih_l0
-    if weight.device.type != "cpu":
-        return f"the native engine runs on the CPU and not on {weight.device.type}"
-    if weight.dtype not in (torch.float32, torch.float64):
-        return f"the native engine runs in float32 and float64 and not in {str(weight.dtype).removeprefix('torch.')}"
-    if torch.compiler.is_compiling():
-        return None
+    weight = cast(Tensor, module.weight_ih_l0)
+    obstacle = native_obstacle(weight.dtype, weight.device.type)
+    if obstacle is not None or torch.compiler.is_compiling():
+        return obstacle
     x = input.data if isinstance(input, PackedSequence) else input
     return why_looked_at() or own_operations((x, *module.parameters()))
 

@@ -13,7 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-__all__ = ["Casts", "in_float64", "own_dtype"]
+__all__ = ["Casts", "dtype_name", "in_float64", "own_dtype"]
+
+
+def dtype_name(dtype: object) -> str:
+    """The name of a dtype of PyTorch or NumPy, such as "float32"."""
+    return str(dtype).removeprefix("torch.")
 
 
 def own_dtype(cell: nn.Module) -> torch.dtype | None:

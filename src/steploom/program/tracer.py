@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 from steploom.errors import UnsupportedOperation
 from steploom.program.attention import attention
 from steploom.program.builder import Builder
-from steploom.program.casts import in_float64
+from steploom.program.casts import dtype_name, in_float64
 from steploom.program.leaves import Leaves
 from steploom.program.nested import flat, mapped
 from steploom.program.operator_table import OPERATORS
@@ -234,7 +234,7 @@ class Tracer(TorchFunctionMode):
 
     def _result(self, sample: Tensor, form: Form) -> Traced:
         if sample.dtype not in TYPES and isinstance(form, Rows):
-            raise UnsupportedOperation(f"it gives numbers of type {str(sample.dtype).removeprefix('torch.')}")
+            raise UnsupportedOperation(f"it gives numbers of type {dtype_name(sample.dtype)}")
         if isinstance(form, Rows) and not torch.is_grad_enabled():
             form = Rows(self.build.rows("detach", form.value), form.before)
         return self.wrap(sample, form)

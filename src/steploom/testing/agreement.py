@@ -14,6 +14,7 @@ from steploom.engine.kernels import use_kernels
 from steploom.errors import CellError
 from steploom.layers.recurrent import Recurrent
 from steploom.native import core
+from steploom.program.casts import dtype_name
 from steploom.testing.laws import BATCH, TIME, States, Way, same_as_reference
 from steploom.testing.measure import Values, measure
 
@@ -67,7 +68,7 @@ def check_native(cell: Cell) -> None:
                     if not distance <= limit:
                         raise CellError(
                             f"{type(cell).__name__} breaks the law '{law.says}' (native engine, "
-                            f"{str(dtype).removeprefix('torch.')}, {isa} kernels, inputs that ask for "
+                            f"{dtype_name(dtype)}, {isa} kernels, inputs that ask for "
                             f"{'no' if x_is_data else 'a'} gradient): {name} differ by {distance:.3g} of their size, "
                             f"allowed are {limit:.1g}. {law.hint}"
                         )

@@ -15,7 +15,7 @@ from steploom.engine.choice import use_engine
 from steploom.engine.compiled import Compiled, compiled_cell
 from steploom.errors import CellError
 from steploom.layers.recurrent import Recurrent
-from steploom.program.casts import Casts, own_dtype
+from steploom.program.casts import Casts, dtype_name, own_dtype
 from steploom.testing.agreement import check_native
 from steploom.testing.laws import BATCH, LAWS, TIME, Law, same_as_reference
 from steploom.testing.measure import measure
@@ -84,13 +84,9 @@ def _check_dtype(cell: Cell, dtype: torch.dtype) -> None:
         probe(cell)
     except RuntimeError as error:
         raise CellError(
-            f"{type(cell).__name__} cannot run in {_name(dtype)}: {error}. "
+            f"{type(cell).__name__} cannot run in {dtype_name(dtype)}: {error}. "
             "Make new tensors in the dtype of an argument, as torch.zeros_like(h) does."
         ) from error
-
-
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
 
 
 def _check_law(law: Law, cell: Cell, engine: str, dtype: torch.dtype) -> None:
@@ -105,8 +101,8 @@ def _check_law(law: Law, cell: Cell, engine: str, dtype: torch.dtype) -> None:
             other = measure(law.other, rnn, x, state, loss_weights)
         except (IndexError, RuntimeError, ValueError) as error:
             raise CellError(
-                f"{type(cell).__name__} breaks the law '{law.says}' ({engine} engine, {_name(dtype)}): its step raises "
-                f"{type(error).__name__}: {error}. {law.hint}"
+                f"{type(cell).__name__} breaks the law '{law.says}' ({engine} engine, {dtype_name(dtype)}): its step "
+                f"raises {type(error).__name__}: {error}. {law.hint}"
             ) from error
     scale = max(1.0, *(value.abs().max().item() for value in other.values() if value.numel()))
     allowed = TOLERANCES[dtype] * scale
@@ -114,8 +110,8 @@ def _check_law(law: Law, cell: Cell, engine: str, dtype: torch.dtype) -> None:
     worst = max(differences, key=lambda name: differences[name])
     if not differences[worst] <= allowed:
         raise CellError(
-            f"{type(cell).__name__} breaks the law '{law.says}' ({engine} engine, {_name(dtype)}): {worst} differ by "
-            f"up to {differences[worst]:.3g}, allowed are {allowed:.1g}. {law.hint}"
+            f"{type(cell).__name__} breaks the law '{law.says}' ({engine} engine, {dtype_name(dtype)}): {worst} differ "
+            f"by up to {differences[worst]:.3g}, allowed are {allowed:.1g}. {law.hint}"
         )
 
 
