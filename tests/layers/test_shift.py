@@ -38,5 +38,5 @@ def test_each_image_moves_by_its_own_distance(by_pixel, channels):
 
 
 def test_a_distance_beyond_the_image():
-    with pytest.raises(OptionError, match="--shift: expected a number below the size of the images, 5 x 4, found 4"):
+    with pytest.raises(OptionError, match="most: expected a number below the size of the images, 5 x 4, found 4"):
         RandomShift((5, 4), 4)

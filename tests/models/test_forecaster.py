@@ -319,7 +319,7 @@ def test_how_the_layers_are_put_together_reaches_them(head: str, options: dict[s
 
 def test_options_that_do_not_fit() -> None:
     data = series()
-    with pytest.raises(OptionError, match=r"--head.*direct"):
+    with pytest.raises(OptionError, match=r"^head: .*direct"):
         forecaster(data, head="direkt")
     layout = forecaster(data).layout
     assert layout.logarithm

@@ -130,6 +130,12 @@ def test_ragged_sequences(tmp_path):
         ),
         ({"x": np.zeros((4, 3)), "y": [0, 1, 0, 1]}, {"shift": 1}, OptionError, "--shift: the data are no images"),
         (
+            {"x": np.zeros((4, 5, 4), np.uint8), "y": [0, 1, 0, 1]},
+            {"shift": 4},
+            OptionError,
+            "--shift: expected a number below the size of the images, 5 x 4, found 4",
+        ),
+        (
             {"x": np.zeros((4, 3, 3)), "y": [0, 1, 0, 1]},
             {"shift": 1},
             OptionError,

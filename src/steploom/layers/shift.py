@@ -30,7 +30,7 @@ class RandomShift(nn.Module):
         super().__init__()
         if not 0 <= most < min(shape[:2]):
             raise OptionError(
-                f"--shift: expected a number below the size of the images, {shape[0]} x {shape[1]}, found {most}"
+                f"most: expected a number below the size of the images, {shape[0]} x {shape[1]}, found {most}"
             )
         self.shape, self.most = tuple(shape), most
         self.register_buffer("background", torch.tensor(background), persistent=False)

@@ -112,7 +112,7 @@ class AutoregressiveHead(Head):
 
     def _make(self, shape: RecurrentShape) -> None:
         if shape.bidirectional:
-            raise OptionError("--bidirectional: the autoregressive head reads in one direction. Take --head direct")
+            raise OptionError("bidirectional: the autoregressive head reads in one direction. Take the direct one")
         self.recurrent = shape.layers(2 + self.row_size + self.fixed_size, batch_first=True)
         self.output_layers = self.read_out(self.recurrent.output_size, self.recurrent.cell.hidden_size, shape.dropout)
 

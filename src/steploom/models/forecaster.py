@@ -19,7 +19,7 @@ from steploom.models.window import WindowLayout
 __all__ = ["HEADS", "Forecaster"]
 
 HEADS: dict[str, type[Head]] = {"direct": DirectHead, "autoregressive": AutoregressiveHead}
-"""The heads by the name that `--head` takes."""
+"""The heads by name."""
 
 _PATHS = 200
 _MEAN_LEVELS = 20
@@ -53,9 +53,9 @@ class Forecaster(Network):
     ) -> None:
         super().__init__()
         if head not in HEADS:
-            raise OptionError(f"--head: expected one of {', '.join(HEADS)}, found '{head}'.{nearest(head, HEADS)}")
+            raise OptionError(f"head: expected one of {', '.join(HEADS)}, found '{head}'.{nearest(head, HEADS)}")
         if output == "negative_binomial" and layout.logarithm:
-            raise OptionError("--output negative_binomial: counts are not scaled with a logarithm")
+            raise OptionError("output: counts ('negative_binomial') are not scaled with a logarithm")
         self.layout, self.output = layout, make_output(output)
         self.members = nn.ModuleList([HEADS[head](shape, layout, self.output) for _ in range(members)])
         self.register_buffer("widening", torch.ones(()))

@@ -206,7 +206,7 @@ OUTPUTS: dict[str, type[Output]] = {
     "student_t": StudentTOutput,
     "negative_binomial": NegativeBinomialOutput,
 }
-"""The outputs by the name that `--output` takes."""
+"""The outputs by name."""
 
 
 def make_output(name: str) -> Output:
@@ -216,7 +216,7 @@ def make_output(name: str) -> Output:
         OptionError: there is none.
     """
     if name not in OUTPUTS:
-        raise OptionError(f"--output: expected one of {', '.join(OUTPUTS)}, found '{name}'.{nearest(name, OUTPUTS)}")
+        raise OptionError(f"output: expected one of {', '.join(OUTPUTS)}, found '{name}'.{nearest(name, OUTPUTS)}")
     return OUTPUTS[name]()
 
 

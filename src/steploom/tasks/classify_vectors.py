@@ -104,13 +104,8 @@ class VectorsKind(Kind):
         """The names of the arrays, the form of an example, and the scaling."""
         inputs: VectorSequences = train.inputs
         arrays = {"inputs": options.array, "label": options.label, "lengths": options.lengths}
-        if options.shift and inputs.shape is None:
-            raise OptionError(
-                "--shift: the data are no images. Leave it out; images of other numbers than bytes are "
-                "examples x height x width x channels, with 1 channel where they are grey"
-            )
-        if options.shift and inputs.shape is not None:
-            RandomShift(inputs.shape, options.shift)
+        if options.shift:
+            _check_shift(options.shift, inputs)
         together = options.scale == "all" or (options.scale == "auto" and inputs.shape is not None)
         scaler = Scaler.none() if options.scale == "none" else Scaler.fitted(inputs, together)
         shape = None if inputs.shape is None else list(inputs.shape)
@@ -186,6 +181,18 @@ class VectorsKind(Kind):
 
 def _span(lengths: tuple[int, int]) -> str:
     return f"{lengths[0]:,}" if lengths[0] == lengths[1] else f"{lengths[0]:,} to {lengths[1]:,}"
+
+
+def _check_shift(shift: int, inputs: VectorSequences) -> None:
+    """Raises an error where the data are no images, or images that are not larger than they are moved."""
+    if inputs.shape is None:
+        raise OptionError(
+            "--shift: the data are no images. Leave it out; images of other numbers than bytes are "
+            "examples x height x width x channels, with 1 channel where they are grey"
+        )
+    height, width = inputs.shape[:2]
+    if shift >= min(height, width):
+        raise OptionError(f"--shift: expected a number below the size of the images, {height} x {width}, found {shift}")
 
 
 def _check_form(inputs: VectorSequences, learnt: dict[str, Any], file: Path) -> None:
