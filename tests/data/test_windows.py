@@ -199,6 +199,27 @@ def test_a_new_series_has_no_vector_and_is_scaled_by_its_window() -> None:
     assert scale.unit[0] == pytest.approx(np.nanmean(np.abs(data.series[1].target[:100])))
 
 
+@pytest.mark.parametrize("logarithm", [False, True])
+def test_few_values_of_a_new_series_do_not_say_how_far_they_spread(logarithm: bool) -> None:
+    """A new item with one day of sales is forecast with the doubt that the other items have."""
+    data = hourly()
+    layout = learnt(data, logarithm=logarithm)
+    usual = np.median([spread for _, _, spread in layout.moments])
+    own = 0.0 if logarithm else 1e-4
+    long = replace(data.series[0], id="long", target=np.full(300, 7.0))
+    windows = Windows(data.with_series([long, data.series[0]]), layout)
+
+    def spread(origin: int) -> float:
+        return float(windows.at(np.array([0]), np.array([origin]))[1].spread[0])
+
+    assert spread(0) == pytest.approx(usual * np.sqrt(5)), "nothing is known"
+    assert 2 * usual < spread(1) < np.sqrt(5) * usual
+    assert usual < spread(4) < spread(2) < spread(1)
+    assert own < spread(168) < 0.07 * usual
+    known = windows.at(np.array([1]), np.array([3]))[1]
+    assert float(known.spread[0]) == layout.moments[0][2], "a series of training has its own"
+
+
 def test_measured_seasons_are_those_of_the_data() -> None:
     data = hourly((1200,), missing=0)
     drifting = 100 + 50 * np.sin(2 * np.pi * np.arange(1200) / 23.5)

@@ -55,6 +55,7 @@ class Windows:
         self._data = data
         known_moments = np.array([*layout.moments, (np.nan, np.nan, np.nan)])
         self._moments = known_moments[self._number - 1]
+        self._usual_spread = float(np.median([spread for _, _, spread in layout.moments])) if layout.moments else None
 
     def at(self, series: Ints, rows: Ints, walk: LevelWalk | None = None) -> tuple[dict[str, Tensor], Scale]:
         """The windows of some origins.
@@ -87,7 +88,8 @@ class Windows:
             values, there = self._values(series, rows, before)
             return (values if walk is None else walk.apply(values, rows, moments.unit, layout.logarithm)), there
 
-        scale = Scale.of(*read(origin + np.arange(-layout.scale_rows, 0), origin), moments, layout.logarithm)
+        recent = read(origin + np.arange(-layout.scale_rows, 0), origin)
+        scale = Scale.of(*recent, moments, layout.logarithm, self._usual_spread)
         row = origin + np.arange(-layout.context, horizon)
         ahead = row[:, layout.context :]
         batch: dict[str, npt.NDArray[Any]] = {}

@@ -4,7 +4,8 @@ With the logarithm z = (log(y / unit + OFFSET) - location) / spread, else z = (y
 (mean absolute value) and the spread (standard deviation of what is scaled) are those of the series in its training
 rows: a window's own spread is unsteady, and scaling by it made forecasts up to a tenth worse. The location is the mean
 of the window's rows before the origin, so that the network forecasts changes from the present level. A series that
-training did not know is scaled by its window alone. In another unit a series has the same scaled values.
+training did not know is scaled by its window: as long as that holds few values, with the spread that the series of
+training have, since few values lie close together by chance. In another unit a series has the same scaled values.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ OFFSET = 0.01
 _FLOORS = {True: 1e-2, False: 1e-4}
 _LARGEST = 1e4
 _MOST_ZEROS = 0.1
+_FEW = 10
 
 
 def suits_logarithm(targets: Sequence[FloatArray]) -> bool:
@@ -92,7 +94,9 @@ class Scale:
     logarithm: bool
 
     @classmethod
-    def of(cls, values: FloatArray, observed: Flags, series: Moments, logarithm: bool) -> Self:
+    def of(
+        cls, values: FloatArray, observed: Flags, series: Moments, logarithm: bool, usual: float | None = None
+    ) -> Self:
         """The scales of windows.
 
         Args:
@@ -100,10 +104,13 @@ class Scale:
             observed: (batch, rows). A window without one value has its series' location.
             series: moments of each window's series, NaN where it has none: the window's are taken instead.
             logarithm: whether to take it.
+            usual: the spread of the series of training, which stands in for that of windows with few values of a
+                series without moments; None: nothing does.
         """
         own = Moments.of(values, observed, logarithm)
         unknown = np.isnan(series.unit)
-        unit, spread = np.where(unknown, own.unit, series.unit), np.where(unknown, own.spread, series.spread)
+        found = own.spread if usual is None else _spread_of_few(own.spread, observed.sum(1), usual)
+        unit, spread = np.where(unknown, own.unit, series.unit), np.where(unknown, found, series.spread)
         location = _mean(_squeeze(np.where(observed, values, 0.0) / unit[:, None], logarithm), observed)
         empty = ~observed.any(1)
         location = np.where(empty, np.where(unknown, own.location, series.location), location)
@@ -145,6 +152,19 @@ class Scale:
     def from_batch(cls, batch: dict[str, Tensor], logarithm: bool) -> Self:
         """What `to_batch` put into a batch."""
         return cls(batch["scale_unit"], batch["scale_location"], batch["scale_spread"], logarithm)
+
+
+def _spread_of_few(own: FloatArray, count: npt.NDArray[np.int64], usual: float) -> FloatArray:
+    """The spread by which windows of `count` values of unknown series are scaled.
+
+    What few values say of it counts little: a single one would say 0, and its forecast be quite sure. Nor is their mean
+    the series' level: it is off by spread / sqrt(count), and the errors of a forecast, which knows of seasons, are
+    about half the spread.
+    """
+    weight = (_FEW / (_FEW + count)) ** 2
+    mixed = (1 - weight) * own**2 + weight * usual**2
+    result: FloatArray = np.sqrt(mixed * (1 + 4 / np.maximum(count, 1)))
+    return result
 
 
 def _squeeze(relative: FloatArray, logarithm: bool) -> FloatArray:
