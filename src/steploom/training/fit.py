@@ -16,6 +16,7 @@ from steploom.models.network import Network
 from steploom.training.interruption import Interruption
 from steploom.training.lock import only_training_in
 from steploom.training.options import TrainOptions
+from steploom.training.precision import lightning_precision
 from steploom.training.processes import devices_and_nodes, group_taken_down, is_main_process, restored_environment
 from steploom.training.progress import Progress
 from steploom.training.quiet import quiet
@@ -128,7 +129,6 @@ def _run(
     from steploom.training.loop import Loop
 
     devices, nodes = devices_and_nodes(options.devices, options.num_nodes)
-    precision: Any = {"float32": "32-true", "bfloat16": "bf16-mixed", "float16": "16-mixed"}[options.precision]
     limit = None if options.max_minutes is None else 60 * options.max_minutes
     record.log(f"{'resumed at' if state.step else 'started at'} step {state.step}, {devices * nodes} process(es)")
     bar = Progress(show, options.epochs, len(train), limit)
@@ -139,7 +139,7 @@ def _run(
                 devices=devices,
                 num_nodes=nodes,
                 strategy="ddp" if devices * nodes > 1 else "auto",
-                precision=precision,
+                precision=lightning_precision(options),
                 max_epochs=options.epochs - state.epoch,
                 limit_val_batches=0 if valid is None else None,
                 num_sanity_val_steps=0,

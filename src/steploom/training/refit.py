@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 
 from steploom.data.batches import Batches
@@ -12,7 +10,9 @@ from steploom.models.network import Network
 from steploom.training.fit import FitResult
 from steploom.training.optimizers import clip_gradients, make_optimizer
 from steploom.training.options import TrainOptions
+from steploom.training.precision import autocast_dtype
 from steploom.training.progress import Progress
+from steploom.training.schedules import refit_rate
 from steploom.training.surroundings import callers_own
 
 __all__ = ["refit", "steps_of_refit"]
@@ -52,7 +52,7 @@ def refit(network: Network, batches: Batches, options: TrainOptions, progress: b
         SteploomError: the loss is not finite any more; the weights are of no use then.
     """
     device = _device(options)
-    kind = _precision(options, device)
+    kind = autocast_dtype(options, device)
     network.to(device).train()
     optimizer = make_optimizer(network.parameters(), options)
     scaler = torch.amp.GradScaler(device.type, enabled=kind is torch.float16)
@@ -62,9 +62,8 @@ def refit(network: Network, batches: Batches, options: TrainOptions, progress: b
     with callers_own(), bar, torch.enable_grad():
         torch.manual_seed(options.seed)
         for step in range(count):
-            rising = min(1.0, (step + 1) / options.warmup) if options.warmup else 1.0
             for group in optimizer.param_groups:
-                group["lr"] = options.lr * rising * 0.5 * (1 + math.cos(math.pi * step / count))
+                group["lr"] = refit_rate(options, step, count)
             batch = {name: values.to(device) for name, values in batches.batch(0, step).items()}
             with torch.autocast(device.type, dtype=kind, enabled=kind is not torch.float32):
                 loss = network.loss(batch, None)
@@ -93,10 +92,3 @@ def _device(options: TrainOptions) -> torch.device:
             if there:
                 return torch.device(kind)
     return torch.device("cpu")
-
-
-def _precision(options: TrainOptions, device: torch.device) -> torch.dtype:
-    """The type that products are computed in. As in Lightning, a CPU takes bfloat16 in the place of float16."""
-    if options.precision == "float32":
-        return torch.float32
-    return torch.float16 if options.precision == "float16" and device.type != "cpu" else torch.bfloat16

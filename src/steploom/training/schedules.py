@@ -6,7 +6,7 @@ import math
 
 from steploom.training.options import TrainOptions
 
-__all__ = ["learning_rate"]
+__all__ = ["learning_rate", "refit_rate"]
 
 
 def learning_rate(
@@ -23,8 +23,24 @@ def learning_rate(
             that the clock ends has then annealed like one that ran through.
         plateaus: how often the validation loss has stopped falling (schedule plateau).
     """
-    rising = min(1.0, (step + 1) / options.warmup) if options.warmup else 1.0
-    return options.lr * rising * _factor(options, step, epoch_steps, time_share, plateaus)
+    return options.lr * _rising(options, step) * _factor(options, step, epoch_steps, time_share, plateaus)
+
+
+def refit_rate(options: TrainOptions, step: int, steps: int) -> float:
+    """The learning rate of a step of training anew: up over `warmup` steps, along a cosine from the first step on.
+
+    Unlike in `learning_rate` the cosine falls in the warm-up too: `steps_of_refit` counts on that.
+
+    Args:
+        options: `lr` and `warmup`; the schedule is not asked.
+        step: optimiser steps done before this one.
+        steps: all of them.
+    """
+    return options.lr * _rising(options, step) * 0.5 * (1 + math.cos(math.pi * step / steps))
+
+
+def _rising(options: TrainOptions, step: int) -> float:
+    return min(1.0, (step + 1) / options.warmup) if options.warmup else 1.0
 
 
 def _factor(options: TrainOptions, step: int, epoch_steps: int, time_share: float, plateaus: int) -> float:
