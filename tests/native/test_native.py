@@ -1,11 +1,13 @@
 """The compiled core."""
 
-import ast
+import inspect
 import platform
+import re
 import sys
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,11 +29,23 @@ def test_it_sees_the_instruction_sets_that_the_kernel_sees() -> None:
     assert set(native.instruction_sets()) == flags & known
 
 
-def test_the_stub_declares_what_the_module_has() -> None:
-    stub = Path(native.__file__).with_name("_native.pyi")
-    nodes = ast.parse(stub.read_text()).body
-    declared = {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}
-    assert declared == {name for name in dir(import_module("steploom._native")) if not name.startswith("_")}
+@pytest.mark.parametrize("declared", [native.Core, native.CoreSchedule, native.CoreStream, native.CoreUnchanged])
+def test_what_is_declared_of_the_core_is_what_it_has(declared: type) -> None:
+    module = import_module("steploom._native")
+    bound = module if declared is native.Core else getattr(module, declared.__name__.removeprefix("Core"))
+    names = [name for name in vars(declared) if not name.startswith("_")]
+    assert set(names) == {name for name in dir(bound) if not name.startswith("_")}
+    for name in names:
+        expected = len(inspect.signature(getattr(declared, name)).parameters) - 1
+        assert arguments_of(getattr(bound, name)) == expected, name
+
+
+def arguments_of(bound: Any) -> int:
+    """How many arguments something of the core takes, beside an object it belongs to."""
+    if isinstance(bound, type):
+        bound = vars(bound)["__init__"]
+    ((signature, *_),) = bound.__nb_signature__
+    return len(re.findall(r"\barg\d*:", signature))
 
 
 def test_a_missing_core_names_the_build_command(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from steploom.engine.places import NOTHING, Kind, Operand, Where
 from steploom.engine.sections import Sections
 from steploom.engine.staging import Aliases, Elementwise, OnGroups, Products, Stage
 from steploom.engine.written import written_whole
-from steploom.native import core
+from steploom.native import CoreSchedule, core
 from steploom.program.plan import Plan
 from steploom.program.program import Instruction, MatrixView, Value, VectorView
 
@@ -32,7 +32,7 @@ class Lowered:
         work: multiplications and additions of one step and row, about.
     """
 
-    schedule: Any
+    schedule: CoreSchedule
     matrices: tuple[MatrixView, ...]
     vectors: tuple[VectorView, ...]
     vector_gradients: tuple[int, ...]
@@ -228,7 +228,7 @@ class _Lowering(Sections):
         """The schedule, with what its numbers mean."""
         schedule = core().Schedule(
             self.descending,
-            [tuple(map(int, buffer)) for buffer in self.buffers],
+            self.buffers,
             list(self.saved_widths),
             list(self.constants),
             [values[0].width for values in self.vector_sums],
