@@ -15,7 +15,7 @@ from steploom.data.labelled import LabelledBatches
 from steploom.errors import DataError, ModelDirectoryError, OptionError
 from steploom.tasks.classify import Classify
 from steploom.tasks.classify_data import class_weights
-from steploom.tasks.classify_plot import _attended, _draw_matrix, _side
+from steploom.tasks.classify_plot import attended_tokens, confusion_figure
 from steploom.tasks.classify_scores import figures
 from steploom.tasks.train import resume, train
 from steploom.tasks.trained import load
@@ -162,15 +162,10 @@ def test_the_picture(model, folder, tmp_path):
 @pytest.mark.parametrize("classes", [2, 4, 5, 19, 21, 60, 130, 200])
 @pytest.mark.parametrize("name", ["{}", "category {}", "a label with a long name {}"])
 def test_no_label_of_the_matrix_lies_over_another_one(classes, name):
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    side = _side(classes)
-    figure = Figure(figsize=(side + 0.8, side), layout="constrained")
-    canvas = FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    _draw_matrix(figure, axes, torch.eye(classes, dtype=torch.long), [name.format(n) for n in range(classes)])
-    canvas.draw()
+    names = [name.format(n) for n in range(classes)]
+    figure = confusion_figure(torch.eye(classes, dtype=torch.long), names, "a.csv")
+    figure.canvas.draw()
+    axes = figure.axes[0]
     across, down = axes.get_xticklabels(), axes.get_yticklabels()
     assert len(across) == len(down) >= min(classes, 50)
     boxes = [label.get_window_extent() for label in across]
@@ -195,7 +190,7 @@ def test_the_attention_is_asked_on_the_device_of_the_model(model, folder, monkey
     # The one device beside the processor that every machine has.
     again.network.to("meta")
     monkeypatch.setattr(again.network, "attention", attention)
-    attended = _attended(again.task, again.network, examples, torch.eye(3, 2))
+    attended = attended_tokens(again.task, again.network, examples, torch.eye(3, 2))
     assert len(attended) == 3 and devices == [{"meta"}] * 3
 
 

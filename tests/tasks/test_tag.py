@@ -419,11 +419,11 @@ def test_repaired_tags_are_scored_as_they_were_read(entities, tmp_path, caplog):
 
 def test_one_unseen_tag_takes_no_mark_from_the_others(entities, labels, tmp_path):
     from steploom.data.conll import read_columns
-    from steploom.tasks.tag_plot import _gold, _pieces
+    from steploom.tasks.tag_marks import marked_spans, matching_gold
 
     (tmp_path / "a.txt").write_text("1\tAda\tN\n2\twent\tRP\n3\tto\tN\n4\tOslo\tN\n")
-    (gold,) = _gold(labels.task, read_columns(tmp_path / "a.txt", 2))
-    assert [mark for _, mark in _pieces(labels.task.tags, "NVVN", gold)] == ["", "unseen", "wrong", ""]
+    (gold,) = matching_gold(labels.task, read_columns(tmp_path / "a.txt", 2))
+    assert [mark for _, mark in marked_spans(labels.task.tags, "NVVN", gold)] == ["", "unseen", "wrong", ""]
     rows = [
         "Ada x B-PER",
         "went x O",
@@ -435,9 +435,9 @@ def test_one_unseen_tag_takes_no_mark_from_the_others(entities, labels, tmp_path
         "Co x B-ORG",
     ]
     (tmp_path / "b.txt").write_text("\n".join(rows))
-    (gold,) = _gold(entities.task, read_columns(tmp_path / "b.txt", 1))
+    (gold,) = matching_gold(entities.task, read_columns(tmp_path / "b.txt", 1))
     found = ["B-PER", "O", "B-LOC", "O", "B-PER", "O", "B-LOC", "O"]
-    assert _pieces(entities.task.tags, found, gold) == [
+    assert marked_spans(entities.task.tags, found, gold) == [
         (Span(0, 1, "PER"), ""),
         (Span(2, 3, "LOC"), "unseen"),
         (Span(3, 4, ""), "unseen"),
@@ -446,7 +446,7 @@ def test_one_unseen_tag_takes_no_mark_from_the_others(entities, labels, tmp_path
         (Span(7, 8, ""), "unseen"),
     ]
     (tmp_path / "c.txt").write_text("Ada x NNP\nwent x VBD\nOslo x O\n")
-    assert _gold(entities.task, read_columns(tmp_path / "c.txt", 1)) is None, "these are other tags altogether"
+    assert matching_gold(entities.task, read_columns(tmp_path / "c.txt", 1)) is None, "these are other tags altogether"
 
 
 @pytest.mark.parametrize("part", ["valid", "test", "evaluate"])

@@ -19,10 +19,11 @@ from steploom.tasks.picture import fonts_for, new_figure, shortened, write_pictu
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from steploom.tasks.classify import Classify
 
-__all__ = ["plot_confusion"]
+__all__ = ["attended_tokens", "confusion_figure", "plot_confusion"]
 
 _EXAMPLES, _WIDTH = 8, 66
 # Characters of a label.
@@ -64,9 +65,22 @@ def plot_confusion(task: Classify, network: Classifier, data: Sequence[Path], pa
         _refuse_too_many(task.classes)
         found = probabilities_of(task, network, examples)
         matrix, title = confusion(task, examples, found), _named(data)
-        attended = _attended(task, network, examples, found)
-    classes = len(matrix)
-    side = _side(classes)
+        attended = attended_tokens(task, network, examples, found)
+    write_picture(confusion_figure(matrix, task.classes, title, attended), path, 130)
+
+
+def confusion_figure(
+    matrix: Tensor, classes: Sequence[str], title: str, attended: Sequence[tuple[list[str], Tensor, str]] = ()
+) -> Figure:
+    """A confusion matrix, and below it what the attention looks at.
+
+    Args:
+        matrix: how often each class (row) was taken for each one (column), int64 (classes, classes).
+        classes: the names.
+        title: what the examples are called.
+        attended: what `attended_tokens` gives.
+    """
+    side = _side(len(matrix))
     below = 0.9 + 0.3 * len(attended) if attended else 0.0
     figure = new_figure(max(side + 0.8, 9.0 if attended else 0.0), side + below)
     if attended:
@@ -75,9 +89,9 @@ def plot_confusion(task: Classify, network: Classifier, data: Sequence[Path], pa
     else:
         upper = figure.add_subplot()
     scores = figures(matrix.diagonal(), matrix.sum(1), matrix.sum(0))
-    _draw_matrix(figure, upper, matrix, list(task.classes))
+    _draw_matrix(figure, upper, matrix, classes)
     upper.set_title(f"{title}: accuracy {scores['accuracy']:.1%}, macro F1 {scores['f1']:.1%}")
-    write_picture(figure, path, 130)
+    return figure
 
 
 def _named(files: Sequence[Path]) -> str:
@@ -93,7 +107,7 @@ def _refuse_too_many(classes: Sequence[str]) -> None:
         )
 
 
-def _draw_matrix(figure: Any, axes: Axes, matrix: Tensor, classes: list[str]) -> None:
+def _draw_matrix(figure: Figure, axes: Axes, matrix: Tensor, classes: Sequence[str]) -> None:
     from matplotlib.colors import PowerNorm
 
     fonts = fonts_for("DejaVu Sans")
@@ -138,7 +152,7 @@ def _labels_of(classes: int) -> tuple[int, float]:
     return every, min(10.0, cell * every)
 
 
-def _attended(
+def attended_tokens(
     task: Classify, network: Classifier, examples: Examples, probabilities: Tensor
 ) -> list[tuple[list[str], Tensor, str]]:
     """Tokens, weights and a caption of the first examples, where the model attends to tokens."""
@@ -158,7 +172,7 @@ def _attended(
     return [shown[row] for row in sorted(shown)]
 
 
-def _draw_attention(axes: Axes, attended: list[tuple[list[str], Tensor, str]]) -> None:
+def _draw_attention(axes: Axes, attended: Sequence[tuple[list[str], Tensor, str]]) -> None:
     """A line an example: each word on a colour that says its weight, from the line's smallest to its largest."""
     from matplotlib import colormaps
     from matplotlib.patches import Rectangle

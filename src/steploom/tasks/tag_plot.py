@@ -7,12 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from steploom.data.conll import ConllFile
-from steploom.data.tag_schemes import Span, is_span_tag, spans_of
 from steploom.errors import OptionError
 from steploom.models.tagger import Tagger
 from steploom.tasks.picture import fonts_for, new_figure, write_picture
-from steploom.tasks.tag_facts import LABELS, TagFacts
+from steploom.tasks.tag_marks import marked_spans, matching_gold
 from steploom.tasks.tag_prediction import read_words
 from steploom.tasks.tag_scores import tag_sentences
 
@@ -24,7 +22,7 @@ __all__ = ["plot_tags"]
 _WIDTH, _ROWS = 96, 22
 _RED = "#d62728"
 # A word that is drawn: its column, the word, the type of its span ("" of one that was missed, None without), the mark
-# of the span as `_pieces` has it, whether the word is the last one of it.
+# of the span as `marked_spans` has it, whether the word is the last one of it.
 _Word: TypeAlias = tuple[int, str, str | None, str, bool]
 _PALETTE = ("#9ecae1", "#fdae6b", "#a1d99b", "#bcbddc", "#fc9fb5", "#ffe08a", "#c7b299", "#8fd9d1")
 
@@ -48,48 +46,7 @@ def plot_tags(task: Tag, network: Tagger, data: Path | None, path: Path) -> None
     file = read_words(task, data, PredictOptions())
     words = [sentence.words for sentence in file.sentences][: 2 * _ROWS]
     tags = [task.tags.converted(found, "iob2") for found in tag_sentences(task, network, words)]
-    _draw_sentences(task, words, tags, _gold(task, file), path, data.name)
-
-
-def _gold(task: Tag, file: ConllFile) -> list[tuple[str, ...]] | None:
-    """The right tags, where the file has a column of tags of which the model knows most."""
-    column = task.options.target_column or file.columns
-    if not 1 <= column <= file.columns or column == task.options.word_column:
-        return None
-    found = file.column(column, "--target-column")
-    known = [_is_known(task.tags, tag) for tags in found for tag in tags]
-    return found if 2 * sum(known) > len(known) else None
-
-
-def _is_known(facts: TagFacts, tag: str) -> bool:
-    return facts.kind(tag) in facts.known and (facts.scheme == LABELS or is_span_tag(tag))
-
-
-def _pieces(facts: TagFacts, tags: Sequence[str], gold: Sequence[str] | None) -> list[tuple[Span, str]]:
-    """What is drawn in a sentence, spans found and spans missed, and its mark.
-
-    The mark is "" where it is right, "wrong", or "unseen" where the tag in the file is none of the model's.
-    """
-    gold = tags if gold is None else gold
-    if facts.scheme == LABELS:
-        pairs = enumerate(zip(tags, gold, strict=True))
-        return [
-            (Span(i, i + 1, tag), "" if tag == right else "wrong" if _is_known(facts, right) else "unseen")
-            for i, (tag, right) in pairs
-        ]
-    found, wanted = spans_of(tags), spans_of([tag if is_span_tag(tag) else "O" for tag in gold])
-    unseen = {place for place, tag in enumerate(gold) if not _is_known(facts, tag)}
-    strange = [Span(place, place + 1, "") for place, tag in enumerate(gold) if not is_span_tag(tag)]
-    taken = {place for span in found for place in range(span.start, span.stop)}
-
-    def mark(span: Span) -> str:
-        return "unseen" if unseen & set(range(span.start, span.stop)) else "wrong"
-
-    missed = [span for span in [*wanted, *strange] if not taken & set(range(span.start, span.stop))]
-    return sorted(
-        [(span, "" if span in wanted else mark(span)) for span in found]
-        + [(span._replace(type=""), mark(span)) for span in missed]
-    )
+    _draw_sentences(task, words, tags, matching_gold(task, file), path, data.name)
 
 
 def _draw_sentences(
@@ -107,7 +64,7 @@ def _draw_sentences(
     for number, words in enumerate(sentences):
         pieces = {
             place: (span, mark)
-            for span, mark in _pieces(facts, tags[number], gold[number] if gold else None)
+            for span, mark in marked_spans(facts, tags[number], gold[number] if gold else None)
             for place in range(span.start, span.stop)
         }
         if number:
