@@ -47,6 +47,35 @@ def test_a_derived_cell_is_another_cell():
     assert aten.why_not(Mine(2, 3)) == "PyTorch has no kernel for Mine"
 
 
+@pytest.mark.parametrize("part", [lambda cell: cell, lambda cell: cell.recurrent])
+@pytest.mark.parametrize("calls_before", [0, 2])
+@pytest.mark.filterwarnings("ignore:The reference engine")
+def test_a_function_in_the_place_of_a_forward_is_what_runs(part, calls_before):
+    rnn, x = Recurrent(GRUCell(2, 3)), torch.randn(4, 2, 2)
+    for _ in range(calls_before):
+        rnn(x)
+    module = part(rnn.cell)
+    before = module.forward
+    module.forward = lambda *given: tuple(2 * y for y in before(*given)) if len(given) == 2 else 2 * before(*given)
+    with use_engine("reference"):
+        expected = rnn(x)
+    torch.testing.assert_close(rnn(x), expected)
+    assert aten.why_not(rnn.cell).startswith("a function was put in the place of the step")
+
+
+@pytest.mark.parametrize("calls_before", [0, 2])
+@pytest.mark.parametrize("resets", [None, torch.eye(4, 2, dtype=torch.bool)])
+def test_a_function_in_the_place_of_the_initial_state_is_what_counts(resets, calls_before):
+    rnn, x = Recurrent(GRUCell(2, 3), engine="native"), torch.randn(4, 2, 2)
+    for _ in range(calls_before):
+        rnn(x, resets=resets)
+    rnn.cell.initial_state = lambda batch, dtype, device: (torch.ones(batch, 3, dtype=dtype, device=device),)
+    found = rnn(x, resets=resets)
+    torch.testing.assert_close(found[0][0], rnn.cell(x[0], torch.ones(2, 3))[0])
+    reference = Recurrent(rnn.cell, engine="reference")
+    torch.testing.assert_close(found, reference(x, resets=resets))
+
+
 def test_what_cannot_be_a_program_runs_on_the_reference_engine_and_says_so_once():
     line = Unsupported.forward.__code__.co_firstlineno + 2
     x = torch.randn(4, 2, 2)

@@ -39,6 +39,8 @@ def why_not(cell: Cell) -> str | None:
         return "a product of the cell is not a plain torch.nn.Linear"
     if (products[0].bias is None) != (products[1].bias is None):
         return "one product of the cell has a bias and the other has none"
+    if any("forward" in vars(module) for module in (cell, *products)):
+        return "a function was put in the place of the step of the cell, or of a product in it"
     if has_hooks(cell):
         return HOOKED
     return None

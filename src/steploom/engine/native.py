@@ -127,7 +127,8 @@ def in_dtype(dtype: torch.dtype, x: Tensor, state: States) -> tuple[Tensor, Stat
 
 def first_states(cell: Cell, x: Tensor) -> States:
     """The cell's initial states for the batch of `x`; none where they are zeros."""
-    if type(cell).initial_state is Cell.initial_state:
+    # That of the cell, not of its class: a function may have been put in its place.
+    if getattr(cell.initial_state, "__func__", None) is Cell.initial_state:
         return ()
     return tuple(cell.initial_state(x.shape[1], dtype=x.dtype, device=x.device))
 
