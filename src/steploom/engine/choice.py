@@ -70,7 +70,8 @@ def use_engine(name: str) -> Iterator[None]:
 
     Args:
         name: "reference" (a PyTorch loop over the cell), "aten" (PyTorch's own kernels), "native" (the compiled core,
-            for any cell on the CPU), or "auto" (the fastest that can run the cell).
+            for any cell on the CPU), or "auto" (native where it can run the cell, else PyTorch's kernel, else the
+            reference).
 
     Raises:
         OptionError: no engine has that name.

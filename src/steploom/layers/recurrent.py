@@ -40,8 +40,8 @@ class Recurrent(nn.Module):
         residual: whether each layer whose output has the size of its input adds the two (He et al. 2016).
         batch_first: whether sequences come as (batch, time, size) rather than (time, batch, size). The states are not
             touched by this.
-        engine: "native", "aten", "reference", or "auto", which takes what `use_engine` asks for, or else the fastest
-            engine that can run the cell.
+        engine: "native", "aten", "reference", or "auto", which takes what `use_engine` asks for, or else native where
+            it can run the cell, else PyTorch's kernel, else the reference.
         variational_dropout: rate of the dropout with one mask a sequence, on each layer's input and in the recurrent
             product (Gal & Ghahramani 2016). A pair gives the two rates; with 0 as the second, every engine can run it.
         zoneout: share of each state's units that keep their old value at a step: at random in training, in

@@ -1,4 +1,4 @@
-"""Runs programs and plans in plain PyTorch, instruction by instruction: their meaning, and the oracle of the tests."""
+"""Runs programs in plain PyTorch, instruction by instruction: their meaning, and the oracle of the tests."""
 
 from __future__ import annotations
 

@@ -76,8 +76,8 @@ class Instruction:
         op: name of a primitive in `primitives.PRIMITIVES`.
         args: values, and Python floats where a constant stands.
         out: the rows value that is written; each value is written once.
-        attrs: `start` and `stop` of a slice, `groups` of a sum or max, `width` of an expansion, `width` and `value`
-            of a fill.
+        attrs: `start` and `stop` of a slice, `width` of an expansion, `width` and `value` of a fill, `groups` of all
+            that is done on groups of features, and `eps` of their moments and of what is standardised.
         source: "file.py:31", the line of the cell that wrote it.
     """
 
