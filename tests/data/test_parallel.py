@@ -179,6 +179,17 @@ def test_three_files_and_columns_of_two_files_are_refused(tmp_path):
         read_pairs(files, given=["--target-column"])
 
 
+def test_two_tables_are_no_parallel_files(tmp_path, caplog):
+    caplog.set_level("INFO", "steploom")
+    tables = [write(tmp_path, name, "eins\tone\nzwei\ttwo\n") for name in ("a.tsv", "b.csv")]
+    with pytest.raises(OptionError, match=r"the data: expected two parallel files or one table, found two tables"):
+        read_pairs(tables)
+    assert not caplog.messages
+    lines = [write(tmp_path, name, "one, two\n\nthree\n") for name in ("c.csv", "d.txt")]
+    assert len(read_pairs(lines)) == 2
+    assert caplog.messages == [f"{lines[0]}: read as text, whole lines as they stand, and not as its ending says"]
+
+
 def test_lines_to_translate_keep_blank_ones(tmp_path):
     assert read_sources(write(tmp_path, "a.txt", "eins\n\nzwei\n")) == ["eins", "", "zwei"]
     table = write(tmp_path, "a.tsv", "en\tde\none\teins\ntwo\t\n")
@@ -197,6 +208,11 @@ def test_a_table_that_is_not_called_one_is_read_whole_which_is_said(tmp_path, ca
     read_sources(table)
     read_sources(write(tmp_path, "b.txt", "eins\nzwei\ttwo\n"), PairColumns())
     assert len(caplog.messages) == 1
+    read_sources(write(tmp_path, "c.tsv", "eins\n"))
+    assert (
+        caplog.messages[1]
+        == f"{tmp_path / 'c.tsv'}: read as text, whole lines as they stand, and not as its ending says"
+    )
 
 
 @pytest.mark.parametrize(

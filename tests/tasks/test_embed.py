@@ -131,6 +131,20 @@ def test_the_nearest_of_a_corpus(model, folder, tmp_path):
     assert found.text.count("\n") == 4
 
 
+def test_a_table_that_is_read_as_text_is_said(model, folder, caplog):
+    caplog.set_level("INFO", logger="steploom")
+    path, whole = folder / "test.tsv", "read as text, whole lines as they stand, and not as its ending says"
+    model.predict(path)
+    model.evaluate(path, running_text=True)
+    assert [said for said in caplog.messages if whole in said] == [
+        f"{path}: {whole}; --pairs reads a table of pairs",
+        f"{path}: {whole}",
+    ]
+    caplog.clear()
+    model.predict(path, pairs=True)
+    assert whole not in caplog.text
+
+
 def test_the_similarity_of_pairs(model, folder, tmp_path):
     found = model.predict(folder / "test.tsv", pairs=True)
     rows = [line.split("\t")[:2] for line in (folder / "test.tsv").read_text().splitlines()[1:]]

@@ -138,6 +138,16 @@ def test_a_model_of_lines_is_refused_without_the_marks_of_their_ends(lines, char
         lines.task.readers()["vocabulary"](saved)
 
 
+def test_a_table_that_is_read_as_text_is_said(folder, lines, characters, caplog):
+    caplog.set_level("INFO", logger="steploom")
+    characters.evaluate(folder / "poems.tsv")
+    path, whole = folder / "poems.tsv", "read as text, whole lines as they stand, and not as its ending says"
+    assert f"{path}: {whole}; --column reads a column of it" in caplog.messages
+    caplog.clear()
+    lines.evaluate(path)
+    assert whole not in caplog.text
+
+
 def test_every_20th_line_validates(lines):
     assert lines.report["validation"]["metrics"]["tokens"] == 2 * 6
     assert lines.task.artefacts["text"]["tokens"] == (len(POEMS) - 2) * 6

@@ -10,7 +10,7 @@ from pathlib import Path
 from steploom.data.counted import counted
 from steploom.data.parallel_columns import PairColumns, find_pair_columns
 from steploom.data.text import read_text
-from steploom.data.text_table import TABLES, column_place, suffix_of, table_rows
+from steploom.data.text_table import TABLES, column_place, say_whole_lines, suffix_of, table_rows
 from steploom.errors import DataError, OptionError
 
 __all__ = ["Pairs", "read_pairs", "read_sources"]
@@ -66,6 +66,11 @@ def read_pairs(
         return _of_table(files[0], columns or find_pair_columns(files[0], None, None), given)
     for name in given:
         raise OptionError(f"{name} is for one table; {what} is two files: {files[0]} and {files[1]}")
+    if all(_is_table(file) for file in files):
+        raise OptionError(
+            f"{what}: expected two parallel files or one table, found two tables, {files[0]} and {files[1]}. Put them "
+            "into one, with one header"
+        )
     return _of_two_files(files[0], files[1])
 
 
@@ -82,6 +87,7 @@ def read_sources(path: Path, columns: PairColumns | None = None) -> list[str]:
     text = read_text(path)
     if columns is None or suffix_of(path) not in TABLES:
         lines = _lines(text)
+        say_whole_lines(path)
         if columns is not None and all("\t" in line for line in lines if line.strip()):
             words.info(f"{path}: whole lines are read, tabs and all; if it is a table, call it .tsv")
         return lines
@@ -91,7 +97,17 @@ def read_sources(path: Path, columns: PairColumns | None = None) -> list[str]:
     return [_cell(path, row, cells, place) if cells else "" for row, cells in columns.pairs_of(path, rows, named)]
 
 
+def _is_table(path: Path) -> bool:
+    """Whether a file is called a table and is one, of rows of two cells or more."""
+    if suffix_of(path) not in TABLES:
+        return False
+    sizes = {len(cells) for _, cells in table_rows(path, read_text(path))}
+    return len(sizes) == 1 and sizes != {1}
+
+
 def _of_two_files(source: Path, target: Path) -> Pairs:
+    for file in (source, target):
+        say_whole_lines(file)
     sides = [_lines(read_text(file)) for file in (source, target)]
     if len(sides[0]) != len(sides[1]):
         shorter = 0 if len(sides[0]) < len(sides[1]) else 1

@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from steploom.data.text import read_text
+from steploom.data.text_table import say_whole_lines
 from steploom.data.words import letter_marks, lower_case
 from steploom.errors import DataError
 
@@ -97,6 +98,7 @@ def read_documents(paths: Sequence[Path], normalise: str, split: bool) -> Docume
     hint = "--normalise ptb drops punctuation" if normalise == "ptb" else None
     documents: list[tuple[str, ...]] = []
     for path in paths:
+        say_whole_lines(path)
         lines = read_text(path).split("\n")
         found = tuple(_sentences(lines, NORMALISERS[normalise], split))
         if not found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,9 +17,12 @@ __all__ = [
     "is_again",
     "occurs_again",
     "rows_below",
+    "say_whole_lines",
     "suffix_of",
     "table_rows",
 ]
+
+words = logging.getLogger("steploom")
 
 TABLES = (".csv", ".tsv")
 """Endings of the names of tables."""
@@ -30,6 +34,17 @@ JSON_LINES = (".jsonl", ".ndjson")
 def suffix_of(path: Path) -> str:
     """The ending of a file's name in lower case, without .gz."""
     return next((s.lower() for s in reversed(path.suffixes) if s.lower() != ".gz"), "")
+
+
+def say_whole_lines(path: Path, hint: str = "") -> None:
+    """Says of a file that is called a table or JSON lines that it is read as any text is, a line as it stands.
+
+    Args:
+        path: the file.
+        hint: what to do about it.
+    """
+    if suffix_of(path) in TABLES + JSON_LINES:
+        words.info(f"{path}: read as text, whole lines as they stand, and not as its ending says{hint}")
 
 
 def table_rows(path: Path, text: str, blank: bool = False) -> list[tuple[int, list[str]]]:

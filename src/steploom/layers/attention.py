@@ -217,7 +217,7 @@ class MultiplicativeAttention(Attention):
         if form == "dot" and query_size != memory_size:
             raise OptionError(
                 f"dot attention needs a query and a memory of one size, found {query_size} and {memory_size}. "
-                "Take the general form."
+                "Take the general form, or make both one size: an encoder in two directions has twice its units."
             )
         self.memory = nn.Linear(memory_size, query_size, bias=False) if form == "general" else None
         self.scale = query_size**-0.5 if scaled else 1.0

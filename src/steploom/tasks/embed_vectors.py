@@ -19,6 +19,7 @@ from steploom.data.sentence_pairs import SentenceColumns, read_sentence_pairs
 from steploom.data.sentence_text import NORMALISERS
 from steploom.data.standard_input import STANDARD_INPUT, read_standard_input
 from steploom.data.text import read_text
+from steploom.data.text_table import say_whole_lines
 from steploom.errors import OptionError
 from steploom.models.skip_thought import SkipThought
 from steploom.tasks.prediction_file import write_lines
@@ -52,6 +53,7 @@ def read_sentences(path: Path) -> list[str]:
     Raises:
         DataError: the file cannot be read, or every line is blank.
     """
+    say_whole_lines(path, "; --pairs reads a table of pairs")
     return read_text(path).removesuffix("\n").split("\n")
 
 

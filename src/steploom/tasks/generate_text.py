@@ -16,6 +16,7 @@ from steploom.data.learn_vocabulary import learn_vocabulary
 from steploom.data.set_aside import every_nth, every_nth_shown
 from steploom.data.streams import LineBatches, StreamBatches
 from steploom.data.text import read_lines, read_text
+from steploom.data.text_table import TABLES, say_whole_lines, suffix_of
 from steploom.data.vocabulary import Vocabulary
 from steploom.errors import DataError
 from steploom.tasks.task import Prepared, named_files
@@ -59,6 +60,8 @@ class Part:
 
 def read_part(path: Path, options: GenerateOptions) -> Part:
     """The text or the lines of one file."""
+    if options.column is None:
+        say_whole_lines(path, "; --column reads a column of it" if suffix_of(path) in TABLES else "")
     if options.by_line:
         return Part(lines=tuple(read_lines(path, options.column)))
     text = read_text(path)
