@@ -216,6 +216,23 @@ def test_calibration_makes_the_intervals_cover(output: str) -> None:
     assert network.widening == 1 and not torch.equal(factors, network.widening)
 
 
+def test_calibration_leaves_right_intervals_of_counts_that_are_mostly_0(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five in six are 0, which is median and lower bound: the upper bound must not move towards it."""
+    data = series("negative_binomial")
+    network = forecaster(data, output="negative_binomial").eval()
+    random = np.random.default_rng(0)
+    target = torch.from_numpy(np.where(random.random((200, HORIZON)) < 5 / 6, 0.0, random.poisson(8, (200, HORIZON))))
+    batch = {"target": target.float(), "target_observed": torch.ones(200, HORIZON)}
+    right = torch.tensor([0.0] * 8 + [8.0]).expand(200, HORIZON, 9) + 1e-7
+    monkeypatch.setattr(network, "_quantiles", lambda batch, scale: (right, right, None))
+    network.calibrate([(batch, windows(network, data)[1])], 100)
+    assert network.widening == 1
+    right = torch.tensor([0.0] * 8 + [0.5]).expand(200, HORIZON, 9)
+    batch["target"] += 1
+    network.calibrate([(batch, windows(network, data)[1])], 100)
+    assert network.widening > 1.9, "nor do wrong ones stay"
+
+
 class Leaky(Cell):
     """A cell of the user's own, with one state."""
 

@@ -116,8 +116,8 @@ class Forecaster(Network):
         for batch, scale in windows:
             quantiles = self._quantiles(batch, scale)[0]
             error = batch["target"] - quantiles[..., 4]
-            below = -error / (quantiles[..., 4] - quantiles[..., 0]).clamp(min=1e-6)
-            above = error / (quantiles[..., 8] - quantiles[..., 4]).clamp(min=1e-6)
+            below = _outside(-error, quantiles[..., 4] - quantiles[..., 0])
+            above = _outside(error, quantiles[..., 8] - quantiles[..., 4])
             found.append(torch.maximum(below, above)[batch["target_observed"] > 0])
         outside = torch.cat(found).float() if found else torch.empty(0)
         if len(outside):
@@ -155,6 +155,15 @@ class Forecaster(Network):
             if counts is not None:
                 mean = torch.stack([counts.mean(raw, scale) for raw in raws]).mean(0)
         return quantiles[..., : len(LEVELS)], quantiles[..., len(LEVELS) :], mean
+
+
+def _outside(error: Tensor, length: Tensor) -> Tensor:
+    """How far a value lies to one side of the median, in lengths of that side of the interval: 1 on its bound.
+
+    That is also where a value lies that is median and bound in one, as 0 is of counts that are mostly 0. Taken for the
+    very middle, it would have the other side made shorter, although that already covers no more than it says.
+    """
+    return torch.where((length < 1e-5) & (error.abs() < 1e-5), 1.0, error / length.clamp(min=1e-6))
 
 
 def _at_most(values: Tensor, most: int = 2**20) -> Tensor:
