@@ -9,7 +9,6 @@
 #include <memory>
 #include <stdexcept>
 
-#include "instruction_sets.hpp"
 #include "memory.hpp"
 #include "pointers.hpp"
 #include "schedule.hpp"
@@ -79,11 +78,10 @@ NB_MODULE(_native, m) {
     m.doc() = "The compiled core of Steploom.";
     nb::set_leak_warnings(false);  // plans live in caches until the process ends
     m.def("version", [] { return std::string(STEPLOOM_VERSION); }, "The version of the package that this core was built with.");
-    m.def("instruction_sets", &instruction_sets,
-          "The vector instruction sets that this processor and its operating system support, oldest first.");
     m.def("kernels", &kernel_names, "The builds of the kernels that this processor can run, the fastest first.");
     m.def("opcodes", [] { return std::vector<std::string>(std::begin(opcode_names), std::end(opcode_names)); },
           "The names of the elementwise instructions.");
+    m.def("most_terms", [] { return most_terms; }, "How many products one stage adds up at the most.");
     bind_schedule(m);
     bind_stream(m);
     bind_unchanged(m);

@@ -75,6 +75,25 @@ template <class T> struct SliceState {
     std::vector<char> direct;   // Input, Output: used where the caller's data stand
 };
 
+// Memory for many arrays, taken in one piece once all of them are known.
+template <class T> class Reservation {
+  public:
+    // `array` points to the memory once it is taken, and has to stay where it is until then.
+    void add(T*& array, Index count) {
+        wanted_.emplace_back(&array, elements_);
+        elements_ += static_cast<std::size_t>(padded(count));
+    }
+    std::unique_ptr<Workspace> take() {
+        auto space = std::make_unique<Workspace>(elements_ * sizeof(T));
+        for (const auto& [array, at] : wanted_) *array = space->template at<T>(at);
+        return space;
+    }
+
+  private:
+    std::size_t elements_ = 0;
+    std::vector<std::pair<T**, std::size_t>> wanted_;
+};
+
 // What one thread needs beside its slice: where the buffers are at the present step.
 template <class T> struct Member {
     SliceState<T>* slice = nullptr;
@@ -122,8 +141,15 @@ template <class T> class Run {
     }
     bool direct(const Slice& part, int buffer) const;
     void layout();
+    void find_chunk_buffers();
+    void find_matrices();
+    void choose_chunks();
     void find_shared_gradients();
     void choose_sums();
+    void place_buffers(Reservation<T>& memory);
+    void place_saved();
+    void fill_constants();
+    void make_members();
     void prepare(Member<T>& m, const std::vector<Stage>& stages, std::vector<PreparedStage<T>>& into);
     void pack_share(int thread, int count);
     void place(Member<T>& m, Index t, Index first) const;

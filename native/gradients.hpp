@@ -59,7 +59,6 @@ template <class T> void Run<T>::choose_sums() {
     constexpr Index most = Index{16} << 20;  // bytes of a thread
     own_sums = c.slices > 1 && !shared_gradients && of_sums < of_rows && of_sums / 2 * static_cast<Index>(sizeof(T)) <= most;
     if (!own_sums) return;
-    const auto padded = [](Index n) { return (n + 15) / 16 * 16; };
     for (const WeightGradient& g : s.weight_gradients) {
         const MatrixView& m = c.matrices[g.matrix];
         // Laid out as the gradient is, so that the same kind of sum is made in both.

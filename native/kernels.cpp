@@ -1,8 +1,6 @@
 // Which build of the kernels this processor can run.
-#include <algorithm>
 #include <stdexcept>
 
-#include "instruction_sets.hpp"
 #include "partition.hpp"
 #include "schedule.hpp"
 
@@ -15,17 +13,15 @@ extern const Kernels kernels_portable;
 
 namespace {
 
-bool has(const std::vector<std::string>& found, std::initializer_list<const char*> needed) {
-    return std::all_of(needed.begin(), needed.end(),
-                       [&](const char* name) { return std::find(found.begin(), found.end(), name) != found.end(); });
-}
-
 std::vector<const Kernels*> usable() {
     std::vector<const Kernels*> list;
 #if defined(STEPLOOM_X86_KERNELS)
-    const std::vector<std::string> found = instruction_sets();
-    if (has(found, {"avx512f", "avx512dq", "avx512bw", "avx512vl", "fma"})) list.push_back(&kernels_avx512);
-    if (has(found, {"avx2", "fma"})) list.push_back(&kernels_avx2);
+    // The compiler's functions also ask whether the operating system saves the wide registers at a task switch.
+    const bool fma = __builtin_cpu_supports("fma");
+    if (fma && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
+        list.push_back(&kernels_avx512);
+    if (fma && __builtin_cpu_supports("avx2")) list.push_back(&kernels_avx2);
 #endif
     list.push_back(&kernels_portable);
     return list;

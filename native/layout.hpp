@@ -21,7 +21,32 @@ template <class T> void Run<T>::layout() {
     threads = c.slices * c.team;
     team_barrier = std::make_unique<Barrier>(c.team);
     all_barrier = std::make_unique<Barrier>(threads);
+    find_chunk_buffers();
+    find_matrices();
+    choose_chunks();
+    find_shared_gradients();
+    choose_sums();
 
+    Reservation<T> memory;
+    for (Packed<T>& p : packed) memory.add(p.panels, Index{p.count()} * panel_columns<T> * p.inner);
+    vectors.resize(s.vector_widths.size());
+    for (std::size_t i = 0; i < vectors.size(); ++i) memory.add(vectors[i], s.vector_widths[i]);
+    constants.resize(s.constants.size());
+    for (T*& constant : constants) memory.add(constant, tile_values);
+    place_buffers(memory);
+    for (OwnSum<T>& own : weight_sums) memory.add(own.data, (threads - 1) * own.size);
+    for (OwnSum<T>& own : vector_sums) memory.add(own.data, (threads - 1) * own.size);
+    members.resize(threads);
+    for (Member<T>& m : members) memory.add(m.registers, Index{std::max(1, s.registers)} * tile_values);
+    space = memory.take();
+
+    place_saved();
+    fill_constants();
+    make_members();
+}
+
+// Which buffers the stages before and after the steps use, or a gradient: all steps of a chunk at a time.
+template <class T> void Run<T>::find_chunk_buffers() {
     in_chunk.assign(s.buffers.size(), 0);
     const auto used = [&](const Operand& o) {
         if (o.where == Where::Buffer || o.where == Where::StateOut) in_chunk[o.index] = 1;
@@ -38,30 +63,26 @@ template <class T> void Run<T>::layout() {
         }
     for (const WeightGradient& g : s.weight_gradients) used(g.grad), used(g.left);
     for (const VectorGradient& g : s.vector_gradients) used(g.value), used(g.by);
+}
 
-    std::size_t elements = 0;
-    const auto take = [&](Index count) {
-        const std::size_t at = elements;
-        elements += static_cast<std::size_t>((count + 15) / 16 * 16);
-        return at;
-    };
-    // Weights.
-    std::vector<std::size_t> panels_at;
+// Which matrices products read, in the order in which they do.
+template <class T> void Run<T>::find_matrices() {
     packed_at.assign(c.matrices.size(), -1);
     for (const auto* list : {&s.before, &s.step, &s.after})
         for (const Stage& stage : *list)
             for (std::size_t i = 0; i < stage.terms.size(); ++i) {
-                const Term& term = stage.terms[i];
-                if (packed_at[term.matrix] >= 0) continue;
-                packed_at[term.matrix] = static_cast<int>(packed.size());
-                packed.push_back({term.matrix, stage.width, stage.inners[i], nullptr});
-                panels_at.push_back(take(Index{packed.back().count()} * panel_columns<T> * stage.inners[i]));
+                const int matrix = stage.terms[i].matrix;
+                if (packed_at[matrix] >= 0) continue;
+                packed_at[matrix] = static_cast<int>(packed.size());
+                packed.push_back({matrix, stage.width, stage.inners[i], nullptr});
             }
-    // Rows of a chunk: few enough to stay in the second-level cache, enough to use a weight often once it is there.
+}
+
+// Rows of a chunk: few enough to stay in the second-level cache, enough to use a weight often once it is there.
+template <class T> void Run<T>::choose_chunks() {
     Index width = 0, widest_slice = 1;
-    for (std::size_t b = 0; b < s.buffers.size(); ++b)
-        if (s.buffers[b].kind == Kind::Chunk || s.buffers[b].kind == Kind::Input || s.buffers[b].kind == Kind::Output)
-            width += row_stride(s.buffers[b].width);
+    for (const BufferSpec& spec : s.buffers)
+        if (spec.kind == Kind::Chunk || spec.kind == Kind::Input || spec.kind == Kind::Output) width += row_stride(spec.width);
     for (const Slice& part : parts) widest_slice = std::max(widest_slice, static_cast<Index>(part.rows.size()));
     const Index fitting = (Index{512} << 10) / std::max<Index>(1, width * static_cast<Index>(sizeof(T)));
     // Sums over many steps read and write the gradients of all weights once a chunk: of large weights more than the rows.
@@ -73,13 +94,11 @@ template <class T> void Run<T>::layout() {
     const Index chunks = (c.time + chunk_steps - 1) / chunk_steps;
     chunk_steps = (c.time + chunks - 1) / chunks;
     chunk_rows = chunk_steps * widest_slice;
+}
 
-    std::vector<std::size_t> vector_at, constant_at;
-    for (int n : s.vector_widths) vector_at.push_back(take(n));
-    for (std::size_t i = 0; i < s.constants.size(); ++i) constant_at.push_back(take(tile_values));
-
+// Buffers of this call alone, and those that stand where the caller's data are.
+template <class T> void Run<T>::place_buffers(Reservation<T>& memory) {
     slices.resize(parts.size());
-    std::vector<std::vector<std::size_t>> buffer_at(parts.size(), std::vector<std::size_t>(s.buffers.size(), 0));
     for (std::size_t i = 0; i < parts.size(); ++i) {
         SliceState<T>& slice = slices[i];
         slice.part = &parts[i];
@@ -94,44 +113,26 @@ template <class T> void Run<T>::layout() {
                 case Kind::Input:
                 case Kind::Output:
                     if (direct(parts[i], static_cast<int>(b))) {
+                        const Sequence& sequence = c.sequences[spec.external];
                         slice.direct[b] = 1;
-                        slice.row[b] = c.sequences[spec.external].batch_stride;
+                        slice.row[b] = sequence.batch_stride;
+                        slice.base[b] = static_cast<T*>(sequence.data) + (rows ? parts[i].rows[0] : 0) * sequence.batch_stride;
                         break;
                     }
                     [[fallthrough]];
-                case Kind::Chunk: buffer_at[i][b] = take(chunk_rows * slice.row[b] + 16); break;
-                case Kind::Step: buffer_at[i][b] = take(rows * slice.row[b] + 16); break;
+                case Kind::Chunk: memory.add(slice.base[b], chunk_rows * slice.row[b] + 16); break;
+                case Kind::Step: memory.add(slice.base[b], rows * slice.row[b] + 16); break;
                 case Kind::State:
-                    if (spec.saved < 0) buffer_at[i][b] = take(2 * rows * slice.row[b] + 16);
+                    if (spec.saved < 0) memory.add(slice.base[b], 2 * rows * slice.row[b] + 16);
                     break;
                 case Kind::Saved: break;
             }
         }
     }
-    find_shared_gradients();
-    choose_sums();
-    std::vector<std::size_t> weight_sums_at, vector_sums_at;
-    for (const OwnSum<T>& own : weight_sums) weight_sums_at.push_back(take((threads - 1) * own.size));
-    for (const OwnSum<T>& own : vector_sums) vector_sums_at.push_back(take((threads - 1) * own.size));
-    std::vector<std::size_t> registers_at;
-    for (int i = 0; i < threads; ++i) registers_at.push_back(take(Index{std::max(1, s.registers)} * tile_values));
+}
 
-    space = std::make_unique<Workspace>(elements * sizeof(T));
-    for (std::size_t i = 0; i < packed.size(); ++i) packed[i].panels = space->at<T>(panels_at[i]);
-    for (std::size_t i = 0; i < vector_at.size(); ++i) {
-        T* sum = space->at<T>(vector_at[i]);
-        std::fill(sum, sum + s.vector_widths[i], T(0));
-        for (int v : s.vector_parts[i])
-            for (int n = 0; n < s.vector_widths[i]; ++n) sum[n] += static_cast<const T*>(c.vectors[v])[n];
-        vectors.push_back(sum);
-    }
-    for (std::size_t i = 0; i < constant_at.size(); ++i) {
-        constants.push_back(space->at<T>(constant_at[i]));
-        std::fill(constants.back(), constants.back() + tile_values, static_cast<T>(s.constants[i]));
-    }
-    for (std::size_t i = 0; i < weight_sums.size(); ++i) weight_sums[i].data = space->at<T>(weight_sums_at[i]);
-    for (std::size_t i = 0; i < vector_sums.size(); ++i) vector_sums[i].data = space->at<T>(vector_sums_at[i]);
-    // Saved regions: all slices of the first, then all of the second, and so on.
+// Saved regions: all slices of the first, then all of the second, and so on.
+template <class T> void Run<T>::place_saved() {
     std::vector<std::vector<T*>> saved(parts.size());
     T* region = static_cast<T*>(c.saved);
     for (int w : s.saved_widths)
@@ -144,23 +145,30 @@ template <class T> void Run<T>::layout() {
             const BufferSpec& spec = s.buffers[b];
             if (spec.kind == Kind::Saved) slices[i].base[b] = saved[i][spec.external];
             else if (spec.kind == Kind::State && spec.saved >= 0) slices[i].base[b] = saved[i][spec.saved];
-            else if (slices[i].direct[b])
-                slices[i].base[b] = static_cast<T*>(c.sequences[spec.external].data) +
-                                    (parts[i].rows.empty() ? 0 : parts[i].rows[0]) * c.sequences[spec.external].batch_stride;
-            else slices[i].base[b] = space->at<T>(buffer_at[i][b]);
         }
+}
+
+template <class T> void Run<T>::fill_constants() {
+    for (std::size_t i = 0; i < vectors.size(); ++i) {
+        std::fill(vectors[i], vectors[i] + s.vector_widths[i], T(0));
+        for (int v : s.vector_parts[i])
+            for (int n = 0; n < s.vector_widths[i]; ++n) vectors[i][n] += static_cast<const T*>(c.vectors[v])[n];
+    }
+    for (std::size_t i = 0; i < constants.size(); ++i)
+        std::fill(constants[i], constants[i] + tile_values, static_cast<T>(s.constants[i]));
+}
+
+template <class T> void Run<T>::make_members() {
     readers.resize(threads);
     for (Member<T>& reader : readers) {
         reader.now.assign(s.buffers.size(), nullptr);
         reader.out.assign(s.buffers.size(), nullptr);
     }
-    members.resize(threads);
     for (int i = 0; i < threads; ++i) {
         Member<T>& m = members[i];
         m.slice = &slices[i / c.team];
         m.place = i % c.team;
         m.team = c.team;
-        m.registers = space->at<T>(registers_at[i]);
         m.now.assign(s.buffers.size(), nullptr);
         m.out.assign(s.buffers.size(), nullptr);
         prepare(m, s.before, m.before);
@@ -200,7 +208,7 @@ void Run<T>::prepare(Member<T>& m, const std::vector<Stage>& list, std::vector<P
                         ready.tile[slot].data = vectors[o.index] + o.column;
                         break;
                     case Where::Constant: ready.tile[slot].data = constants[o.index]; break;
-                    case Where::Register: 
+                    case Where::Register:
                         ready.is_register[slot] = true;
                         ready.tile[slot].data = m.registers + o.index * tile_values;
                         break;

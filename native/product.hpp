@@ -6,6 +6,7 @@
 
 #include "ahead.hpp"
 #include "pack.hpp"
+#include "schedule.hpp"
 
 namespace steploom::STEPLOOM_ISA {
 
@@ -162,7 +163,7 @@ void product(Factor<T>* factors, int count, const T* init, std::int64_t init_row
         return run(factors, count, init, out, columns, first_panel, last_panel);
     }
     const int tiles = static_cast<int>((rows + most_rows - 1) / most_rows);
-    Factor<T> at[8];
+    Factor<T> at[most_terms];
     for (int panel = first_panel; panel < last_panel;) {
         const int column = panel * P;
         int panels = 1;

@@ -44,6 +44,9 @@ struct ElementOp {
     Operand out, in[3];
 };
 
+// Of one product stage; kernels keep them on the stack.
+constexpr int most_terms = 8;
+
 struct Term {
     Operand left;    // rows of width K
     int matrix;      // of the call: M (columns made, K)
@@ -116,7 +119,7 @@ struct Sequence {
 struct MatrixView {
     void* data = nullptr;
     std::int64_t row_stride = 0, column_stride = 0;
-    void* gradient = nullptr;  // same strides given below; null where none is wanted
+    void* gradient = nullptr;  // its strides follow; null where none is wanted
     std::int64_t gradient_row_stride = 0, gradient_column_stride = 0;
 };
 
@@ -182,11 +185,14 @@ std::vector<std::string> kernel_names();
 std::int64_t saved_elements(const std::vector<int>& widths, std::int64_t time, std::int64_t batch,
                             const std::int64_t* lengths, int slices);
 
+// Elements up to the next multiple of 16, so that what follows begins on a line of the cache.
+inline std::int64_t padded(std::int64_t elements) { return (elements + 15) / 16 * 16; }
+
 // Distance between rows, in elements. Strides of a multiple of 512 bytes would make the columns of a tile collide in
 // the first-level cache.
 inline std::int64_t row_stride(std::int64_t width) {
-    const std::int64_t padded = (width + 15) / 16 * 16;
-    return padded % 128 == 0 ? padded + 16 : padded;
+    const std::int64_t stride = padded(width);
+    return stride % 128 == 0 ? stride + 16 : stride;
 }
 
 }  // namespace steploom

@@ -43,7 +43,8 @@ inline std::vector<Stage>& part(Schedule& s, const std::string& name) {
 
 inline void add_product(Schedule& s, const std::string& where, int width, const OperandSpec& out, const OperandSpec& init,
                  const std::vector<TermSpec>& terms) {
-    if (terms.empty() || terms.size() > 8) throw std::invalid_argument("a product stage has 1 to 8 terms");
+    if (terms.empty() || terms.size() > most_terms)
+        throw std::invalid_argument("a product stage has 1 to " + std::to_string(most_terms) + " terms");
     Stage stage;
     stage.kind = StageKind::Product;
     stage.width = width;

@@ -7,7 +7,7 @@ namespace steploom::STEPLOOM_ISA {
 
 template <class T>
 void Run<T>::run_product(const Member<T>& m, const Stage& stage, Index row, Index rows, int first, int last, Ahead* ahead) const {
-    Factor<T> factors[8];
+    Factor<T> factors[most_terms];
     const int count = static_cast<int>(stage.terms.size());
     for (int i = 0; i < count; ++i) {
         const Term& term = stage.terms[i];

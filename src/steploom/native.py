@@ -11,16 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = [
-    "BUILD_COMMAND",
-    "Core",
-    "CoreSchedule",
-    "CoreStream",
-    "CoreUnchanged",
-    "core",
-    "instruction_sets",
-    "version",
-]
+__all__ = ["BUILD_COMMAND", "Core", "CoreSchedule", "CoreStream", "CoreUnchanged", "core", "version"]
 
 BUILD_COMMAND = "pip install -c constraints.txt -e ."
 
@@ -110,14 +101,14 @@ class Core(Protocol):
     def version(self) -> str:
         """The version of the package that this core was built with."""
 
-    def instruction_sets(self) -> list[str]:
-        """The vector instruction sets that this processor and its operating system support, oldest first."""
-
     def kernels(self) -> list[str]:
         """The builds of the kernels that this processor can run, the fastest first."""
 
     def opcodes(self) -> list[str]:
         """The names of the elementwise instructions."""
+
+    def most_terms(self) -> int:
+        """How many products one stage adds up at the most."""
 
     def run(
         self,
@@ -201,15 +192,6 @@ def version() -> str:
         ImportError: the core was not built; the message names the command that builds it.
     """
     return core().version()
-
-
-def instruction_sets() -> list[str]:
-    """The vector instruction sets that this processor and its operating system support, oldest first: ["avx", "avx2"].
-
-    Raises:
-        ImportError: the core was not built; the message names the command that builds it.
-    """
-    return core().instruction_sets()
 
 
 @cache

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from steploom.native import core
 from steploom.program.primitives import ON_GROUPS
 from steploom.program.program import Argument, Instruction, Value
 
@@ -192,6 +193,6 @@ def _fused(i: Instruction, sums: dict[Value, Products], uses: Counter[Value], al
             vectors.append(argument)
         else:
             rows.append(argument)
-    if not terms or len(terms) > 8 or len(rows) > 1 or (rows and vectors):
+    if not terms or len(terms) > core().most_terms() or len(rows) > 1 or (rows and vectors):
         return None
     return Products(i.out, tuple(terms), rows[0] if rows else tuple(vectors))
