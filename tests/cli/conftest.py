@@ -25,6 +25,16 @@ def rewrite(model: Path, name: str, content: object) -> None:
     (model / "model.json").write_text(json.dumps(manifest))
 
 
+def train_in(folder: Path, *arguments: str) -> Path:
+    """Calls `steploom train ARGUMENTS -o model --json` in a folder and puts what it printed into stdout.json there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        result = CliRunner().invoke(cli, ["train", *arguments, "-o", "model", "--json"])
+    assert result.exit_code == 0, result.stderr
+    (folder / "stdout.json").write_text(result.stdout)
+    return folder
+
+
 @pytest.fixture
 def run() -> Run:
     """Calls `steploom ARGUMENTS`; the result has exit_code, stdout and stderr."""

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from steploom.cli.main import cli
-from tests.cli.conftest import Refused, Run
+from tests.cli.conftest import Refused, Run, train_in
 from tests.docs.files import write_labelled
 
 OPTIONS = ["--epochs", "1", "--hidden-size", "8"]
@@ -22,13 +22,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with reviews.csv, strokes.npz, the model in `model`, and what `train` printed in stdout.json."""
     folder = tmp_path_factory.mktemp("classify")
     write_labelled(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        command = ["train", "classify", "reviews.csv", "-o", "model", "--test", "reviews.csv", "--json", *OPTIONS]
-        result = CliRunner().invoke(cli, command)
-    assert result.exit_code == 0, result.stderr
-    (folder / "stdout.json").write_text(result.stdout)
-    return folder
+    return train_in(folder, "classify", "reviews.csv", "--test", "reviews.csv", *OPTIONS)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from steploom.cli.main import cli
-from tests.cli.conftest import Refused, Run, rewrite
+from tests.cli.conftest import Refused, Run, rewrite, train_in
 from tests.docs.files import write_files
 
 OPTIONS = ["--epochs", "2", "--hidden-size", "8", "--embedding-size", "6", "--decoder-size", "8"]
@@ -19,12 +19,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the small files, the model in `model`, and what `train` printed in stdout.json."""
     folder = tmp_path_factory.mktemp("embed")
     write_files(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        result = CliRunner().invoke(cli, ["train", "embed", "book.txt", "-o", "model", "--json", *OPTIONS])
-    assert result.exit_code == 0, result.stderr
-    (folder / "stdout.json").write_text(result.stdout)
-    return folder
+    return train_in(folder, "embed", "book.txt", *OPTIONS)
 
 
 def test_train_prints_one_json_object(trained: Path) -> None:

@@ -5,10 +5,8 @@ import shlex
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from steploom.cli.main import cli
-from tests.cli.conftest import Refused, Run, rewrite
+from tests.cli.conftest import Refused, Run, rewrite, train_in
 from tests.docs.files import write_files
 
 OPTIONS = ["--horizon", "12", "--context", "48", "--epochs", "1", "--hidden-size", "8", "--batch-size", "16"]
@@ -22,13 +20,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     head, *rows = (folder / "power.csv").read_text().splitlines(keepends=True)
     (folder / "past.csv").write_text(head + "".join(rows[:-240]))
     (folder / "later.csv").write_text(head + "".join(rows[-240:]))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        train = ["train", "forecast", "past.csv", "-o", "model", "--test", "later.csv", "--json", *OPTIONS]
-        result = CliRunner().invoke(cli, train)
-    assert result.exit_code == 0, result.stderr
-    (folder / "stdout.json").write_text(result.stdout)
-    return folder
+    return train_in(folder, "forecast", "past.csv", "--test", "later.csv", *OPTIONS)
 
 
 def test_train_prints_one_json_object(trained: Path) -> None:

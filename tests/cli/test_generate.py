@@ -4,10 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from steploom.cli.main import cli
-from tests.cli.conftest import Refused, Run, rewrite
+from tests.cli.conftest import Refused, Run, rewrite, train_in
 from tests.docs.files import write_files
 
 OPTIONS = ["--epochs", "2", "--hidden-size", "16", "--num-layers", "1"]
@@ -18,14 +16,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with book.txt, the model in `model`, and what `train` printed in stdout.json."""
     folder = tmp_path_factory.mktemp("generate")
     write_files(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        result = CliRunner().invoke(
-            cli, ["train", "generate", "book.txt", "-o", "model", "--test", "poems.txt", "--json", *OPTIONS]
-        )
-    assert result.exit_code == 0, result.stderr
-    (folder / "stdout.json").write_text(result.stdout)
-    return folder
+    return train_in(folder, "generate", "book.txt", "--test", "poems.txt", *OPTIONS)
 
 
 def test_train_prints_one_json_object(trained: Path) -> None:

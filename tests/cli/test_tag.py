@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from steploom.cli.main import cli
-from tests.cli.conftest import Refused, Run, rewrite
+from tests.cli.conftest import Refused, Run, rewrite, train_in
 from tests.docs.files import write_tagged
 
 OPTIONS = ["--hidden-size", "12", "--embedding-size", "8", "--lr", "0.02", "--average", "0", "--dropout", "0.1"]
@@ -18,13 +18,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with names.txt, the model in `model`, and what `train` printed in stdout.json."""
     folder = tmp_path_factory.mktemp("tag")
     write_tagged(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        words = ["train", "tag", "names.txt", "-o", "model", "--test", "names.txt", "--epochs", "4", "--json", *OPTIONS]
-        result = CliRunner().invoke(cli, words)
-    assert result.exit_code == 0, result.stderr
-    (folder / "stdout.json").write_text(result.stdout)
-    return folder
+    return train_in(folder, "tag", "names.txt", "--test", "names.txt", "--epochs", "4", *OPTIONS)
 
 
 def test_train_prints_one_json_object(trained: Path) -> None:

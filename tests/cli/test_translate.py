@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from steploom.cli.main import cli
-from tests.cli.conftest import Refused, Run, rewrite
+from tests.cli.conftest import Refused, Run, rewrite, train_in
 from tests.docs.files import write_files
 
 OPTIONS = ["--epochs", "2", "--hidden-size", "12", "--unit", "words", "--lr", "0.02"]
@@ -20,12 +20,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("translate")
     write_files(folder)
     parts = ["--valid", "test.fr", "--valid", "test.en", "--test", "test.fr", "--test", "test.en"]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        result = CliRunner().invoke(cli, ["train", "translate", *PAIRS, *parts, "-o", "model", "--json", *OPTIONS])
-    assert result.exit_code == 0, result.stderr
-    (folder / "stdout.json").write_text(result.stdout)
-    return folder
+    return train_in(folder, "translate", *PAIRS, *parts, *OPTIONS)
 
 
 def test_train_prints_one_json_object(trained: Path) -> None:

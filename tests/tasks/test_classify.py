@@ -336,19 +336,8 @@ def test_class_weights(folder, tmp_path):
     assert load(tmp_path / "m").network.class_weights.tolist() == [3.0, 1.0]
 
 
-def test_a_cell_of_the_users_own(folder, tmp_path, monkeypatch):
-    (tmp_path / "classcells.py").write_text(
-        "import torch\nfrom torch import nn\nfrom steploom import Cell\n\n"
-        "class Minimal(Cell):\n"
-        "    def __init__(self, input_size, hidden_size):\n"
-        "        super().__init__()\n"
-        "        self.states = {'h': hidden_size}\n"
-        "        self.mix = nn.Linear(input_size + hidden_size, hidden_size)\n\n"
-        "    def forward(self, x, h):\n"
-        "        return (torch.tanh(self.mix(torch.cat([x, h], -1))),)\n"
-    )
-    monkeypatch.chdir(tmp_path)
-    cell, options = "classcells:Minimal", SMALL | {"epochs": 1, "num_layers": 2, "bidirectional": True}
+def test_a_cell_of_the_users_own(folder, tmp_path, own_cell):
+    cell, options = own_cell, SMALL | {"epochs": 1, "num_layers": 2, "bidirectional": True}
     model = train("classify", folder / "reviews.csv", tmp_path / "m", cell=cell, **options)
     assert model.report["engine"] == "native"
     assert model.predict(input="fine").text == load("m", cell=cell).predict(input="fine").text

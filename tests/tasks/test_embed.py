@@ -321,23 +321,10 @@ def test_a_model_comes_back_from_its_directory(model, folder):
     assert again.evaluate(folder / "test.tsv").metrics == model.evaluate(folder / "test.tsv").metrics
 
 
-def test_a_cell_of_the_users_own(folder, tmp_path, monkeypatch):
-    (tmp_path / "sentencecells.py").write_text(
-        "import torch\nfrom torch import nn\nfrom steploom import Cell\n\n"
-        "class Minimal(Cell):\n"
-        "    def __init__(self, input_size, hidden_size):\n"
-        "        super().__init__()\n"
-        "        self.states = {'h': hidden_size, 'm': hidden_size + 1}\n"
-        "        self.mix = nn.Linear(input_size + hidden_size, hidden_size)\n"
-        "        self.keep = nn.Linear(hidden_size, hidden_size + 1)\n\n"
-        "    def forward(self, x, h, m):\n"
-        "        h = torch.tanh(self.mix(torch.cat([x, h], -1)))\n"
-        "        return h, 0.5 * m + self.keep(h)\n"
-    )
-    monkeypatch.chdir(tmp_path)
-    model = trained(folder, tmp_path / "m", cell="sentencecells:Minimal", num_layers=2)
+def test_a_cell_of_the_users_own(folder, tmp_path, own_cell):
+    model = trained(folder, tmp_path / "m", cell=own_cell, num_layers=2)
     assert model.report["engine"] == "native"
-    again = load("m", cell="sentencecells:Minimal")
+    again = load("m", cell=own_cell)
     assert np.array_equal(again.predict(sentence="The dog").value, model.predict(sentence="The dog").value)
 
 

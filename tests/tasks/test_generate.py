@@ -178,21 +178,10 @@ def test_a_model_comes_back_from_its_directory(lines, folder):
     assert again.predict(num_samples=5).text == lines.predict(num_samples=5).text
 
 
-def test_a_cell_of_the_users_own(folder, tmp_path, monkeypatch):
-    (tmp_path / "mycells.py").write_text(
-        "import torch\nfrom torch import nn\nfrom steploom import Cell\n\n"
-        "class Minimal(Cell):\n"
-        "    def __init__(self, input_size, hidden_size):\n"
-        "        super().__init__()\n"
-        "        self.states = {'h': hidden_size}\n"
-        "        self.mix = nn.Linear(input_size + hidden_size, hidden_size)\n\n"
-        "    def forward(self, x, h):\n"
-        "        return (torch.tanh(self.mix(torch.cat([x, h], -1))),)\n"
-    )
-    monkeypatch.chdir(tmp_path)
-    model = trained(folder, "prose.txt", tmp_path / "m", cell="mycells:Minimal", epochs=2, num_layers=2)
+def test_a_cell_of_the_users_own(folder, tmp_path, own_cell):
+    model = trained(folder, "prose.txt", tmp_path / "m", cell=own_cell, epochs=2, num_layers=2)
     assert model.report["engine"] == "native"
-    assert model.predict(max_new_tokens=20).text == load("m", cell="mycells:Minimal").predict(max_new_tokens=20).text
+    assert model.predict(max_new_tokens=20).text == load("m", cell=own_cell).predict(max_new_tokens=20).text
 
 
 @pytest.mark.parametrize("unit", ["words", "bpe"])

@@ -311,22 +311,11 @@ def test_types_that_differ_in_case_alone_keep_their_letters(tmp_path):
     assert {"f1_PER", "f1_Per"} <= set(found)
 
 
-def test_a_cell_of_the_users_own(folder, tmp_path, monkeypatch):
-    (tmp_path / "tagcells.py").write_text(
-        "import torch\nfrom torch import nn\nfrom steploom import Cell\n\n"
-        "class Minimal(Cell):\n"
-        "    def __init__(self, input_size, hidden_size):\n"
-        "        super().__init__()\n"
-        "        self.states = {'h': hidden_size}\n"
-        "        self.mix = nn.Linear(input_size + hidden_size, hidden_size)\n\n"
-        "    def forward(self, x, h):\n"
-        "        return (torch.tanh(self.mix(torch.cat([x, h], -1))),)\n"
-    )
-    monkeypatch.chdir(tmp_path)
-    model = trained(folder, "iob1.txt", tmp_path / "m", cell="tagcells:Minimal", num_layers=2)
+def test_a_cell_of_the_users_own(folder, tmp_path, own_cell):
+    model = trained(folder, "iob1.txt", tmp_path / "m", cell=own_cell, num_layers=2)
     assert model.report["engine"] == "native"
     assert type(model.network.spelling.cell).__name__ == "Minimal"
-    assert load("m", cell="tagcells:Minimal").predict(text="Ada").text == model.predict(text="Ada").text
+    assert load("m", cell=own_cell).predict(text="Ada").text == model.predict(text="Ada").text
 
 
 @pytest.mark.parametrize(
