@@ -11,7 +11,7 @@ from steploom.cells.gru import GRUCell
 from steploom.cells.lstm import LSTMCell, PeepholeLSTMCell
 from steploom.cells.simple import RNNCell
 from steploom.engine import aten
-from steploom.engine.choice import choose, use_engine, wanted
+from steploom.engine.choice import choose, engine_asked_for, use_engine
 from steploom.errors import OptionError
 from steploom.layers.recurrent import Recurrent
 
@@ -114,14 +114,14 @@ def test_the_block_decides_for_layers_that_do_not():
         assert choose(cell, "native")[0] == "native"
         with use_engine("auto"):
             assert choose(cell, "auto")[0] == "native"
-        assert wanted() == "reference"
+        assert engine_asked_for() == "reference"
     assert choose(cell, "auto")[0] == "native"
 
 
 def test_the_block_ends_with_an_error_too():
     with pytest.raises(ZeroDivisionError), use_engine("reference"):
         _ = 1 / 0
-    assert wanted() == "auto"
+    assert engine_asked_for() == "auto"
 
 
 def test_an_engine_asked_for_by_name_is_never_replaced():
@@ -161,7 +161,7 @@ def test_unknown_engine():
 def test_threads_choose_for_themselves():
     seen = []
     with use_engine("reference"):
-        thread = threading.Thread(target=lambda: seen.append(wanted()))
+        thread = threading.Thread(target=lambda: seen.append(engine_asked_for()))
         thread.start()
         thread.join()
     assert seen == ["auto"]
@@ -172,7 +172,7 @@ def test_asynchronous_tasks_choose_for_themselves():
         with use_engine(engine):
             started.set()
             await other.wait()
-            return wanted()
+            return engine_asked_for()
 
     async def both():
         one, other = asyncio.Event(), asyncio.Event()

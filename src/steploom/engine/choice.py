@@ -26,10 +26,10 @@ __all__ = [
     "Choice",
     "check_engine",
     "choose",
+    "engine_asked_for",
     "engine_wanted",
     "native_obstacle",
     "use_engine",
-    "wanted",
 ]
 
 ENGINES = ("auto", "native", "aten", "reference")
@@ -96,7 +96,7 @@ def check_engine(name: str) -> str:
 
 
 @same_in_a_graph
-def wanted(engine: str = "auto") -> str:
+def engine_asked_for(engine: str = "auto") -> str:
     """The engine asked for: `engine`, or where that is "auto", what `use_engine` asks for."""
     return engine if engine != "auto" else _wanted.get()
 
@@ -121,7 +121,7 @@ def choose(
     Raises:
         OptionError: the engine that was asked for by name cannot do this run.
     """
-    name = wanted(engine)
+    name = engine_asked_for(engine)
     if name == "reference":
         return Choice("reference", "it was asked for")
     if needs_reference is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from steploom.engine.choice import wanted
+from steploom.engine.choice import engine_asked_for
 from steploom.engine.stream import Stream, StreamPlan
 from steploom.engine.stream_native import NativeStream, lowered_layers
 from steploom.engine.stream_reference import ReferenceStream
@@ -18,7 +18,7 @@ def open_stream(plan: StreamPlan) -> Stream:
         OptionError: engine="native" was asked for and cannot run the cell, engine="aten" was asked for, or the weights
             differ in dtype.
     """
-    name = wanted(plan.engine)
+    name = engine_asked_for(plan.engine)
     if name == "reference":
         return ReferenceStream(plan, "it was asked for")
     if name == "aten":

@@ -15,7 +15,7 @@ from steploom.native import core
 
 __all__ = ["Gradients", "Sequences", "backward", "forward", "saved_for", "unwritten"]
 
-# Bytes from which on fresh memory is dear: the system clears it page by page.
+# Bytes from which on fresh memory is costly: the system clears it page by page.
 LARGE = 1 << 22
 
 Gradients = list[Tensor | None]

@@ -87,16 +87,14 @@ def stages_of(instructions: Sequence[Instruction], uses: Counter[Value], aliases
     """
     instructions = [i for i in instructions if i.out not in aliases.shared]
     waiting: list[Instruction | Products] = _fuse_sums(instructions, uses, aliases)
-    missing = {value for item in waiting for value in [_out(item)]}
+    missing = {item.out for item in waiting}
     missing |= {i.out for i in instructions if i.op in ("slice", "detach", "concat")}
     waiting = [item for item in waiting if isinstance(item, Products) or item.op not in ("slice", "detach", "concat")]
     finished = {value for value in missing if value in aliases.whole or value in aliases.parts}
     missing -= finished
 
     def whole_ready(value: Argument | tuple[Value, ...]) -> bool:
-        if isinstance(value, float):
-            return True
-        if isinstance(value, tuple):
+        if isinstance(value, float | tuple):
             return True
         if value in aliases.shared:
             return whole_ready(aliases.shared[value])
@@ -130,7 +128,7 @@ def stages_of(instructions: Sequence[Instruction], uses: Counter[Value], aliases
                 ready = [*stage.instructions]
                 stages.append(stage)
         for item in ready:
-            missing.discard(_out(item))
+            missing.discard(item.out)
         chosen = set(map(id, ready))
         waiting = [item for item in waiting if id(item) not in chosen]
     return stages
@@ -154,10 +152,6 @@ def _widest_pass(waiting: Sequence[Instruction | Products], whole_ready: Callabl
     if not best.instructions:
         raise RuntimeError("the instructions of a step depend on each other in a circle")
     return best
-
-
-def _out(item: Instruction | Products) -> Value:
-    return item.out
 
 
 def _fuse_sums(instructions: list[Instruction], uses: Counter[Value], aliases: Aliases) -> list[Instruction | Products]:

@@ -19,7 +19,7 @@ from steploom.cells.gru import GRUCell
 from steploom.cells.lstm import LSTMCell, ProjectedLSTMCell
 from steploom.cells.simple import RNNCell
 from steploom.engine import native
-from steploom.engine.choice import native_obstacle, wanted
+from steploom.engine.choice import engine_asked_for, native_obstacle
 from steploom.engine.compiled import Compiled, compiled_by_key, compiled_cell
 from steploom.engine.graphs import same_in_a_graph
 from steploom.engine.seen import own_operations, why_looked_at
@@ -67,7 +67,7 @@ class GRU(nn.GRU):
 
 
 def _run(module: nn.RNNBase, input: Any, hx: Any, torch_forward: Callable[[Any, Any], Any]) -> Any:
-    name = wanted()
+    name = engine_asked_for()
     if name in ("auto", "native"):
         obstacle = _native_obstacle(module, input)
         if obstacle is None:

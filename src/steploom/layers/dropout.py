@@ -1,4 +1,4 @@
-"""Dropout that a network of `torch.nn` has not: with one mask a sequence, and of tokens."""
+"""Dropout that `torch.nn` does not have: with one mask a sequence, and of tokens."""
 
 from __future__ import annotations
 

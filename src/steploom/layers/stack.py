@@ -13,7 +13,7 @@ from torch import Tensor
 from steploom.cells.cell import Cell, real_weight
 from steploom.engine import aten, native, reference
 from steploom.engine.call_check import check_states
-from steploom.engine.choice import Choice, choose, wanted, warn_once
+from steploom.engine.choice import Choice, choose, engine_asked_for, warn_once
 from steploom.engine.lengths import padding, reverse, reverse_resets
 from steploom.engine.repeat import remember, repeat_of
 from steploom.engine.seen import own_operations, why_looked_at
@@ -165,7 +165,7 @@ class Stack:
             y, state = run_in_graph(plan, cell, x, state, lengths, resets, *how)
             return y, tuple(part.unsqueeze(0) for part in state)
         needs_reference, not_native = self._needs_reference(cell), None
-        if needs_reference is None and wanted(self.engine) != "reference":
+        if needs_reference is None and engine_asked_for(self.engine) != "reference":
             not_native = why_looked_at()
             needs_reference = _own_operations(cell, x, *(state or ()))
         choice = choose(cell, self.engine, needs_reference, dtype, device, not_native)

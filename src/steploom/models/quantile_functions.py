@@ -1,4 +1,4 @@
-"""Quantiles that PyTorch has not, found on a grid, and what they are made of."""
+"""Quantile functions that PyTorch does not have, found on a grid, and what they are made of."""
 
 from __future__ import annotations
 

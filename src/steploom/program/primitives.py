@@ -39,13 +39,13 @@ class Primitive:
         arity: number of arguments; None for any number.
         meaning: from the arguments (tensors and floats) and the attributes to the result.
         rule: the derivative. None for what `derive` takes apart by itself, and for what occurs in backward steps alone.
-        dear: dear enough to be saved for the backward pass rather than done again.
+        costly: costly enough to be saved for the backward pass rather than computed again.
     """
 
     arity: int | None
     meaning: Callable[..., Tensor]
     rule: Rule | None
-    dear: bool = False
+    costly: bool = False
 
 
 def _compare(function: Callable[[Tensor, Tensor | float], Tensor]) -> Callable[..., Tensor]:
@@ -134,28 +134,28 @@ PRIMITIVES: dict[str, Primitive] = {
     "abs": Primitive(1, torch.abs, rules.abs_gradient),
     "sign": Primitive(1, torch.sign, rules.no_gradient),
     "floor": Primitive(1, torch.floor, rules.no_gradient),
-    "exp": Primitive(1, torch.exp, rules.exp_gradient, dear=True),
-    "log": Primitive(1, torch.log, rules.log_gradient, dear=True),
-    "sqrt": Primitive(1, _root, rules.sqrt_gradient, dear=True),
-    "rsqrt": Primitive(1, torch.rsqrt, rules.rsqrt_gradient, dear=True),
-    "reciprocal": Primitive(1, torch.reciprocal, rules.reciprocal_gradient, dear=True),
-    "sigmoid": Primitive(1, torch.sigmoid, rules.sigmoid_gradient, dear=True),
-    "tanh": Primitive(1, torch.tanh, rules.tanh_gradient, dear=True),
+    "exp": Primitive(1, torch.exp, rules.exp_gradient, costly=True),
+    "log": Primitive(1, torch.log, rules.log_gradient, costly=True),
+    "sqrt": Primitive(1, _root, rules.sqrt_gradient, costly=True),
+    "rsqrt": Primitive(1, torch.rsqrt, rules.rsqrt_gradient, costly=True),
+    "reciprocal": Primitive(1, torch.reciprocal, rules.reciprocal_gradient, costly=True),
+    "sigmoid": Primitive(1, torch.sigmoid, rules.sigmoid_gradient, costly=True),
+    "tanh": Primitive(1, torch.tanh, rules.tanh_gradient, costly=True),
     "relu": Primitive(1, torch.relu, rules.relu_gradient),
-    "softplus": Primitive(1, _soft_plus, rules.softplus_gradient, dear=True),
-    "sin": Primitive(1, torch.sin, rules.sin_gradient, dear=True),
-    "cos": Primitive(1, torch.cos, rules.cos_gradient, dear=True),
-    "erf": Primitive(1, torch.erf, rules.erf_gradient, dear=True),
-    "log1p": Primitive(1, torch.log1p, rules.log1p_gradient, dear=True),
-    "expm1": Primitive(1, torch.expm1, rules.expm1_gradient, dear=True),
+    "softplus": Primitive(1, _soft_plus, rules.softplus_gradient, costly=True),
+    "sin": Primitive(1, torch.sin, rules.sin_gradient, costly=True),
+    "cos": Primitive(1, torch.cos, rules.cos_gradient, costly=True),
+    "erf": Primitive(1, torch.erf, rules.erf_gradient, costly=True),
+    "log1p": Primitive(1, torch.log1p, rules.log1p_gradient, costly=True),
+    "expm1": Primitive(1, torch.expm1, rules.expm1_gradient, costly=True),
     "square": Primitive(1, torch.square, rules.square_gradient),
     "add": Primitive(2, lambda a, b: a + b, rules.add_gradient),
     "sub": Primitive(2, lambda a, b: a - b, rules.sub_gradient),
     "mul": Primitive(2, lambda a, b: a * b, rules.mul_gradient),
-    "div": Primitive(2, lambda a, b: a / b, rules.div_gradient, dear=True),
+    "div": Primitive(2, lambda a, b: a / b, rules.div_gradient, costly=True),
     "maximum": Primitive(2, _either(torch.maximum), rules.extreme_gradient("gt", "ge")),
     "minimum": Primitive(2, _either(torch.minimum), rules.extreme_gradient("lt", "le")),
-    "pow": Primitive(2, lambda a, b: a**b, rules.pow_gradient, dear=True),
+    "pow": Primitive(2, lambda a, b: a**b, rules.pow_gradient, costly=True),
     "gt": Primitive(2, _compare(torch.gt), rules.no_gradient),
     "ge": Primitive(2, _compare(torch.ge), rules.no_gradient),
     "lt": Primitive(2, _compare(torch.lt), rules.no_gradient),
@@ -177,7 +177,7 @@ PRIMITIVES: dict[str, Primitive] = {
     "max": Primitive(1, _max_groups, rules.max_gradient),
     "dot": Primitive(2, _dot_groups, rules.dot_gradient),
     "moments": Primitive(1, _moments, rules.moments_gradient),
-    "standardize": Primitive(2, _standardize, rules.standardize_gradient, dear=True),
+    "standardize": Primitive(2, _standardize, rules.standardize_gradient, costly=True),
     "standardize_grad": Primitive(3, _standardize_gradient, None),
     "scaled_standardize_grad": Primitive(4, _scaled_standardize_gradient, None),
     "expand": Primitive(1, _repeat_columns, rules.expand_gradient),

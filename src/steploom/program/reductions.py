@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -117,8 +118,7 @@ def _all(called: Called) -> Forms:
 def _negated(called: Called) -> Called:
     traced = called.args[0]
     negative = called.tracer.build.rows("neg", rows_of(traced).value)
-    called.args = (with_value(called.tracer, traced, negative), *called.args[1:])
-    return called
+    return replace(called, args=(with_value(called.tracer, traced, negative), *called.args[1:]))
 
 
 def spread_over(tracer: Tracer, form: Rows, traced: Traced, dims: Any) -> Value:

@@ -19,7 +19,7 @@ def choose(
 ) -> tuple[tuple[Value, ...], tuple[Instruction, ...]]:
     """The values to save and the forward instructions to run again.
 
-    Arithmetic and slices are done again where all that they need is at hand; what is dearer is saved, and so is what
+    Arithmetic and slices are done again where all that they need is at hand; what costs more is saved, and so is what
     enters a product, since the forward pass has it in one piece.
 
     Args:
@@ -31,7 +31,7 @@ def choose(
     makers = {instruction.out: instruction for instruction in program.instructions}
     wanted = {a for i in backward for a in i.args if isinstance(a, Value)} | lefts
     wanted &= set(makers)
-    saved = {value for value in wanted if _is_dear(makers[value]) or (value in lefts and makers[value].op != "slice")}
+    saved = {value for value in wanted if _is_costly(makers[value]) or (value in lefts and makers[value].op != "slice")}
     cheap = [i.out for i in program.instructions if i.out in wanted - saved]
     for value in cheap:
         if not _at_hand(value, makers, saved, {program.x, *program.states}):
@@ -53,7 +53,7 @@ def sums_of_products(derivative: Derivative, wanted: Iterable[Value]) -> tuple[V
     makers = {instruction.out: instruction for instruction in derivative.instructions}
     reads = Counter(a for i in derivative.instructions for a in i.args if isinstance(a, Value))
     reads.update([*wanted, *(vector.grad for vector in derivative.vector_gradients)])
-    forward = {i.out for i in program.instructions if _is_dear(i)} | {program.x, *program.states}
+    forward = {i.out for i in program.instructions if _is_costly(i)} | {program.x, *program.states}
     vectors = []
     for vector in derivative.vector_gradients:
         maker = makers.get(vector.grad)
@@ -65,15 +65,15 @@ def sums_of_products(derivative: Derivative, wanted: Iterable[Value]) -> tuple[V
     return tuple(vectors)
 
 
-def _is_dear(instruction: Instruction) -> bool:
-    return instruction.op == "product" or instruction.op in REDUCTIONS or PRIMITIVES[instruction.op].dear
+def _is_costly(instruction: Instruction) -> bool:
+    return instruction.op == "product" or instruction.op in REDUCTIONS or PRIMITIVES[instruction.op].costly
 
 
 def _at_hand(value: Value, makers: dict[Value, Instruction], saved: set[Value], inputs: set[Value]) -> bool:
-    """Whether the value can be computed from inputs and saved values without anything dear."""
+    """Whether the value can be computed from inputs and saved values without anything costly."""
     if value in inputs or value in saved or value.kind != "rows":
         return True
-    if _is_dear(makers[value]):
+    if _is_costly(makers[value]):
         return False
     args = [argument for argument in makers[value].args if isinstance(argument, Value)]
     return all(_at_hand(argument, makers, saved, inputs) for argument in args)

@@ -37,7 +37,7 @@ JUMPS = {"floor", "gt", "ge", "lt", "le", "eq", "ne"}
 TYPES = {torch.float64, torch.float32, torch.bool}
 
 
-@dataclass
+@dataclass(frozen=True)
 class Called:
     """One call of an operator.
 
