@@ -12,7 +12,7 @@ from steploom.cli.options import click_options, read_config, resolve
 from steploom.tasks.registry import TASKS, task_class
 from steploom.tasks.task import Task
 
-__all__ = ["command"]
+__all__ = ["TrainCommands", "command"]
 
 
 class TrainCommands(Commands):

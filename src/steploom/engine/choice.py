@@ -30,6 +30,7 @@ __all__ = [
     "engine_wanted",
     "native_obstacle",
     "use_engine",
+    "warn_once",
 ]
 
 ENGINES = ("auto", "native", "aten", "reference")

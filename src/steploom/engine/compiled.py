@@ -27,7 +27,7 @@ from steploom.program.replica import replica
 from steploom.program.structure import structure
 from steploom.program.trace import trace
 
-__all__ = ["Compiled", "Pass", "compiled_cell", "compiled_plan", "known_of"]
+__all__ = ["Compiled", "Pass", "compiled_by_key", "compiled_cell", "known_of"]
 
 # A cell that goes back and forth between training and evaluation is not traced each time.
 KEPT_STATES_OF_A_CELL = 8
@@ -150,7 +150,7 @@ def _put_first(cell: Cell, state: _Known) -> None:
         _by_cell[cell] = [state, *others][:KEPT_STATES_OF_A_CELL]
 
 
-def compiled_plan(plan: Plan, plan_without_dx: Plan) -> Compiled:
+def _compiled_plan(plan: Plan, plan_without_dx: Plan) -> Compiled:
     """The form of the core for a plan; equal plans share one."""
     found = _by_plan.get(plan)
     return found if found is not None else _by_plan.setdefault(plan, Compiled(plan, plan_without_dx))
@@ -185,7 +185,7 @@ def _compile_here(cell: Cell) -> Compiled | CellError:
     try:
         with torch.random.fork_rng(devices=[]):
             program = _trace(cell)
-            return compiled_plan(make_plan(program), make_plan(program, needs_dx=False))
+            return _compiled_plan(make_plan(program), make_plan(program, needs_dx=False))
     except CellError as error:
         return error
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from steploom.errors import OptionError
 
-__all__ = ["AdditiveAttention", "Attention", "Found", "Memory", "MultiplicativeAttention"]
+__all__ = ["AdditiveAttention", "Attention", "Choices", "Found", "Memory", "MultiplicativeAttention"]
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ __all__ = [
     "Output",
     "QuantileOutput",
     "StudentTOutput",
+    "make_output",
 ]
 
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)

@@ -10,12 +10,12 @@ from torch import Tensor
 from steploom.program.primitives import PRIMITIVES
 from steploom.program.program import Argument, Instruction, MatrixView, Program, Value, VectorView
 
-__all__ = ["execute", "read", "run_program"]
+__all__ = ["execute", "run_program"]
 
 Environment = MutableMapping[Value, Tensor]
 
 
-def read(argument: Argument, environment: Environment, leaves: Sequence[Tensor]) -> Tensor | float:
+def _read(argument: Argument, environment: Environment, leaves: Sequence[Tensor]) -> Tensor | float:
     """The tensor that an argument stands for."""
     if isinstance(argument, float):
         return argument
@@ -33,7 +33,7 @@ def execute(
 ) -> None:
     """Run instructions; results are put into the environment. `shape` is that of rows, without the features."""
     for instruction in instructions:
-        args = [read(argument, environment, leaves) for argument in instruction.args]
+        args = [_read(argument, environment, leaves) for argument in instruction.args]
         if instruction.op == "fill":
             width, value = int(instruction.attrs["width"]), float(instruction.attrs["value"])
             like = next(iter(environment.values()))

@@ -15,7 +15,7 @@ from steploom.program.program import Argument, Leaf, MatrixView, Value, VectorVi
 from steploom.program.prologue import Call, Constant, Prologue, Reference
 from steploom.program.traced import Fixed, Traced
 
-__all__ = ["Leaves"]
+__all__ = ["Leaves", "view_name"]
 
 
 class Leaves:

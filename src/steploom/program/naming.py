@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from steploom.program.program import Argument, Instruction, Program, Value
 
-__all__ = ["name_values", "substituted"]
+__all__ = ["name_values"]
 
 NUMBERED = re.compile(r"t\d+")
 
@@ -30,10 +30,10 @@ def name_values(program: Program, names: Mapping[Value, str]) -> Program:
             name = f"{base}{gap}{numbers[base]}"
         taken.add(name)
         given[instruction.out] = replace(instruction.out, name=name)
-    return substituted(program, given)
+    return _substituted(program, given)
 
 
-def substituted(program: Program, new: Mapping[Value, Value]) -> Program:
+def _substituted(program: Program, new: Mapping[Value, Value]) -> Program:
     """The program with some values replaced by others wherever they stand."""
 
     def change(argument: Argument) -> Argument:

@@ -20,7 +20,7 @@ from steploom.program.traced import Fixed, Form, Rows, Traced
 if TYPE_CHECKING:
     from steploom.program.tracer import Called, Tracer
 
-__all__ = ["HANDLERS", "Forms", "Handler", "as_rows", "is_rows", "match", "numbered", "rows_of", "spread"]
+__all__ = ["HANDLERS", "Forms", "Handler", "is_rows", "match", "numbered", "rows_of", "spread"]
 
 Forms = Form | list[Form | None]
 Handler = Callable[["Called"], Forms]
@@ -150,7 +150,7 @@ def _move(called: Called) -> Forms:
     tensors: list[Traced] = []
 
     def taken(traced: Traced) -> Traced:
-        tensors.append(as_rows(tracer, traced))
+        tensors.append(_as_rows(tracer, traced))
         return traced
 
     args = [
@@ -173,7 +173,7 @@ def _move(called: Called) -> Forms:
     return form_of(moved) if isinstance(moved, Tensor) else [form_of(part) for part in moved]
 
 
-def as_rows(tracer: Tracer, traced: Traced) -> Traced:
+def _as_rows(tracer: Tracer, traced: Traced) -> Traced:
     """A tensor with rows of its own: what is the same for all rows is refused."""
     if isinstance(traced.form, Rows):
         return traced

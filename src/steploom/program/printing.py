@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from steploom.program.plan import Plan
     from steploom.program.program import Argument, Instruction, Program
 
-__all__ = ["equation", "print_derivative", "print_instructions", "print_plan", "print_program"]
+__all__ = ["equation", "print_derivative", "print_plan", "print_program"]
 
 INFIX = {"add": "+", "sub": "-", "div": "/", "gt": ">", "ge": "≥", "lt": "<", "le": "≤", "eq": "=", "ne": "≠"}
 PREFIX = {"sigmoid": "σ", "neg": "-"}
@@ -21,7 +21,7 @@ def equation(instruction: Instruction) -> str:
     return f"{instruction.out.name} = {_right_side(instruction)}"
 
 
-def print_instructions(instructions: Iterable[Instruction], indent: str = "    ") -> str:
+def _print_instructions(instructions: Iterable[Instruction], indent: str = "    ") -> str:
     """One line an instruction."""
     return "".join(f"{indent}{equation(instruction)}\n" for instruction in instructions)
 
@@ -34,7 +34,7 @@ def print_program(program: Program) -> str:
         lines.append("once a call:\n")
         lines += [f"    {line}\n" for line in program.prologue.lines(program.leaves)]
         lines.append("each step:\n")
-    lines.append(print_instructions(program.instructions))
+    lines.append(_print_instructions(program.instructions))
     lines.append(f"    return {', '.join(output.name for output in program.outputs)}")
     return "".join(lines)
 
@@ -42,7 +42,7 @@ def print_program(program: Program) -> str:
 def print_derivative(derivative: Derivative) -> str:
     """The backward step as equations."""
     inputs = ", ".join(value.name for value in derivative.inputs)
-    lines = [f"derivative of {derivative.program.name}: {inputs}\n", print_instructions(derivative.instructions)]
+    lines = [f"derivative of {derivative.program.name}: {inputs}\n", _print_instructions(derivative.instructions)]
     lines += _gradients(derivative.weight_gradients, derivative.vector_gradients)
     returned = [("dx", derivative.dx)]
     returned += [(f"d{s.name}", d) for s, d in zip(derivative.program.states, derivative.dstates, strict=True)]
@@ -60,7 +60,7 @@ def print_plan(plan: Plan) -> str:
         ("each step backwards:", plan.backward_loop),
         ("after the loop backwards:", plan.deferred),
     ]
-    lines = [f"{title}\n{print_instructions(instructions)}" for title, instructions in parts if instructions]
+    lines = [f"{title}\n{_print_instructions(instructions)}" for title, instructions in parts if instructions]
     lines += _gradients(plan.weight_gradients, plan.vector_gradients)
     saved = [value.name for value in plan.saved]
     saved += [state.name for state, is_saved in zip(plan.program.states, plan.saves_state, strict=True) if is_saved]

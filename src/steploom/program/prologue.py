@@ -16,7 +16,7 @@ from steploom.program.nested import flat, mapped
 if TYPE_CHECKING:
     from steploom.program.program import Leaf, Program
 
-__all__ = ["Call", "Prologue", "Reference", "as_leaf", "gather_leaves"]
+__all__ = ["Call", "Constant", "Prologue", "Reference", "as_leaf", "gather_leaves"]
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from steploom.program.tracer import Called, Tracer
 
-__all__ = ["HANDLERS", "centred", "grouped", "reduced", "spread_over", "sum_of_squares", "with_value"]
+__all__ = ["HANDLERS", "centred", "grouped", "spread_over", "sum_of_squares", "with_value"]
 
 
-def reduced(tracer: Tracer, traced: Traced, dims: Any, op: str) -> tuple[Rows, int]:
+def _reduced(tracer: Tracer, traced: Traced, dims: Any, op: str) -> tuple[Rows, int]:
     """The sum or max over some axes, which then have size 1, and how many numbers make one of the result."""
     value = rows_of(traced).value
     found = grouped(tracer, traced, dims)
@@ -80,7 +80,7 @@ def _dims(called: Called, place: int = 1) -> Any:
 
 
 def _sum(called: Called) -> Forms:
-    return reduced(called.tracer, called.args[0], _dims(called), "sum")[0]
+    return _reduced(called.tracer, called.args[0], _dims(called), "sum")[0]
 
 
 def _mean(called: Called) -> Forms:
@@ -88,12 +88,12 @@ def _mean(called: Called) -> Forms:
 
 
 def _mean_over(tracer: Tracer, traced: Traced, dims: Any) -> Rows:
-    total, count = reduced(tracer, traced, dims, "sum")
+    total, count = _reduced(tracer, traced, dims, "sum")
     return Rows(tracer.build.rows("mul", total.value, 1 / count), total.before)
 
 
 def _amax(called: Called) -> Forms:
-    return reduced(called.tracer, called.args[0], _dims(called), "max")[0]
+    return _reduced(called.tracer, called.args[0], _dims(called), "max")[0]
 
 
 def _amin(called: Called) -> Forms:
@@ -105,13 +105,13 @@ def _amin(called: Called) -> Forms:
 def _any(called: Called) -> Forms:
     traced = called.args[0]
     true = called.tracer.build.rows("ne", rows_of(traced).value, 0.0)
-    return reduced(called.tracer, with_value(called.tracer, traced, true), _dims(called), "max")[0]
+    return _reduced(called.tracer, with_value(called.tracer, traced, true), _dims(called), "max")[0]
 
 
 def _all(called: Called) -> Forms:
     traced, build = called.args[0], called.tracer.build
     false = with_value(called.tracer, traced, build.rows("eq", rows_of(traced).value, 0.0))
-    form, _ = reduced(called.tracer, false, _dims(called), "max")
+    form, _ = _reduced(called.tracer, false, _dims(called), "max")
     return Rows(build.rows("eq", form.value, 0.0), form.before)
 
 
@@ -144,18 +144,18 @@ def centred(tracer: Tracer, traced: Traced, dims: Any) -> tuple[Rows, Traced]:
 def sum_of_squares(tracer: Tracer, traced: Traced, dims: Any) -> tuple[Rows, int]:
     """The sum of the squares over some axes, and how many numbers make one of the result."""
     squares = tracer.build.rows("square", rows_of(traced).value)
-    return reduced(tracer, with_value(tracer, traced, squares), dims, "sum")
+    return _reduced(tracer, with_value(tracer, traced, squares), dims, "sum")
 
 
 def _powers(tracer: Tracer, traced: Traced, dims: Any) -> tuple[Rows, Value, Value, Rows]:
     """The largest over some axes, the tensor less that, the powers of e of this, and their sum over the axes."""
     build = tracer.build
-    largest, _ = reduced(tracer, traced, dims, "max")
+    largest, _ = _reduced(tracer, traced, dims, "max")
     # The largest cancels out, so it has no part in the gradient.
     largest = Rows(build.rows("detach", largest.value), largest.before)
     shifted = build.rows("sub", rows_of(traced).value, spread_over(tracer, largest, traced, dims))
     each = build.rows("exp", shifted)
-    total, _ = reduced(tracer, with_value(tracer, traced, each), dims, "sum")
+    total, _ = _reduced(tracer, with_value(tracer, traced, each), dims, "sum")
     return largest, shifted, each, total
 
 
@@ -197,7 +197,7 @@ def _norm(called: Called) -> Forms:
     traced, dims = called.args[0], _dims(called, 2)
     tracer, build = called.tracer, called.tracer.build
     if power == 1:
-        return reduced(tracer, with_value(tracer, traced, build.rows("abs", rows_of(traced).value)), dims, "sum")[0]
+        return _reduced(tracer, with_value(tracer, traced, build.rows("abs", rows_of(traced).value)), dims, "sum")[0]
     total, _ = sum_of_squares(tracer, traced, dims)
     return Rows(build.rows("sqrt", total.value), total.before)
 

@@ -11,7 +11,7 @@ from steploom.program.passes.dead_code import live
 from steploom.program.primitives import PRIMITIVES, REDUCTIONS
 from steploom.program.program import Instruction, Program, Value
 
-__all__ = ["choose"]
+__all__ = ["choose", "sums_of_products"]
 
 
 def choose(

@@ -19,7 +19,7 @@ from steploom.tasks.generate_text import Part
 from steploom.tasks.perplexity import perplexity, unigram_log_probs
 from steploom.tasks.task import Evaluation
 
-__all__ = ["count_characters", "log_probs_of_text", "score"]
+__all__ = ["log_probs_of_text", "score"]
 
 words = logging.getLogger("steploom")
 
@@ -53,7 +53,7 @@ def score(network: LanguageModel, vocabulary: Vocabulary, counts: Sequence[int],
         total = _lines_log_prob(network, vocabulary, numbers)
         ends = [vocabulary.ends[1]] * len(numbers)
         targets = torch.tensor([n for piece in numbers for n in piece] + ends)
-    characters = count_characters(part, vocabulary)
+    characters = _count_characters(part, vocabulary)
     metrics = _figures(-total, len(targets), characters)
     metrics |= {"tokens": float(len(targets)), "characters": float(characters)}
     unknown = sum(vocabulary.count_unknown(piece) for piece in part.pieces)
@@ -77,7 +77,7 @@ def log_probs_of_text(network: LanguageModel, vocabulary: Vocabulary, numbers: S
     return torch.cat(found)
 
 
-def count_characters(part: Part, vocabulary: Vocabulary) -> int:
+def _count_characters(part: Part, vocabulary: Vocabulary) -> int:
     """Code points of a text, each line end one. Of words, with one space between two and none around a line."""
     pieces = part.pieces
     if vocabulary.unit == "words":

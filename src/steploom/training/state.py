@@ -18,10 +18,10 @@ from steploom.errors import ModelDirectoryError
 from steploom.training.atomic import write_atomically
 from steploom.training.options import TrainOptions
 
-__all__ = ["CHECKPOINT", "TENSORS", "State", "read_best", "read_checkpoint", "write_best", "write_checkpoint"]
+__all__ = ["State", "read_best", "read_checkpoint", "write_best", "write_checkpoint"]
 
-CHECKPOINT = "checkpoint.pt"
-TENSORS = {"network", "optimizer", "precision", "average", "carry"}
+_CHECKPOINT = "checkpoint.pt"
+_TENSORS = {"network", "optimizer", "precision", "average", "carry"}
 """What a checkpoint holds beside the state."""
 
 
@@ -121,7 +121,7 @@ def write_checkpoint(folder: Path, state: State, tensors: dict[str, Any]) -> Non
         tensors: weights, optimiser and carried states: nested dicts and lists of tensors and numbers.
     """
     content = {"state": asdict(state), **tensors}
-    write_atomically(folder / CHECKPOINT, lambda file: torch.save(content, file))
+    write_atomically(folder / _CHECKPOINT, lambda file: torch.save(content, file))
     for file in folder.glob("best-*.pt"):
         if file.name != state.best_file:
             file.unlink()
@@ -133,16 +133,16 @@ def read_checkpoint(folder: Path) -> tuple[State, dict[str, Any]] | None:
     Raises:
         ModelDirectoryError: the file is damaged or of another version.
     """
-    path = folder / CHECKPOINT
+    path = folder / _CHECKPOINT
     if not path.exists():
         return None
     content = _read(path)
     values = content.pop("state", None)
     if not isinstance(values, dict) or set(values) != {f.name for f in fields(State)}:
         raise ModelDirectoryError(f"{path}: this checkpoint was written by another version of Steploom; train anew")
-    if not content.keys() >= TENSORS:
+    if not content.keys() >= _TENSORS:
         raise ModelDirectoryError(
-            f"{path}: damaged, it lacks {', '.join(sorted(TENSORS - content.keys()))}; train anew"
+            f"{path}: damaged, it lacks {', '.join(sorted(_TENSORS - content.keys()))}; train anew"
         )
     return State(**values), content
 
