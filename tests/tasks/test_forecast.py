@@ -291,6 +291,18 @@ def test_a_short_series_is_padded_with_a_word(tmp_path: Path, caplog: pytest.Log
     assert "1 of 1 series have fewer rows than the context of 48, such as 'y'" in caplog.text
 
 
+def test_new_series_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    both = pd.concat([table(100, s="1"), table(100, s="2")])
+    task = trained([csv(tmp_path, both, "a.csv")], horizon=2, context=10, series="s", target="y")
+    task.predict(None, tmp_path / "a.csv", PredictOptions())
+    assert "new to the model" not in caplog.text
+    later = csv(tmp_path, both.assign(s=both["s"].where(both["s"] == "1", "2.0")), "b.csv")
+    task.predict(None, later, PredictOptions())
+    task.evaluate(None, Files([later]), EvaluateOptions())
+    assert caplog.text.count("b.csv: 1 of 2 series are new to the model, such as '2.0'") == 2
+
+
 def test_words_about_what_was_found(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", logger="steploom")
     frame = table(300)

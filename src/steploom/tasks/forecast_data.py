@@ -144,6 +144,7 @@ def read_source(
     table = read_series([file], past.learnt, need_values=False, keep_leading=True, rule=alone)
     check_step(table)
     _say(table)
+    _say_new(past, table)
     if options.history is not None:
         joined = read_series([options.history, file], past.learnt, need_values=False, rule=rule)
         _say(joined)
@@ -167,6 +168,7 @@ def read_to_predict(past: Past, file: Path | None, context: int, rule: ValueRule
     table = read_series([file], past.learnt, need_values=False, keep_future=True, keep_leading=True, rule=rule)
     check_step(table)
     _say(table)
+    _say_new(past, table)
     data, _, count = continue_from(past.series, table.data, table.begins, context // 2)
     if count:
         words.info(f"{count} of {len(data)} series go on from the training data")
@@ -225,3 +227,12 @@ def _say(table: SeriesTable) -> None:
     files = ", ".join(file.name for file in table.files)
     for note in table.notes:
         words.info(f"{files}: {note}")
+
+
+def _say_new(past: Past, table: SeriesTable) -> None:
+    """Series that training has not seen are told: a name may be spelt in another way in a later file."""
+    known = {series.id for series in past.series}
+    new = [series.id for series in table.data if series.id not in known]
+    if new:
+        files = ", ".join(file.name for file in table.files)
+        words.info(f"{files}: {len(new)} of {len(table.data)} series are new to the model, such as '{new[0]}'")
