@@ -261,3 +261,24 @@ def test_drop_ins_are_traced_once_a_kind(monkeypatch):
 def test_what_a_cell_was_made_with_costs_no_call(cell):
     """It holds slots, which only Python can look into."""
     assert not any(isinstance(holder, watch._Slots) for holder in Watch(cell)._holders)
+
+
+class Recording(LSTMCell):
+    """Its step writes into an object."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.record = SimpleNamespace(last=None)
+
+    def forward(self, x, h, c):
+        self.record.last = h, c = super().forward(x, h, c)
+        return h, c
+
+
+@pytest.mark.filterwarnings("ignore:The reference engine")
+def test_a_step_that_writes_into_an_object_runs_step_by_step():
+    rnn = Recurrent(Recording(2, 3))
+    assert "writes into an object that the cell holds" in rnn.explain()
+    for _ in range(2):
+        y, _ = rnn(torch.randn(4, 2, 2))
+        assert torch.equal(rnn.cell.record.last[0], y[-1])

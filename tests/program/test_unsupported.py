@@ -39,6 +39,11 @@ def grows_a_list(s: Step, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, ...]
     return h, c
 
 
+def grows_a_list_within(s: Step, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, ...]:
+    s.notes["gates"][0].append(h)  # type: ignore[index]
+    return h, c
+
+
 def writes_a_part(s: Step, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, ...]:
     both = h * 2
     both[:, :2] = 0
@@ -85,6 +90,7 @@ REFUSED = {
     "a tensor from outside": (lambda s, x, h, c: (h * OUTSIDE, c), "neither an argument nor a parameter or buffer"),
     "attribute": (writes_an_attribute, "writes the attribute 'last'"),
     "list that grows": (grows_a_list, "writes the attribute 'seen'"),
+    "list within a dictionary that grows": (grows_a_list_within, "writes the attribute 'notes'"),
     "part in place": (writes_a_part, "writes into a tensor that others see"),
     "argument in place": (changes_its_argument, "writes into a tensor that others see"),
     "buffer in place": (changes_a_buffer, "'logical_not_' .* changes a parameter or a buffer"),
@@ -96,10 +102,12 @@ REFUSED = {
 def test_what_a_program_cannot_say_is_refused(name: str) -> None:
     equations, message = REFUSED[name]
     cell = step_cell(equations)
+    cell.notes = {"gates": ([],)}  # type: ignore[assignment]
     before = dict(vars(cell)), cell.mask.clone()
     with pytest.raises(UnsupportedOperation, match=re.compile(message, re.DOTALL)):
         trace(cell)
     assert vars(cell).keys() == before[0].keys()
+    assert cell.notes == {"gates": ([],)}
     assert torch.equal(cell.mask, before[1])
 
 

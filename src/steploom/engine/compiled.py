@@ -20,7 +20,7 @@ from steploom.cells.cell import Cell
 from steploom.engine.lowering import Lowered, lower_backward, lower_forward
 from steploom.engine.seen import refuse_within_a_step
 from steploom.engine.watch import Watch, has_hooks
-from steploom.errors import CellError, OptionError
+from steploom.errors import CellError, OptionError, UnsupportedOperation
 from steploom.program.plan import Plan, make_plan
 from steploom.program.program import Leaf, MatrixView, Program
 from steploom.program.replica import replica
@@ -138,7 +138,13 @@ def compiled_cell(cell: Cell) -> Compiled | CellError | None:
             return state.found
     if has_hooks(cell):
         return None
-    state = _Known(Watch(cell), _compile(cell))
+    watch, found = Watch(cell), _compile(cell)
+    if not watch.holds(cell) and isinstance(found, Compiled):
+        found = UnsupportedOperation(
+            f"the step of {type(cell).__name__} writes into an object that the cell holds",
+            hint="What a step must remember belongs in a state that forward takes and returns.",
+        )
+    state = _Known(watch, found)
     _put_first(cell, state)
     return state.found
 

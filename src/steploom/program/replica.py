@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import operator
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +14,10 @@ from torch import Tensor, nn
 from steploom.errors import UnsupportedOperation
 
 __all__ = ["replica"]
+
+CONTAINERS = (list, dict, set, deque, tuple)
+# So deep, containers within containers are looked into.
+DEPTH = 4
 
 
 @contextmanager
@@ -34,8 +40,8 @@ def replica(cell: nn.Module, tensors: Mapping[str, Tensor]) -> Iterator[nn.Modul
         for name, item in vars(module).items():
             if isinstance(item, Tensor):
                 stand_in.__dict__[name] = tensors.get(prefix + name, item)
-            elif isinstance(item, (list, dict, set)):
-                stand_in.__dict__[name] = copy.copy(item)
+            else:
+                stand_in.__dict__[name] = _copied(item)
         for kind in ("_parameters", "_buffers"):
             given = getattr(module, kind)
             stand_in.__dict__[kind] = {
@@ -65,11 +71,26 @@ def replica(cell: nn.Module, tensors: Mapping[str, Tensor]) -> Iterator[nn.Modul
 
 
 def _contents(module: nn.Module) -> dict[str, Any]:
-    return {name: copy.copy(i) if isinstance(i, (list, dict, set)) else i for name, i in vars(module).items()}
+    return {name: _copied(item) for name, item in vars(module).items()}
+
+
+def _copied(item: Any, depth: int = DEPTH) -> Any:
+    """Lists, dictionaries and the like are copied, and those within them; all else is itself."""
+    if not isinstance(item, CONTAINERS) or not depth:
+        return item
+    if isinstance(item, tuple):
+        parts = [_copied(part, depth - 1) for part in item]
+        # Most hold no containers; then it is the same object, as a step may ask.
+        return item if type(item) is not tuple or all(map(operator.is_, parts, item)) else tuple(parts)
+    copied: Any = copy.copy(item)
+    if not isinstance(item, set):
+        for place, part in item.items() if isinstance(item, dict) else enumerate(item):
+            copied[place] = _copied(part, depth - 1)
+    return copied
 
 
 def _same(one: Any, other: Any) -> bool:
-    if isinstance(one, (list, dict, set)) and type(one) is type(other):
-        items = [list(part.values()) if isinstance(part, dict) else list(part) for part in (one, other)]
-        return len(one) == len(other) and all(a is b for a, b in zip(*items, strict=True))
-    return one is other
+    if one is other or not isinstance(one, CONTAINERS) or type(one) is not type(other):
+        return one is other
+    items = [list(part.values()) if isinstance(part, dict) else list(part) for part in (one, other)]
+    return len(one) == len(other) and all(map(_same, *items))
