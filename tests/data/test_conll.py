@@ -50,7 +50,10 @@ def test_conll_u():
     file = parse_columns(CONLL_U, word_column=2)
     assert [sentence.words for sentence in file.sentences] == [("de", "le vin"), ("#",)]
     assert file.column(4, "--x") == [("ADP", "DET"), ("SYM",)]
-    lines = file.with_column([("A", "B"), ("C",)], "Z").split("\n")
+    written = file.with_column([("A", "B"), ("C",)], "Z")
+    again = parse_columns(written, word_column=2)
+    assert again.sentences[0].words == ("de", "le vin") and again.column(11, "--x") == [("A", "B"), ("C",)]
+    lines = written.split("\n")
     assert lines[:2] == CONLL_U.split("\n")[:2]
     assert lines[2].endswith("\t_\tA") and lines[4] == CONLL_U.split("\n")[4] and lines[6].endswith("\t_\t\tC")
 

@@ -110,7 +110,8 @@ def parse_columns(text: str, word_column: int = 1, path: Path | None = None) -> 
 
     Columns are separated by tabs where every line has some, and may then hold spaces; else by white space. Lines that
     begin with -DOCSTART- open a document. In a text with tabs, a line without one that begins with # is a comment, and
-    of CoNLL-U's ten columns the ranges (1-2) and empty nodes (1.1) are no words.
+    of CoNLL-U's ten columns the ranges (1-2) and empty nodes (1.1) are no words; words may have more columns than they,
+    as `with_column` writes them.
 
     Args:
         text: with line ends as a newline.
@@ -144,6 +145,8 @@ def parse_columns(text: str, word_column: int = 1, path: Path | None = None) -> 
             end()
             documents.append((row, len(cells)))
         elif not (tabs and line.startswith("#") and "\t" not in line):
+            if len(cells) >= _CONLL_U_COLUMNS and word_column > 1 and _NO_WORD.fullmatch(cells[0]):
+                continue
             if not columns:
                 columns, first_row = len(cells), row
                 ConllFile(path, (), (), columns, "").check_column(word_column, "--word-column")
@@ -154,8 +157,6 @@ def parse_columns(text: str, word_column: int = 1, path: Path | None = None) -> 
                     row=row,
                     hint="A blank line ends a sentence; every other line is a word with all its columns",
                 )
-            if columns == _CONLL_U_COLUMNS and word_column > 1 and _NO_WORD.fullmatch(cells[0]):
-                continue
             if not cells[word_column - 1]:
                 raise DataError(f"the word in column {word_column} is empty", file=path, row=row)
             words.append((row, cells))
