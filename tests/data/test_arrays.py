@@ -233,6 +233,13 @@ def test_files_of_one_part_are_joined(tmp_path):
         joined([wide, narrow], [tmp_path / "a", tmp_path / "b"])
 
 
+@pytest.mark.parametrize(("one", "other", "large"), [("f2", "i4", 70_001), ("f4", "i8", 2**24 + 1), ("i2", "f2", 7)])
+def test_files_of_different_types_lose_nothing(tmp_path, one, other, large):
+    arrays = np.array([[1, 2]], one), np.array([[large, 3]], other)
+    parts = [sequences_of(array[..., None], tmp_path, "x", None, by_pixel=False) for array in arrays]
+    assert joined(parts, [tmp_path, tmp_path]).values[:, 0].tolist() == [1, 2, large, 3]
+
+
 def nan_at(*place):
     array = np.zeros((4, 5, 2))
     array[place] = np.nan

@@ -110,10 +110,9 @@ def joined(parts: Sequence[VectorSequences], files: Sequence[Path]) -> VectorSeq
         return first
     offsets = np.cumsum([0, *(len(part.values) for part in parts[:-1])]).tolist()
     starts = torch.cat([part.starts + offset for part, offset in zip(parts, offsets, strict=True)])
-    kind = parts[0].values.dtype
-    for part in parts:
-        kind = torch.promote_types(kind, part.values.dtype)
-    values = torch.cat([part.values.to(kind) for part in parts])
+    # As NumPy has it: PyTorch would put whole numbers into a float16 beside them, which has not half of them.
+    kind = np.result_type(*(part.values.numpy().dtype for part in parts))
+    values = torch.cat([part.values.to(torch.from_numpy(np.empty(0, kind)).dtype) for part in parts])
     return VectorSequences(values, starts, torch.cat([part.lengths for part in parts]), first.shape)
 
 
