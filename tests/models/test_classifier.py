@@ -52,8 +52,8 @@ def test_labels_are_smoothed_in_training_alone():
         for layer in model.modules():
             layer.training = not isinstance(layer, nn.Dropout)
     assert not torch.equal(smooth.loss(batch, None).total, plain.loss(batch, None).total)
-    assert torch.equal(smooth.loss(batch, None).told, plain.loss(batch, None).total.detach())
-    assert plain.loss(batch, None).told is None
+    assert torch.equal(smooth.loss(batch, None).reported, plain.loss(batch, None).total.detach())
+    assert plain.loss(batch, None).reported is None
 
 
 def test_word_dropout_reads_some_tokens_as_unknown():

@@ -205,12 +205,12 @@ def test_label_smoothing_is_of_training_alone():
 
 
 @pytest.mark.parametrize("forcing", ["teacher", "professor"])
-def test_the_loss_without_smoothing_is_told(forcing):
+def test_the_loss_without_smoothing_is_reported(forcing):
     model, data = network(label_smoothing=0.2, forcing=forcing), batch()
-    told = model.loss(data).told
-    assert not told.requires_grad
-    torch.testing.assert_close(told, model.eval().loss(data).total.detach())
-    assert network(forcing=forcing).loss(data).told is None
+    reported = model.loss(data).reported
+    assert not reported.requires_grad
+    torch.testing.assert_close(reported, model.eval().loss(data).total.detach())
+    assert network(forcing=forcing).loss(data).reported is None
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def test_the_loss_without_smoothing_is_told(forcing):
     ],
 )
 def test_what_reads_its_own_tokens_or_draws_where_to_look_has_another_loss_in_training(options, one):
-    assert network(**options).one_loss == one
+    assert network(**options).comparable_losses == one
 
 
 def test_dropout_is_of_training_alone_and_in_every_path():

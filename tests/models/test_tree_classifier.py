@@ -66,10 +66,10 @@ def test_all_labelled_nodes_count_or_the_roots_alone():
 
 
 @pytest.mark.parametrize("chosen", [(0, 1, 2, 3), (1,)])
-def test_the_loss_of_nodes_is_no_loss_of_roots_and_is_told_without_smoothing(chosen):
+def test_the_loss_of_nodes_is_no_loss_of_roots_and_is_reported_without_smoothing(chosen):
     model, batch = network(label_smoothing=0.4, node_labels=True), encoded().collate(rows(*chosen))
-    assert not model.one_loss and network().one_loss
-    assert torch.equal(model.loss(batch, None).told, model.eval().loss(batch, None).total.detach())
+    assert not model.comparable_losses and network().comparable_losses
+    assert torch.equal(model.loss(batch, None).reported, model.eval().loss(batch, None).total.detach())
 
 
 def test_dropout_of_words_and_vectors_in_training_alone():

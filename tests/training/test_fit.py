@@ -106,8 +106,8 @@ def test_a_seed_gives_the_same_weights_and_another_seed_others(tmp_path):
     assert torch.equal(first, again) and not torch.equal(first, other)
 
 
-@pytest.mark.parametrize("told", [False, True])
-def test_a_loss_that_is_not_finite_is_an_error_and_never_saved(tmp_path, told):
+@pytest.mark.parametrize("reported", [False, True])
+def test_a_loss_that_is_not_finite_is_an_error_and_never_saved(tmp_path, reported):
     class Bad(ToyBatches):
         def batch(self, epoch, index, rank=0, world=1):
             batch = super().batch(epoch, index, rank, world)
@@ -116,9 +116,9 @@ def test_a_loss_that_is_not_finite_is_an_error_and_never_saved(tmp_path, told):
             return batch
 
     network = toy_network()
-    if told:
+    if reported:
         loss = network.loss
-        network.loss = lambda batch, carry: replace(loss(batch, carry), told=torch.ones(()))
+        network.loss = lambda batch, carry: replace(loss(batch, carry), reported=torch.ones(()))
     with pytest.raises(SteploomError, match=r"epoch 2, step 10.*--lr"):
         run(tmp_path, train=Bad(), network=network, checkpoint_steps=1)
     kept = torch.load(tmp_path / "last" / "checkpoint.pt", weights_only=True)
@@ -126,20 +126,20 @@ def test_a_loss_that_is_not_finite_is_an_error_and_never_saved(tmp_path, told):
     assert all(value.isfinite().all() for value in kept["network"].values())
 
 
-def test_a_loss_that_is_told_changes_what_is_read_alone(tmp_path):
+def test_a_loss_that_is_reported_changes_what_is_read_alone(tmp_path):
     _, plain = run(tmp_path / "plain")
     network = toy_network()
     loss = network.loss
 
-    def with_told(batch, carry):
+    def with_reported(batch, carry):
         found = loss(batch, carry)
-        return replace(found, told=torch.as_tensor(found.weight * 9.0))
+        return replace(found, reported=torch.as_tensor(found.weight * 9.0))
 
-    network.loss = with_told
-    _, told = run(tmp_path / "told", network=network)
-    assert [(row["train_loss"], row["train_rmse"]) for row in rows(tmp_path / "told")] == [(9.0, 3.0)] * 3
+    network.loss = with_reported
+    _, reported = run(tmp_path / "reported", network=network)
+    assert [(row["train_loss"], row["train_rmse"]) for row in rows(tmp_path / "reported")] == [(9.0, 3.0)] * 3
     assert rows(tmp_path / "plain")[0]["train_loss"] != 9.0
-    mine = told.state_dict()
+    mine = reported.state_dict()
     assert all(torch.equal(value, mine[name]) for name, value in plain.state_dict().items())
 
 

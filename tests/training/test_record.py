@@ -42,7 +42,7 @@ def test_two_losses_share_no_axis(tmp_path):
 
     rows = []
     for n in range(1, 4):
-        losses = shown({"train": 2.0 / n, "valid": 0.3 / n}, lambda loss: {"share_wrong": loss}, one_loss=False)
+        losses = shown({"train": 2.0 / n, "valid": 0.3 / n}, lambda loss: {"share_wrong": loss}, comparable=False)
         assert losses == {"train_loss": 2.0 / n, "valid_loss": 0.3 / n, "valid_share_wrong": 0.3 / n}
         rows.append({"epoch": n, "step": n} | losses)
     drawn = panels(rows)

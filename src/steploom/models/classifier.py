@@ -21,7 +21,7 @@ class Classifier(Network):
     """A network with a score for each class.
 
     The loss is the cross entropy, weighted by class where weights are given. Label smoothing (Szegedy et al. 2016)
-    holds in training alone, and the loss that is told is without it, so that losses can be compared.
+    holds in training alone, and the loss that is reported is without it, so that losses can be compared.
 
     Args:
         classes: how many.
@@ -52,7 +52,7 @@ class Classifier(Network):
         if not smoothing:
             return Loss(total, weight)
         plain = nn.functional.cross_entropy(logits.detach(), label, weights, reduction="sum")
-        return Loss(total, weight, told=plain)
+        return Loss(total, weight, reported=plain)
 
     @torch.no_grad()
     def probabilities(self, batch: dict[str, Tensor]) -> Tensor:

@@ -129,7 +129,7 @@ class EncoderDecoder(Network):
             self.baseline = MovingBaseline(entropy, reaches_later=self.decoder.is_recurrent_in_attention)
         self.forcing, self.feedback, self.professor_weight = forcing, feedback, professor_weight
         # In evaluation mode the true tokens are read, and a hard attention looks at the most probable place.
-        self.one_loss = forcing in ("teacher", "professor") and not hard
+        self.comparable_losses = forcing in ("teacher", "professor") and not hard
         self.schedule = schedule or SamplingSchedule()
         self.register_buffer("updates", torch.zeros((), dtype=torch.long))
         self.professor: Professor | None = None
@@ -169,7 +169,7 @@ class EncoderDecoder(Network):
             free = self.decoder(own, state)
             lengths = (target != IGNORED).sum(0)
             penalty = self.professor_weight * loss.weight * self.professor(run.outputs, free.outputs, lengths)
-            return Loss(loss.total + _gradient_alone(penalty), loss.weight, told=loss.told)
+            return Loss(loss.total + _gradient_alone(penalty), loss.weight, reported=loss.reported)
         return loss
 
     @torch.no_grad()
@@ -205,7 +205,7 @@ class EncoderDecoder(Network):
             losses = each.new_zeros(counts.shape).masked_scatter(counts, each)
             surrogate = self.baseline(run.choices, losses, counts)
             total = total + _gradient_alone(surrogate)
-        return Loss(total, counts.sum(), told=plain if smoothing else None)
+        return Loss(total, counts.sum(), reported=plain if smoothing else None)
 
     def encode(self, source: Tensor, source_lengths: Tensor | None = None) -> DecoderState:
         """Reads sources (source_time, batch) and gives the state before the first target token, a row a source."""

@@ -24,25 +24,24 @@ class Loss:
         weight: how many terms were counted, a scalar. Training minimises total / weight over the batches of all
             processes, so that padding and missing values count nowhere and several processes give the result of one.
         carry: the states after the batch where the next batch continues it, else None. Training detaches them.
-        told: the sum that people read as training loss, a scalar without graph, where training minimises another one:
-            the losses without label smoothing. None: `total`.
+        reported: the sum that people read as training loss, a scalar without graph, where training minimises another
+            one: the losses without label smoothing. None: `total`.
     """
 
     total: Tensor
     weight: Tensor | float
     carry: Carry | None = None
-    told: Tensor | None = None
+    reported: Tensor | None = None
 
 
 class Network(nn.Module, ABC):
     """A model with its loss. A task builds one; `steploom.training.fit.fit` trains it.
 
     Attributes:
-        one_loss: whether the loss in evaluation mode is the one that is told in training, so that the two can be
-            compared.
+        comparable_losses: whether the loss that training reports and the loss in evaluation mode are the same quantity.
     """
 
-    one_loss: bool = True
+    comparable_losses: bool = True
 
     @property
     def device(self) -> torch.device:

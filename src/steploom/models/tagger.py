@@ -40,7 +40,7 @@ class Tagger(Network):
         constrain_training: whether forbidden sequences have no probability in training either.
     """
 
-    one_loss = False
+    comparable_losses = False
 
     def __init__(
         self,

@@ -61,7 +61,7 @@ class TreeClassifier(Classifier):
         label_smoothing: float = 0.0,
     ) -> None:
         super().__init__(classes, class_weights, label_smoothing)
-        self.one_loss = not node_labels
+        self.comparable_losses = not node_labels
         self.embedding = nn.Embedding(vocabulary_size, embedding_size)
         nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
         self.tree = TreeNetwork(_cell(kind, embedding_size, hidden_size, arity))

@@ -10,12 +10,12 @@ from steploom.program.program import Program, Value
 __all__ = ["structure"]
 
 
-def structure(program: Program, told: Callable[[Any], Any] = repr) -> Hashable:
+def structure(program: Program, describe: Callable[[Any], Any] = repr) -> Hashable:
     """All that tells one program from another: sizes, leaves, prologue and instructions.
 
     Args:
         program: the program.
-        told: what stands for a number or another attribute of an instruction, and for a node of the prologue.
+        describe: what stands for a number or another attribute of an instruction, and for a node of the prologue.
     """
     numbers: dict[Value, Hashable] = {}
 
@@ -28,13 +28,13 @@ def structure(program: Program, told: Callable[[Any], Any] = repr) -> Hashable:
     instructions = tuple(
         (
             i.op,
-            tuple(numbered(a) if isinstance(a, Value) else told(a) for a in i.args),
+            tuple(numbered(a) if isinstance(a, Value) else describe(a) for a in i.args),
             numbered(i.out),
-            tuple((name, told(i.attrs[name])) for name in sorted(i.attrs)),
+            tuple((name, describe(i.attrs[name])) for name in sorted(i.attrs)),
         )
         for i in program.instructions
     )
-    prologue = tuple(map(told, program.prologue.nodes)) if program.prologue is not None else None
+    prologue = tuple(map(describe, program.prologue.nodes)) if program.prologue is not None else None
     outputs = program.prologue.outputs if program.prologue is not None else ()
     returned = tuple(numbered(output) for output in program.outputs)
     return program.name, inputs, program.leaves, prologue, outputs, instructions, returned

@@ -17,7 +17,7 @@ from steploom.tasks.run import first_weights, run_training
 from steploom.tasks.task import Task
 from steploom.tasks.trained import File, TrainedModel, files_of, path_of, trust_cell
 from steploom.training.directory import FORMAT, RUN, read
-from steploom.training.interruption import told_how_to_go_on
+from steploom.training.interruption import explained_interruption
 from steploom.training.lock import only_training_in
 from steploom.training.option_errors import flag
 from steploom.training.output import check_output, create, discard, read_run, rewrite_run
@@ -100,7 +100,7 @@ def train(
             used = files["train"]
             create(out, run, checked.model_dump(mode="json"))
         try:
-            with told_how_to_go_on(out, checked.cell):
+            with explained_interruption(out, checked.cell):
                 ended = run_training(
                     prepared, network, out, parts, began, resuming=False, progress=progress, trained_on=used
                 )
@@ -160,7 +160,7 @@ def resume(
         if main and given:
             rewrite_run(path, {**run, "options": options.model_dump(mode="json")}, options.model_dump(mode="json"))
         plan: dict[str, Any] = {"resuming": True, "longer": longer, "progress": progress}
-        with told_how_to_go_on(path, options.cell):
+        with explained_interruption(path, options.cell):
             ended = run_training(prepared, network, path, parts, began, trained_on=run["files"]["train"], **plan)
     return TrainedModel(prepared.task, network, path, *ended)
 

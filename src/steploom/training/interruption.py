@@ -12,11 +12,11 @@ from typing import Any, Self
 
 from steploom.training.command import command
 
-__all__ = ["Interruption", "told_how_to_go_on"]
+__all__ = ["Interruption", "explained_interruption"]
 
 
 @contextmanager
-def told_how_to_go_on(path: Path, cell: str) -> Iterator[None]:
+def explained_interruption(path: Path, cell: str) -> Iterator[None]:
     """Gives an interruption that says nothing, such as a second Ctrl-C, words about what is kept.
 
     Args:

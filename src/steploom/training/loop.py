@@ -132,9 +132,9 @@ class Loop(pl.LightningModule):
         result = self._loss(batch, self._carry)
         if self.train_batches.carries_state:
             self._carry = None if result.carry is None else tuple(s.detach() for s in result.carry)
-        # A total that is no number any more makes what is told none either, and is found in all processes.
-        told = result.total if result.told is None else result.told + 0.0 * result.total.detach()
-        counted = self.losses.terms(told, result.weight)
+        # A total that is no number any more makes what is reported none either, and is found in all processes.
+        reported = result.total if result.reported is None else result.reported + 0.0 * result.total.detach()
+        counted = self.losses.terms(reported, result.weight)
         self.wishes.ask(self.state.step + 1, self.state.index + 1 >= len(self.train_batches))
         if self.together.count > 1:
             counted, self.state.time_share = self.wishes.agree(counted)
@@ -231,7 +231,7 @@ class Loop(pl.LightningModule):
         place = {"epoch": round(state.epoch + part, 4) if part < 1 else state.epoch + 1, "step": state.step}
         losses = {"train": train_loss} | ({} if valid_loss is None else {"valid": valid_loss})
         rate = self.trainer.optimizers[0].param_groups[0]["lr"]
-        measured = shown(losses, self.describe, self.network.one_loss)
+        measured = shown(losses, self.describe, self.network.comparable_losses)
         state.rows.append(place | measured | {"lr": rate, "seconds": round(self.clock.seconds, 2)})
         if valid_loss is not None:
             self.bar.validated(valid_loss, self.describe(valid_loss))

@@ -17,15 +17,15 @@ _CURVES_EVERY_SECONDS = 60.0
 
 
 def shown(
-    losses: dict[str, float], describe: Callable[[float], dict[str, float]], one_loss: bool = True
+    losses: dict[str, float], describe: Callable[[float], dict[str, float]], comparable: bool = True
 ) -> dict[str, float]:
     """Losses of "train" and "valid" under the names of metrics.jsonl, each with what `describe` makes of it.
 
-    Unless both are `one_loss`, `describe` is about that of "valid" alone.
+    Unless they are `comparable`, `describe` is about that of "valid" alone.
     """
     named: dict[str, float] = {}
     for part, loss in losses.items():
-        described = describe(loss) if one_loss or part == "valid" else {}
+        described = describe(loss) if comparable or part == "valid" else {}
         named |= {f"{part}_{name}": value for name, value in {"loss": loss, **described}.items()}
     return named
 
@@ -41,10 +41,10 @@ def panels(rows: list[dict[str, Any]]) -> dict[str, dict[str, list[tuple[float, 
     """
     names = {name.removeprefix("valid_"): None for row in rows for name in row if name.startswith("valid_")}
     metrics = [name for name in names if name != "loss"]
-    one_loss = not metrics or any(f"train_{metrics[0]}" in row for row in rows)
+    comparable = not metrics or any(f"train_{metrics[0]}" in row for row in rows)
     found: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for name in ["loss", *metrics[:2]]:
-        for part in ("train", "valid") if one_loss or name != "loss" else ("train",):
+        for part in ("train", "valid") if comparable or name != "loss" else ("train",):
             points = [(row["epoch"], row[f"{part}_{name}"]) for row in rows if f"{part}_{name}" in row]
             if points:
                 found.setdefault(name, {})[part] = points
