@@ -1,7 +1,9 @@
 """Text to token numbers and back."""
 
 import json
+import time
 
+import numpy as np
 import pytest
 
 from steploom.data.learn_vocabulary import learn_vocabulary
@@ -154,3 +156,13 @@ def test_a_line_has_ends_where_lines_are_kept_apart():
     for refused in (lambda: text.ends, lambda: load_vocabulary(text.to_json(), lines=True)):
         with pytest.raises(ModelDirectoryError, match="no tokens for the two ends of a line"):
             refused()
+
+
+def test_byte_pairs_of_a_genome_in_one_line_are_learnt_in_seconds():
+    letters = np.random.default_rng(0).choice(list("ACGT"), 200_000)
+    text = f"{''.join(letters)}\n"
+    began = time.perf_counter()
+    vocabulary = learn_vocabulary([text], "bpe", size=400)
+    assert time.perf_counter() - began < 8
+    numbers = vocabulary.encode(text)
+    assert len(numbers) < 70_000 and vocabulary.decode(numbers) == text

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from steploom.data.vocabulary import BEGIN, END, UNKNOWN, BPEVocabulary, CharacterVocabulary, Vocabulary, WordVocabulary
 from steploom.errors import OptionError
 
 __all__ = ["counted_vocabulary", "learn_vocabulary"]
+
+# The time that BPE learns from a word, such as a genome in one line, grows with the square of its length.
+_LONG_RUN = re.compile(r"\S{5000}(?=\S)")
 
 
 def learn_vocabulary(
@@ -79,6 +83,15 @@ def _learn_bpe(texts: Iterable[str], lines: bool, size: int, min_count: int) -> 
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    pieces = (line for text in texts for line in text.splitlines(keepends=True))
+    pieces = (piece for text in texts for line in text.splitlines(keepends=True) for piece in _cut(line))
     tokenizer.train_from_iterator(pieces, trainer)
     return BPEVocabulary(json.loads(tokenizer.to_str()))
+
+
+def _cut(line: str) -> Iterator[str]:
+    """A line in pieces: whole, but for what stands together without any white space beyond all words of a language."""
+    start = 0
+    for run in _LONG_RUN.finditer(line):
+        yield line[start : run.end()]
+        start = run.end()
+    yield line[start:]
