@@ -225,12 +225,25 @@ def functional(rnn, x):
     torch.func.grad(lambda x: rnn(x)[0].sum())(x)
 
 
+def many_gradients_at_once(rnn, x):
+    y, _ = rnn(x)
+    torch.autograd.grad(y, x, torch.stack([torch.ones_like(y)] * 2), is_grads_batched=True)
+
+
+def vectorised_jacobian(rnn, x):
+    torch.autograd.functional.jacobian(lambda x: rnn(x)[0], x, vectorize=True)
+
+
 @pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")  # by PyTorch itself
-@pytest.mark.parametrize("act", [reverse_mode_twice, forward_mode, dual_numbers, batched, functional])
-def test_what_it_cannot_do_it_refuses(act):
-    rnn = Recurrent(make_cell("lstm", 3, 4))
+@pytest.mark.parametrize(
+    "act",
+    [many_gradients_at_once, vectorised_jacobian, reverse_mode_twice, forward_mode, dual_numbers, batched, functional],
+)
+@pytest.mark.parametrize("every", [None, 2])
+def test_what_it_cannot_do_it_refuses(act, every):
+    rnn = Recurrent(make_cell("lstm", 3, 4), checkpoint_every=every)
     x = torch.randn(5, 2, 3, requires_grad=True)
-    with pytest.raises(OptionError, match="Use engine='reference'"):
+    with pytest.raises(OptionError, match="engine='reference'"):
         act(rnn, x)
     with use_engine("reference"):
         act(rnn, x)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from steploom.engine.compiled import Compiled
-from steploom.engine.native import once, time_first
+from steploom.engine.native import once, refuse_batches, time_first
 from steploom.engine.passes import Gradients, Sequences, backward, forward, saved_for, unwritten
 
 __all__ = ["RunInSegments", "backward_in_segments", "forward_in_segments", "kept_elements"]
@@ -34,6 +34,7 @@ class RunInSegments(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, dy: Tensor | None, *dfinals: Tensor | None) -> Any:
         """The gradients of all tensors that entered."""
+        refuse_batches(dy, *dfinals)
         x, kept, *rest = ctx.saved_tensors
         count = len(ctx.compiled.leaf_shapes)
         dy = time_first(dy, ctx.sequences.batch_first)

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._C._functorch import is_legacy_batchedtensor
 from torch.autograd import forward_ad
 
 from steploom.cells.cell import Cell, real_weight
@@ -26,6 +27,7 @@ __all__ = [
     "gather",
     "in_dtype",
     "once",
+    "refuse_batches",
     "run",
     "run_leaves",
     "run_plan",
@@ -39,7 +41,8 @@ _requires_grad = attrgetter("requires_grad")
 
 FIRST_DERIVATIVES_ALONE = (
     "The native engine has first derivatives alone: no gradient of a gradient, no forward-mode differentiation, and "
-    "no torch.vmap or other transform of torch.func. Use engine='reference' or "
+    "no torch.vmap or other transform of torch.func, nor batches of gradients (`is_grads_batched`, `vectorize`). Use "
+    "engine='reference' or "
     "`with steploom.use_engine('reference')` for this."
 )
 
@@ -201,6 +204,7 @@ class _Run(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor | None, *dfinals: Tensor | None) -> Any:
+        refuse_batches(dy, *dfinals)
         x, saved, *leaves = ctx.saved_tensors
         dy = time_first(dy, ctx.sequences.batch_first)
         given = (ctx.compiled, x, saved, leaves, dy, dfinals, ctx.needs_input_grad[3:], ctx.states, ctx.sequences)
@@ -214,6 +218,12 @@ class _Run(torch.autograd.Function):
 # Function.apply itself first looks for tensors of torch.func, which `run_leaves` has refused; that takes longer than
 # most of what is done in Python here.
 _apply: Callable[..., Any] = super(torch.autograd.Function, _Run).apply
+
+
+def refuse_batches(*gradients: Tensor | None) -> None:
+    """Raises OptionError where PyTorch has put several gradients into one."""
+    if any(gradient is not None and is_legacy_batchedtensor(gradient) for gradient in gradients):
+        raise OptionError(FIRST_DERIVATIVES_ALONE)
 
 
 def time_first(dy: Tensor | None, batch_first: bool) -> Tensor | None:
