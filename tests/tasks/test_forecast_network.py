@@ -94,6 +94,22 @@ def test_heads_and_outputs(tmp_path: Path, head: str, output: str) -> None:
     assert model.report["validation"]["metrics"]["mae"] > 0
 
 
+def test_a_series_far_from_its_values_in_training_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Another sensor in a column of the same name, or the same one in another unit."""
+    model = steploom.train("forecast", table(tmp_path, 400), tmp_path / "m", **QUICK)
+    frame = pd.read_csv(table(tmp_path, 400))
+    model.predict()
+    target = frame.columns[-1]
+    frame[target] *= 1.2
+    frame.to_csv(tmp_path / "same.csv", index=False)
+    model.predict(tmp_path / "same.csv")
+    assert "far from the values in training" not in caplog.text
+    frame[target] *= 1000
+    frame.to_csv(tmp_path / "other.csv", index=False)
+    model.predict(tmp_path / "other.csv")
+    assert f"1 of 1 series is far from the values in training, such as '{target}'" in caplog.text
+
+
 def test_what_the_network_is_follows_from_options_and_artefacts(tmp_path: Path) -> None:
     options = ForecastOptions.checked({"horizon": 12, "hidden_size": 8, "members": 2, "cell": "gru"})
     task = Forecast.prepare(options, [table(tmp_path)]).task

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from steploom.data.name_list import names_shown
 from steploom.data.series import FloatArray, SeriesSet
@@ -39,6 +40,8 @@ words = logging.getLogger("steploom")
 
 _WINDOWS_AT_ONCE = 512
 _VALIDATION_WINDOWS = 2048
+_FAR = 8.0
+"""Deviations of a series in training: a window whose mean lies further off is nothing that a network has learnt."""
 
 
 def learn_layout(options: ForecastOptions, found: TrainingData) -> Layout:
@@ -126,9 +129,12 @@ def forecast_with(network: Any, layout: Layout) -> ForecastFunction:
         windows = Windows(data, layout)
         mean = np.empty((len(origins), layout.horizon))
         quantiles = np.empty((len(origins), layout.horizon, len(LEVELS)))
+        level = np.empty(len(origins))
         for first in range(0, len(origins), _WINDOWS_AT_ONCE):
             part = slice(first, first + _WINDOWS_AT_ONCE)
-            found = network.predict(*windows.at(origins.series[part], origins.rows[part]))
+            batch, scale = windows.at(origins.series[part], origins.rows[part])
+            level[part] = batch["level"].numpy()
+            found = network.predict(batch, scale)
             mean[part], quantiles[part] = (values.numpy() for values in found)
         lost = ~np.isfinite(quantiles).all((1, 2)) | ~np.isfinite(mean).all(1)
         if lost.any():
@@ -137,6 +143,17 @@ def forecast_with(network: Any, layout: Layout) -> ForecastFunction:
                 f"the forecast of series '{series}' is not a finite number: the model has seen no values like its own",
                 hint="Give the values in a larger unit, train longer, or take another --output",
             )
+        _say_far(data, origins.series[np.abs(level) > _FAR])
         return Forecasts(mean, quantiles)
 
     return forecast
+
+
+def _say_far(data: SeriesSet, numbers: npt.NDArray[np.int64]) -> None:
+    """Names a series that is not what it was in training: another one under its name, or in another unit."""
+    far = np.unique(numbers)
+    if len(far):
+        words.warning(
+            f"{len(far)} of {len(data)} series {'is' if len(far) == 1 else 'are'} far from the values in training, "
+            f"such as '{data.series[far[0]].id}': do not rely on these forecasts. Check the unit and the name"
+        )
