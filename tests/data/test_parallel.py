@@ -181,9 +181,10 @@ def test_three_files_and_columns_of_two_files_are_refused(tmp_path):
 
 def test_two_tables_are_no_parallel_files(tmp_path, caplog):
     caplog.set_level("INFO", "steploom")
-    tables = [write(tmp_path, name, "eins\tone\nzwei\ttwo\n") for name in ("a.tsv", "b.csv")]
-    with pytest.raises(OptionError, match=r"the data: expected two parallel files or one table, found two tables"):
-        read_pairs(tables)
+    tables = [write(tmp_path, name, "\neins\tone\nzwei\ttwo\n") for name in ("a.tsv", "b.csv", "c.txt")]
+    for two_of_them in (tables[:2], tables[1:]):
+        with pytest.raises(OptionError, match=r"the data: expected two parallel files or one table, found two tables"):
+            read_pairs(two_of_them, PairColumns())
     assert not caplog.messages
     lines = [write(tmp_path, name, "one, two\n\nthree\n") for name in ("c.csv", "d.txt")]
     assert len(read_pairs(lines)) == 2

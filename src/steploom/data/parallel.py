@@ -98,10 +98,11 @@ def read_sources(path: Path, columns: PairColumns | None = None) -> list[str]:
 
 
 def _is_table(path: Path) -> bool:
-    """Whether a file is called a table and is one, of rows of two cells or more."""
-    if suffix_of(path) not in TABLES:
+    """Whether all rows of a file have the same number of cells, two or more."""
+    text = read_text(path)
+    if suffix_of(path) != ".csv" and "\t" not in text.lstrip("\n").split("\n", 1)[0]:
         return False
-    sizes = {len(cells) for _, cells in table_rows(path, read_text(path))}
+    sizes = {len(cells) for _, cells in table_rows(path, text)}
     return len(sizes) == 1 and sizes != {1}
 
 
