@@ -40,9 +40,10 @@ def test_plain_table(tmp_path: Path) -> None:
         b'"ds","y"\n"2020-01-01","1"\n"2020-01-02","2"\n',
         b"ds , y\n2020-01-01 , 1\n2020-01-02 ,+2 \n",
         b"\n\nds,y\n\n2020-01-01,1\n   \n2020-01-02,2\n\n",
+        b"\nds;y\n2020-01-01;1\n\n2020-01-02;2\n",
         gzip.compress(b"ds,y\n2020-01-01,1\n2020-01-02,2\n"),
     ],
-    ids=["bom-crlf", "cr", "semicolon", "tab", "bar", "quoted", "spaces", "blank-lines", "gzip"],
+    ids=["bom-crlf", "cr", "semicolon", "tab", "bar", "quoted", "spaces", "blank-lines", "blank-semicolon", "gzip"],
 )
 def test_every_dialect_reads_the_same(tmp_path: Path, content: bytes) -> None:
     table = read_table(written(tmp_path, content))

@@ -21,7 +21,7 @@ def find_separator(path: Path, text: bytes) -> str:
     sample = b"\n".join(rows[:100] if len(rows) > 100 or len(text) <= 65_536 else rows[:-1])
     counts = {}
     for separator in _SEPARATORS:
-        sizes = [len(row) for _, row, _ in _rows(path, sample, separator)]
+        sizes = [len(row) for _, row, _ in _rows(path, sample, separator) if row]
         if sizes and sizes[0] > 1:
             counts[separator] = (len(set(sizes)) == 1, sizes[0])
     return max(counts, key=lambda s: counts[s]) if counts else ","
