@@ -131,6 +131,15 @@ def test_the_nearest_of_a_corpus(model, folder, tmp_path):
     assert found.text.count("\n") == 4
 
 
+def test_sentences_without_a_word_are_said(folder, tmp_path, caplog):
+    caplog.set_level("INFO", logger="steploom")
+    model = trained(folder, tmp_path / "m", normalise="ptb")
+    (tmp_path / "lines.txt").write_text("...\n\nthe dog\n(!)\n")
+    vectors = model.predict(tmp_path / "lines.txt").value
+    assert np.allclose(vectors[0], vectors[3]) and not np.allclose(vectors[0], vectors[2])
+    assert "no word for --normalise ptb: 2 sentences, which all have the vector of no word" in caplog.messages
+
+
 def test_a_table_that_is_read_as_text_is_said(model, folder, caplog):
     caplog.set_level("INFO", logger="steploom")
     path, whole = folder / "test.tsv", "read as text, whole lines as they stand, and not as its ending says"

@@ -184,6 +184,14 @@ def _sentences(data: Path | None, options: PredictOptions) -> list[str]:
 
 
 def _say_unknown(task: Embed, sentences: Sequence[str]) -> None:
+    """Says what the model cannot read: words that it does not know, and sentences in which it finds none."""
+    normalise = task.options.normalise
+    wordless = sum(bool(sentence.strip()) and not NORMALISERS[normalise](sentence) for sentence in sentences)
+    if wordless:
+        have = "which has" if wordless == 1 else "which all have"
+        words.info(
+            f"no word for --normalise {normalise}: {counted(wordless, 'sentence')}, {have} the vector of no word"
+        )
     share = unknown_share(task, sentences)
     if share:
         words.info(f"unknown to the model, which reads <unk> instead: {share:.1%} of the words")
