@@ -7,13 +7,14 @@ from steploom import GRU, LSTM, LSTMCell, Recurrent, use_engine
 from steploom.engine.compiled import compiled_cell
 from steploom.engine.operator import run_operator
 from steploom.errors import OptionError
+from steploom.program.prologue import gather_leaves
 
 
 def as_operator(x, states=(), starts=(), cell=None, **changes):
     """A call of the operator that graphs hold."""
     cell = LSTMCell(3, 4) if cell is None else cell
     compiled = compiled_cell(cell)
-    leaves = compiled.program.gather_leaves(cell)
+    leaves = gather_leaves(compiled.program, cell)
     return run_operator(compiled.key, x, states, leaves, starts, None, None, False, False)
 
 
@@ -45,7 +46,7 @@ def test_strides_in_a_graph_are_those_of_the_core(order, every):
         shape[place] = size
     x = torch.randn(shape).permute(order).requires_grad_()
     assert x.shape == (5, 2, 3)
-    leaves = [leaf.detach().requires_grad_() for leaf in compiled.program.gather_leaves(cell)]
+    leaves = [leaf.detach().requires_grad_() for leaf in gather_leaves(compiled.program, cell)]
     args = (x, [], leaves, [], None, None, compiled.key, False, False, True, every)
     _, _, saved, threads = torch.ops.steploom.run(*args)
     needs = [True] * (1 + len(leaves))

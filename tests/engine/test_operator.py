@@ -13,6 +13,7 @@ from steploom.engine.choice import use_engine
 from steploom.errors import OptionError
 from steploom.layers.drop_in import GRU, LSTM
 from steploom.layers.recurrent import Recurrent
+from steploom.program.prologue import gather_leaves
 
 LENGTHS = torch.tensor([6, 3, 1, 0, 2, 5])
 
@@ -179,7 +180,7 @@ def test_the_operators_pass_the_checks_of_pytorch():
     rnn(torch.randn(2, 2, 3))
     program = rnn.program
     key = rnn.stack.choose(rnn.cell).compiled.key
-    leaves = [leaf.detach().requires_grad_() for leaf in program.gather_leaves(rnn.cell)]
+    leaves = [leaf.detach().requires_grad_() for leaf in gather_leaves(program, rnn.cell)]
     x = torch.randn(5, 2, 3, requires_grad=True)
     states = [torch.randn(2, 4, requires_grad=True) for _ in range(2)]
     args = (x, states, leaves, [], torch.tensor([5, 2]), None, key, False, False, True, 0)

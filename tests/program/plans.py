@@ -9,6 +9,7 @@ from steploom.cells.cell import Cell
 from steploom.engine.reference import run
 from steploom.program.check import check, check_plan
 from steploom.program.plan import Plan, make_plan
+from steploom.program.prologue import gather_leaves
 from steploom.program.run_plan import run_plan, run_plan_backward
 
 __all__ = ["compare"]
@@ -27,7 +28,7 @@ def compare(cell: Cell, *, steps: int = 4, batch: int = 3, needs_dx: bool = True
     states = tuple(torch.randn(batch, n, dtype=torch.float64, requires_grad=True) for n in cell.states.values())
     y, finals = run(cell, x, states)
     dy, *dfinals = (torch.randn_like(part) for part in (y, *finals))
-    leaves = plan.program.gather_leaves(cell)
+    leaves = gather_leaves(plan.program, cell)
     detached = [leaf.detach() for leaf in leaves]
     forward = run_plan(plan, detached, x.detach(), [state.detach() for state in states])
     _close("y", forward.y, y)

@@ -10,6 +10,7 @@ from torch.func import functional_call
 from steploom.cells.lstm import LSTMCell
 from steploom.program.interpret import run_program
 from steploom.program.program import MatrixView, Program
+from steploom.program.prologue import gather_leaves
 from steploom.program.trace import trace
 from tests.program.step import Step, step_cell
 
@@ -17,7 +18,7 @@ from tests.program.step import Step, step_cell
 def same(program: Program, cell: Step) -> None:
     x, h, c = torch.randn(3, 6).double(), torch.randn(3, 8).double(), torch.randn(3, 8).double()
     for found, expected in zip(
-        run_program(program, program.gather_leaves(cell), x, (h, c)), cell(x, h, c), strict=True
+        run_program(program, gather_leaves(program, cell), x, (h, c)), cell(x, h, c), strict=True
     ):
         torch.testing.assert_close(found, expected)
 
@@ -32,7 +33,7 @@ def test_parameters_are_handed_over_as_they_are() -> None:
         "recurrent.weight",
         "recurrent.bias",
     ]
-    for leaf, tensor in zip(program.leaves, program.gather_leaves(cell), strict=True):
+    for leaf, tensor in zip(program.leaves, gather_leaves(program, cell), strict=True):
         assert tensor is cell.get_parameter(leaf.path or "")
 
 
@@ -48,7 +49,7 @@ def test_heads_are_views_of_one_leaf_that_is_seen_as_a_matrix() -> None:
     program = trace(cell)
     assert program.prologue is None
     assert program.leaves[0].shape == (8, 4)
-    assert program.gather_leaves(cell)[0].data_ptr() == cell.heads.data_ptr()
+    assert gather_leaves(program, cell)[0].data_ptr() == cell.heads.data_ptr()
     same(program, cell)
 
 
@@ -69,7 +70,7 @@ def test_what_is_computed_from_parameters_stands_in_the_prologue_and_moves_with_
 
 def test_the_prologue_is_differentiated() -> None:
     cell = step_cell(lambda s, x, h, c: (h * s.vector.exp(), c))
-    (leaf,) = trace(cell).gather_leaves(cell)
+    (leaf,) = gather_leaves(trace(cell), cell)
     (grad,) = torch.autograd.grad(leaf.sum(), [cell.vector])
     torch.testing.assert_close(grad, cell.vector.exp())
 
@@ -84,13 +85,13 @@ def test_tensors_in_the_place_of_parameters_are_seen() -> None:
             self.cell = cell
 
         def forward(self) -> list[torch.Tensor]:
-            return program.gather_leaves(self.cell)
+            return gather_leaves(program, self.cell)
 
     others = {f"cell.{name}": torch.randn_like(parameter) for name, parameter in cell.named_parameters()}
     found = functional_call(Holder(), others, ())
     assert all(one is other for one, other in zip(found, others.values(), strict=True))
     with pytest.raises(AssertionError):
-        assert program.gather_leaves(cell)[0] is others["cell.input.weight"]
+        assert gather_leaves(program, cell)[0] is others["cell.input.weight"]
 
 
 def test_a_program_serves_every_cell_of_its_kind() -> None:
@@ -120,6 +121,6 @@ def test_parameters_that_do_not_lie_in_order_are_read_in_order() -> None:
     original.data = original.data.t().contiguous().t()
     assert not original.is_contiguous()
     x, h, c = (torch.randn(3, 4).double() for _ in range(3))
-    found = run_program(program, program.gather_leaves(cell), x, (h, c))
+    found = run_program(program, gather_leaves(program, cell), x, (h, c))
     torch.testing.assert_close(tuple(found), cell(x, h, c))
     found[0].sum().backward()

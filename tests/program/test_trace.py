@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from steploom.errors import UnsupportedOperation
 from steploom.program.interpret import run_program
+from steploom.program.prologue import gather_leaves
 from steploom.program.trace import trace
 from tests.program.plans import compare
 from tests.program.step import Step, step_cell
@@ -188,7 +189,7 @@ def test_a_step_that_asks_for_the_dtype_it_has_is_a_program() -> None:
     cell = step_cell(asks_for_its_own_dtype).float()
     program = trace(cell)
     x, h, c = torch.randn(3, 6), torch.randn(3, 8), torch.randn(3, 8)
-    found = run_program(program, program.gather_leaves(cell), x, [h, c])
+    found = run_program(program, gather_leaves(program, cell), x, [h, c])
     torch.testing.assert_close(tuple(found), cell(x, h, c))
     with pytest.raises(UnsupportedOperation, match="differ from those of the cell"):
         trace(step_cell(lambda s, x, h, c: (h.float().double(), c)))
@@ -208,7 +209,7 @@ def test_a_number_that_depends_on_the_dtype_is_that_of_the_dtype(name: str) -> N
     for subject in (cell, cell.float()):
         program, dtype = trace(subject), next(subject.parameters()).dtype
         x, *states = (torch.zeros(3, size, dtype=dtype) for size in (subject.input_size, *subject.states.values()))
-        found = run_program(program, program.gather_leaves(subject), x, states)
+        found = run_program(program, gather_leaves(program, subject), x, states)
         torch.testing.assert_close(found, subject(x, *states), rtol=1e-5, atol=0.0)
 
 
@@ -230,5 +231,5 @@ def test_a_number_is_divided_by_and_not_multiplied_with_its_inverse_where_result
     program = trace(cell)
     for count in (1, 48, 49, 50, 98, 147, 1029):
         x, h, c = torch.zeros(1, 6).double(), torch.zeros(1, 8).double(), torch.full((1, 8), float(count)).double()
-        found = run_program(program, program.gather_leaves(cell), x, [h, c])[0]
+        found = run_program(program, gather_leaves(program, cell), x, [h, c])[0]
         torch.testing.assert_close(found, cell(x, h, c)[0], rtol=0, atol=0)

@@ -58,7 +58,7 @@ def run_in_graph(
 
 
 def _gather(program: Program, cell: Cell) -> list[Tensor]:
-    """As `program.gather_leaves`, in steps that PyTorch can follow."""
+    """As `prologue.gather_leaves`, in steps that PyTorch can follow."""
     computed = program.prologue(cell) if program.prologue is not None else []
     tensors = []
     for leaf in program.leaves:

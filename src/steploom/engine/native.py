@@ -20,6 +20,7 @@ from steploom.engine.seen import refuse_within_a_step
 from steploom.engine.threads import decide
 from steploom.errors import OptionError
 from steploom.program.program import Program
+from steploom.program.prologue import gather_leaves
 
 __all__ = [
     "FIRST_DERIVATIVES_ALONE",
@@ -139,10 +140,10 @@ def first_states(cell: Cell, x: Tensor) -> States:
 def gather(program: Program, cell: Cell) -> list[Tensor]:
     """The tensors that the program reads from a cell, each contiguous."""
     if program.prologue is None or not torch.is_autocast_enabled("cpu"):
-        leaves = program.gather_leaves(cell)
+        leaves = gather_leaves(program, cell)
     else:
         with torch.autocast("cpu", enabled=False):
-            leaves = program.gather_leaves(cell)
+            leaves = gather_leaves(program, cell)
     return [leaf if leaf.is_contiguous() else leaf.contiguous() for leaf in leaves]
 
 

@@ -48,7 +48,7 @@ def run_program(program: Program, leaves: Sequence[Tensor], x: Tensor, states: S
 
     Args:
         program: the step.
-        leaves: see `Program.gather_leaves`.
+        leaves: see `prologue.gather_leaves`.
         x: (batch, input_size).
         states: one tensor (batch, size) a state.
     """

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Literal
 from steploom.program.printing import print_program
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
-
     from steploom.program.derivative import Derivative
     from steploom.program.prologue import Prologue
 
@@ -146,13 +144,3 @@ class Program:
             *modules, name = (leaf.path or "").split(".")
             found.append((leaf, modules, name))
         return found
-
-    def gather_leaves(self, cell: nn.Module) -> list[Tensor]:
-        """The tensors of `leaves`, in that order, from a cell that was built like the traced one.
-
-        Attributes are looked up at each call, so tensors put in the place of parameters are seen. What the prologue
-        computes is differentiable; nothing is copied where there is no prologue.
-        """
-        from steploom.program.prologue import gather_leaves
-
-        return gather_leaves(self, cell)

@@ -117,7 +117,11 @@ class Prologue:
 
 
 def gather_leaves(program: Program, cell: nn.Module) -> list[Tensor]:
-    """The tensors of `program.leaves`: see `Program.gather_leaves`."""
+    """The tensors of `program.leaves`, in that order, from a cell that was built like the traced one.
+
+    Attributes are looked up at each call, so tensors put in the place of parameters are seen. What the prologue
+    computes is differentiable; nothing is copied where there is no prologue.
+    """
     computed = program.prologue(cell) if program.prologue is not None else []
     tensors = []
     for leaf, modules, name in program.paths:

@@ -45,7 +45,7 @@ def run_plan(plan: Plan, leaves: Sequence[Tensor], x: Tensor, states: Sequence[T
 
     Args:
         plan: the plan.
-        leaves: see `Program.gather_leaves`.
+        leaves: see `prologue.gather_leaves`.
         x: (time, batch, input_size), of at least one step.
         states: the initial states, (batch, size) each.
     """

@@ -14,6 +14,7 @@ from steploom.errors import UnsupportedOperation
 from steploom.program.casts import Casts, own_dtype
 from steploom.program.interpret import run_program
 from steploom.program.program import Program
+from steploom.program.prologue import gather_leaves
 from steploom.program.replica import replica
 
 __all__ = ["verify"]
@@ -55,7 +56,7 @@ def verify(program: Program, cell: Cell) -> None:
                         expected = stand_in(x, *states)
                 except RuntimeError as error:
                     raise UnsupportedOperation(f"the step of {program.name} cannot run in float64: {error}") from error
-                found = run_program(program, program.gather_leaves(stand_in), x, states)
+                found = run_program(program, gather_leaves(program, stand_in), x, states)
                 weights = [torch.randn(part.shape, generator=generator, dtype=torch.float64) for part in expected]
                 _compare(program, "values", expected, found)
                 _compare(
