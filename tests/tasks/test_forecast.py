@@ -275,6 +275,25 @@ def test_known_covariates_must_be_known_over_the_horizon(tmp_path: Path) -> None
         task.predict(None, None, PredictOptions())
 
 
+def test_ordinary_days_need_no_name(tmp_path: Path) -> None:
+    """Calendars name their special days and leave the others empty: training sees such rows, and so does a forecast."""
+    future = table(424, event=np.where(np.arange(424) % 50 < 6, "sale, big", ""), wind="N")
+    future.loc[3, "wind"] = ""
+    train = csv(tmp_path, future[:400], "train.csv")
+    task = trained([train], target="y", known_covariates="event,wind")
+    future.loc[400:, "y"] = np.nan
+    assert (future["event"][400:] == "").any() and (future["event"][400:] != "").any()
+    frame = task.predict(None, csv(tmp_path, future, "future.csv"), PredictOptions()).value
+    pd.testing.assert_frame_equal(
+        task.predict(None, csv(tmp_path, future[400:], "alone.csv"), PredictOptions()).value, frame
+    )
+    with pytest.raises(DataError, match=r"column 'event': series 'y' has no 'event' at 2020-01-18 15:00:00; .* all 24"):
+        task.predict(None, csv(tmp_path, future[:423], "short.csv"), PredictOptions())
+    future.loc[410, "wind"] = ""
+    with pytest.raises(DataError, match=r"column 'wind': series 'y' has no 'wind' at 2020-01-18 02:00:00"):
+        task.predict(None, csv(tmp_path, future, "future.csv"), PredictOptions())
+
+
 def test_unknown_static_category(tmp_path: Path) -> None:
     frame = table(300).assign(shop="x", kind="big")
     task = trained([csv(tmp_path, frame, "train.csv")], series="shop", target="y", static="kind")

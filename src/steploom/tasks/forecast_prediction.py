@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from steploom.data.series import Series, SeriesSet
+from steploom.data.tables import Learnt
 from steploom.errors import DataError
 from steploom.tasks.forecast_backtest import Forecasts, Origins
 from steploom.tasks.forecast_data import read_to_predict
@@ -38,7 +40,7 @@ def predict_next(network: Any, past: Past, layout: Layout, file: Path | None, ru
     """
     data = read_to_predict(past, file, layout.context, rule)
     _warn_of_short(data, layout.context)
-    _check_known(data, layout.horizon, file)
+    _check_known(data, past.learnt, layout.horizon, file)
     origins = Origins(np.arange(len(data)), np.array([len(s) for s in data], np.int64))
     forecasts = forecast_with(network, layout)(data, origins)
     return forecast_frame(data, origins, forecasts, utc=past.learnt.zone is True)
@@ -68,7 +70,7 @@ def forecasts_to_plot(network: Any, past: Past, layout: Layout, file: Path | Non
         if len(one) - horizon >= context:
             series.append(i)
             rows.append(len(one) - horizon)
-        if not data.known or _known_ahead(one, horizon):
+        if not data.known or not _lacks(one, _text_columns(data, past.learnt), horizon).any():
             series.append(i)
             rows.append(len(one))
     if not rows:
@@ -86,23 +88,40 @@ def _warn_of_short(data: SeriesSet, context: int) -> None:
         )
 
 
-def _known_ahead(series: Series, horizon: int) -> bool:
-    ahead = series.known[len(series) : len(series) + horizon]
-    return len(ahead) == horizon and bool(np.isfinite(ahead).all())
+def _text_columns(data: SeriesSet, learnt: Learnt) -> npt.NDArray[np.bool_]:
+    """Which of the covariates known ahead are a value of a column of texts."""
+    return np.array([name not in learnt.columns.known for name in data.known], bool)
 
 
-def _check_known(data: SeriesSet, horizon: int, file: Path | None) -> None:
+def _lacks(series: Series, texts: npt.NDArray[np.bool_], horizon: int) -> npt.NDArray[np.bool_]:
+    """(horizon, columns): where a covariate known ahead is missing that a forecast needs.
+
+    A column of texts that is empty in most rows names the days that are special, and an ordinary one is empty in the
+    future as well: training has seen such rows.
+    """
+    before, ahead = np.isnan(series.known[: len(series)]), series.known[len(series) : len(series) + horizon]
+    missing = np.ones((horizon, len(texts)), bool)
+    missing[: len(ahead)] = ~np.isfinite(ahead)
+    empty = texts & (before.mean(0) > 0.5) if len(before) else texts & False
+    # Rows that are not there at all say nothing.
+    missing[: len(ahead), empty] = False
+    return missing
+
+
+def _check_known(data: SeriesSet, learnt: Learnt, horizon: int, file: Path | None) -> None:
+    texts = _text_columns(data, learnt)
     for one in data if data.known else ():
-        if _known_ahead(one, horizon):
+        missing = np.argwhere(_lacks(one, texts, horizon))
+        if not len(missing):
             continue
-        ahead = one.known[len(one) : len(one) + horizon]
-        missing = np.argwhere(~np.isfinite(ahead))
-        row, column = (int(missing[0, 0]), int(missing[0, 1])) if len(missing) else (len(ahead), 0)
+        row, number = (int(place) for place in missing[0])
+        known = data.known[number]
+        column = next(name for name in learnt.columns.known if known == name or known.startswith(f"{name}="))
         time = str(data.times(one, len(one) + row, 1)[0].astype("datetime64[s]")).replace("T", " ")
         raise DataError(
-            f"series '{one.id}' has no '{data.known[column]}' at {time}; "
+            f"series '{one.id}' has no '{column}' at {time}; "
             f"covariates known ahead are needed for all {horizon} rows that are forecast",
             file=file,
-            column=data.known[column].split("=")[0],
+            column=column,
             hint="Add the rows of the horizon: time and known covariates filled in, the target empty",
         )
