@@ -40,6 +40,15 @@ def test_an_interruption_waits_for_the_validation_of_an_epoch_that_has_ended():
     made = wishes(asked=True, up=True)
     made.ask(7, ends_epoch=True)
     assert (made.stop, made.leaving) == ("", False)
+    assert made.reason_to_end(State(epoch=1), True) == "interrupted"
+
+
+def test_so_does_that_of_another_process():
+    told = wishes(first=True, up=True, others=(0.0, 0.0, 0.0, 1.0, 0.0))
+    told.ask(7, ends_epoch=True)
+    told.agree(torch.tensor([5.0]))
+    assert (told.stop, told.leaving) == ("", False)
+    assert told.reason_to_end(State(epoch=1), True) == "interrupted"
 
 
 def test_all_follow_the_clock_of_the_first():

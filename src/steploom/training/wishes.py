@@ -31,6 +31,7 @@ class Wishes:
     def __init__(self, options: TrainOptions, clock: Clock, interruption: Interruption, together: Together) -> None:
         self._options, self._clock, self._interruption, self._together = options, clock, interruption, together
         self.save, self.stop = False, ""
+        self._asked = self._ends_epoch = False
 
     @property
     def leaving(self) -> bool:
@@ -39,12 +40,15 @@ class Wishes:
 
     def ask(self, step: int, ends_epoch: bool = False) -> None:
         """Finds out what this process would do when there have been `step` steps, the last of them maybe an epoch's."""
-        self.save = self._clock.save_is_due(step)
-        if self._interruption.asked:
-            # An epoch that has ended is validated first: no resuming comes back to it.
-            self.stop = "" if ends_epoch else "interrupted"
-        else:
-            self.stop = "time" if self._clock.time_is_up() else ""
+        self.save, self._ends_epoch = self._clock.save_is_due(step), ends_epoch
+        self._decide(self._interruption.asked, self._clock.time_is_up())
+
+    def _decide(self, asked: bool, time_is_up: bool) -> None:
+        self._asked = asked
+        self.stop = "interrupted" if asked else "time" if time_is_up else ""
+        if asked and self._ends_epoch:
+            # An epoch that has ended is validated first, as no resuming comes back to it; then `reason_to_end` says so.
+            self.stop = ""
 
     def agree(self, counted: Tensor) -> tuple[Tensor, float]:
         """Makes of what each process would do what all of them do.
@@ -59,14 +63,14 @@ class Wishes:
         wishes = [
             float(first and self.save),
             float(first and self.stop == "time"),
-            float(self.stop == "interrupted"),
+            float(self._asked),
             self._clock.share if first else 0.0,
         ]
         both = torch.cat((counted, torch.tensor(wishes, dtype=counted.dtype, device=counted.device)))
         both = self._together.sum(both)
         save, time_up, interrupted, time_share = both[len(counted) :].tolist()
         self.save = save > 0
-        self.stop = "interrupted" if interrupted else "time" if time_up else ""
+        self._decide(interrupted > 0, time_up > 0)
         return both[: len(counted)], time_share
 
     def reason_to_end(self, state: State, validates: bool) -> str:
@@ -80,7 +84,7 @@ class Wishes:
 
     def _own_reason(self, state: State, validates: bool) -> str:
         options = self._options
-        if self._interruption.asked and state.epoch < options.epochs:
+        if (self._asked or self._interruption.asked) and state.epoch < options.epochs:
             return "interrupted"
         if state.epoch >= options.epochs:
             return "epochs"
