@@ -47,6 +47,24 @@ def test_a_derived_cell_is_another_cell():
     assert aten.why_not(Mine(2, 3)) == "PyTorch has no kernel for Mine"
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is not supported:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:The reference engine")
+def test_a_scripted_part_runs_on_the_reference_engine():
+    class Scripted(GRUCell):
+        def __init__(self, input_size, hidden_size):
+            super().__init__(input_size, hidden_size)
+            self.last = torch.jit.script(nn.Linear(hidden_size, hidden_size))
+
+        def forward(self, x, h):
+            return (torch.tanh(self.last(super().forward(x, h)[0])),)
+
+    rnn, x = Recurrent(Scripted(2, 3)), torch.randn(4, 2, 2)
+    assert rnn.explain().startswith("reference: the step of Scripted runs 'last', a module of torch.jit")
+    assert rnn(x)[0].shape == (4, 2, 3)
+    assert rnn.stream(2).engine == "reference"
+
+
 @pytest.mark.parametrize("part", [lambda cell: cell, lambda cell: cell.recurrent])
 @pytest.mark.parametrize("calls_before", [0, 2])
 @pytest.mark.filterwarnings("ignore:The reference engine")

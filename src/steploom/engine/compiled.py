@@ -25,7 +25,7 @@ from steploom.program.plan import Plan, make_plan
 from steploom.program.program import Leaf, MatrixView, Program
 from steploom.program.replica import replica
 from steploom.program.structure import structure
-from steploom.program.trace import trace
+from steploom.program.trace import scripted_part, trace
 
 __all__ = ["Compiled", "Pass", "compiled_by_key", "compiled_cell", "known_of"]
 
@@ -138,6 +138,8 @@ def compiled_cell(cell: Cell) -> Compiled | CellError | None:
             return state.found
     if has_hooks(cell):
         return None
+    if (scripted := scripted_part(cell)) is not None:
+        return scripted
     watch, found = Watch(cell), _compile(cell)
     if not watch.holds(cell) and isinstance(found, Compiled):
         found = UnsupportedOperation(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from steploom.cells.cell import Cell, real_weight
 from steploom.errors import OptionError
 from steploom.program.casts import dtype_name
 
-__all__ = ["Array", "Convert", "Rows", "States", "Stream", "StreamPlan"]
+__all__ = ["Array", "Convert", "Rows", "States", "Stream", "StreamPlan", "still_copy"]
 
 Array = npt.NDArray[Any]
 States = tuple[Array, ...]
@@ -177,3 +178,9 @@ class Convert:
             )
         array = x.detach().numpy() if isinstance(x, Tensor) else np.asarray(x)
         return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+
+
+@torch.no_grad()
+def still_copy(cell: Cell) -> Cell:
+    """The cell as a stream runs it: copied, in evaluation and without gradients."""
+    return copy.deepcopy(cell).requires_grad_(False).eval()

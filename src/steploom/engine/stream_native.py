@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -18,7 +17,7 @@ from steploom.engine.choice import ANY_STEP, native_obstacle
 from steploom.engine.kernels import kernels
 from steploom.engine.lowering import Lowered, lower_forward
 from steploom.engine.native import gather
-from steploom.engine.stream import Rows, States, Stream, StreamPlan
+from steploom.engine.stream import Rows, States, Stream, StreamPlan, still_copy
 from steploom.engine.threads import decide_stream
 from steploom.engine.watch import HOOKED, has_hooks
 from steploom.errors import CellError, OptionError
@@ -120,7 +119,7 @@ def lowered_layers(plan: StreamPlan) -> list[NativeLayer] | str:
             return f"the weights are {dtype_name(weight.dtype)} on {weight.device}."
         if has_hooks(cell):
             return f"{HOOKED}."
-        still = copy.deepcopy(cell).requires_grad_(False).eval()
+        still = still_copy(cell)
         try:
             step = make_plan(still, needs_dx=False)
         except CellError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor
 
 from steploom.engine import reference
-from steploom.engine.stream import Rows, States, Stream, StreamPlan
+from steploom.engine.stream import Rows, States, Stream, StreamPlan, still_copy
 from steploom.errors import OptionError
 
 __all__ = ["ReferenceStream"]
@@ -36,7 +35,7 @@ class ReferenceStream(Stream):
         self._states = self._tensors(self._initial)
 
     def _load(self) -> None:
-        self._cells = [copy.deepcopy(cell).requires_grad_(False).eval() for cell in self._plan.cells()]
+        self._cells = [still_copy(cell) for cell in self._plan.cells()]
         self._read_initial(self._cells)
 
     def push(self, x: Rows) -> Rows:

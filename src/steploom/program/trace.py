@@ -26,7 +26,7 @@ from steploom.program.traced import Recording, Rows, Traced
 from steploom.program.tracer import Tracer
 from steploom.program.verify import verify
 
-__all__ = ["trace", "trace_unchecked"]
+__all__ = ["scripted_part", "trace", "trace_unchecked"]
 
 PRIMES = (7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107, 109)
 
@@ -42,6 +42,8 @@ def trace(cell: Cell) -> Program:
         CellError: the cell breaks its declaration.
     """
     check_declaration(cell)
+    if (scripted := scripted_part(cell)) is not None:
+        raise scripted
     first, second = (_trace_in_best_dtype(cell, batch) for batch in _batches(cell))
     if structure(first) != structure(second):
         raise UnsupportedOperation(
@@ -68,6 +70,14 @@ def trace(cell: Cell) -> Program:
             hint="This is a fault of Steploom: please report it.",
         ) from error
     return program
+
+
+def scripted_part(cell: nn.Module) -> UnsupportedOperation | None:
+    """Why the step cannot be traced where the cell holds a module of torch.jit, which is no Python to be followed."""
+    for name, module in cell.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            return UnsupportedOperation(f"the step of {type(cell).__name__} runs '{name}', a module of torch.jit")
+    return None
 
 
 def _without_numbers(part: Any) -> Any:
