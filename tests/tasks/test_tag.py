@@ -9,6 +9,7 @@ import torch
 
 from steploom.data.tag_schemes import Span, tags_of
 from steploom.errors import DataError, ModelDirectoryError, OptionError
+from steploom.tasks.tag import Tag
 from steploom.tasks.tag_scores import SpanCounts
 from steploom.tasks.train import resume, train
 from steploom.tasks.trained import load
@@ -394,6 +395,27 @@ def test_broken_sequences_are_read_when_asked_for(tmp_path):
     with pytest.raises(DataError, match="a broken sequence of tags"):
         model.evaluate(tmp_path / "bad.txt")
     assert model.evaluate(tmp_path / "bad.txt", repair_tags=True).metrics["spans"] == 9
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ((("I-", "L-"), ("B-LOC", "U-LOC")), True),
+        ((("-", "_"),), True),
+        ((("B-", "b-"), ("I-", "i-"), ("O", "o")), True),
+        ((("B-", "N"), ("I-", "N")), False),
+        ((("B-", "B-x-"), ("O", "RB-x")), False),
+    ],
+)
+def test_spans_in_an_unknown_scheme_are_labels_and_that_is_said(tmp_path, caplog, change, said):
+    caplog.set_level("INFO", logger="steploom")
+    tags = "B-PER I-PER O B-LOC\nB-PER O B-LOC O".replace("\n", "  ")
+    for old, new in change:
+        tags = tags.replace(old, new)
+    lines = [f"w{n} {tag}" if tag else "" for n, tag in enumerate(tags.split(" "))]
+    (tmp_path / "a.txt").write_text("\n".join(lines * 3))
+    Tag.prepare(Tag.TrainOptions(), [tmp_path / "a.txt"])
+    assert ("of BILOU, write L as E and U as S" in caplog.text) == said
 
 
 def test_repaired_tags_are_scored_as_they_were_read(entities, tmp_path, caplog):

@@ -19,7 +19,7 @@ from steploom.data.word_vectors import find_vector, read_vectors
 from steploom.errors import DataError, OptionError
 from steploom.models.output_loss import IGNORED
 from steploom.tasks.tag_facts import LABELS, TagFacts
-from steploom.tasks.tag_files import Part, are_spans, columns_of, part_of, read_part, split_parts
+from steploom.tasks.tag_files import Part, are_spans, columns_of, foreign_span_tag, part_of, read_part, split_parts
 from steploom.tasks.task import Prepared, named_files
 
 if TYPE_CHECKING:
@@ -51,6 +51,12 @@ def prepare_tags(
         raise OptionError(
             f"--scheme {options.scheme}: the tags in {train[0]} write no spans, such as B-PER; "
             f"found '{files[0][1][0][0]}'. Name another --target-column, or leave --scheme out"
+        )
+    foreign = foreign_span_tag([tags for _, column in files for tags in column])
+    if plain and options.scheme == "auto" and foreign:
+        words.info(
+            f"the tags, such as '{foreign:.20}', are taken for plain labels. If they write spans: these are counted in "
+            "IOB1, IOB2 and BIOES alone, with tags such as B-PER; of BILOU, write L as E and U as S"
         )
     # Each file has its own scheme; predictions are written in that of the first.
     schemes = [LABELS if plain else find_scheme(column) for _, column in files]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,9 +19,16 @@ from steploom.tasks.tag_facts import LABELS, TagFacts
 if TYPE_CHECKING:
     from steploom.tasks.tag import EvaluateOptions, TagOptions
 
-__all__ = ["Part", "are_spans", "columns_of", "part_of", "read_part", "split_parts"]
+__all__ = ["Part", "are_spans", "columns_of", "foreign_span_tag", "part_of", "read_part", "split_parts"]
 
 words = logging.getLogger("steploom")
+
+_HINT = (
+    "Spans are written in IOB1, IOB2 or BIOES (of BILOU, write L as E and U as S). Where tags are plain labels "
+    "and write no spans, give --scheme labels"
+)
+# With the letters of BILOU and BMES, in lower case, or with another sign between.
+_FOREIGN = re.compile(r"[BIELUMSbielums][-_].+")
 
 
 @dataclass(frozen=True)
@@ -78,6 +86,13 @@ def are_spans(column: Sequence[Sequence[str]]) -> bool:
     return written > counts["O"] and written >= 0.9 * sum(counts.values())
 
 
+def foreign_span_tag(column: Sequence[Sequence[str]]) -> str | None:
+    """One of the tags, where they look like spans in a scheme or a spelling that is none of ours; None where not."""
+    tags = sorted({tag for tags in column for tag in tags if tag.upper() != "O"})
+    foreign = [tag for tag in tags if not is_span_tag(tag)]
+    return foreign[0] if foreign and all(_FOREIGN.fullmatch(tag) for tag in foreign) else None
+
+
 def part_of(file: ConllFile, column: list[tuple[str, ...]], scheme: str, repair: bool) -> Part:
     """The sentences of a file; where `repair` says so, broken sequences of tags become what conlleval reads in them.
 
@@ -95,7 +110,7 @@ def part_of(file: ConllFile, column: list[tuple[str, ...]], scheme: str, repair:
                     f"expected O or a tag such as B-PER, found '{tag:.20}'",
                     file=file.path,
                     row=row,
-                    hint="Where tags are plain labels and write no spans, give --scheme labels",
+                    hint=_HINT,
                 )
         broken = first_break(tags, scheme)
         if broken and repair:
