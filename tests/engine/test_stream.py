@@ -79,6 +79,13 @@ def test_arrays_come_back_as_arrays_and_tensors_as_tensors(engine):
     np.testing.assert_allclose(stream.push(nn.Parameter(x[2])).numpy(), expected[2].numpy(), atol=1e-6)
 
 
+@pytest.mark.parametrize("engine", ["native", "reference"])
+def test_the_input_may_be_named(engine):
+    rnn = Recurrent(make_cell("gru", 3, 4), engine=engine)
+    x = torch.randn(2, 3)
+    assert torch.equal(rnn.stream(2).push(x=x), rnn.stream(2).push(x))
+
+
 @pytest.mark.parametrize("engine", ["auto", "reference"])
 def test_a_state_is_taken_up_again(engine):
     rnn = Recurrent(LSTMCell(3, 8), num_layers=2, engine=engine)
