@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import prune
 
 from steploom import Cell, GRUCell, LSTMCell, OptionError, Recurrent, use_engine
 from steploom.cells.registry import cell_names, make_cell
@@ -342,3 +343,11 @@ def test_two_threads_are_refused_whatever_they_do():
         Waiting.inside = None
     assert len(refused) == 4
     stream.load_state(stream.state())
+
+
+def test_a_pruned_layer_is_streamed():
+    rnn, x = Recurrent(LSTMCell(3, 4)), torch.randn(5, 2, 3)
+    prune.random_unstructured(rnn.cell.recurrent, "weight", 0.5)
+    y, _ = rnn(x)
+    stream = rnn.stream(2)
+    torch.testing.assert_close(torch.stack([stream.push(step) for step in x]), y.detach())

@@ -183,4 +183,7 @@ class Convert:
 @torch.no_grad()
 def still_copy(cell: Cell) -> Cell:
     """The cell as a stream runs it: copied, in evaluation and without gradients."""
-    return copy.deepcopy(cell).requires_grad_(False).eval()
+    # What a hook computed, as those of torch.nn.utils.prune do, is part of a graph, and PyTorch copies no such tensor.
+    found = [item for module in cell.modules() for item in vars(module).values() if isinstance(item, Tensor)]
+    computed = {id(tensor): tensor.detach().clone() for tensor in found if not tensor.is_leaf}
+    return copy.deepcopy(cell, computed).requires_grad_(False).eval()
