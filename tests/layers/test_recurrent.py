@@ -263,6 +263,15 @@ def test_zoneout_is_its_expectation_otherwise():
     torch.testing.assert_close(c[0], 0.25 * state[1][0] + 0.75 * new_c)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_zoneout_mixes_states_of_two_types_as_autocast_leaves_them(dtype):
+    for name in cell_names():
+        rnn = Recurrent(make_cell(name, 3, 4), zoneout=0.2).eval()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            y, _ = rnn(torch.randn(5, 2, 3, dtype=dtype))
+        assert y.isfinite().all()
+
+
 def test_zoneout_and_variational_dropout_with_every_cell():
     for name in cell_names():
         rnn = Recurrent(make_cell(name, 3, 4), 2, True, zoneout=0.2, variational_dropout=0.2)

@@ -102,4 +102,6 @@ def _zoneout(rate: float, old: Tensor, new: Tensor, training: bool) -> Tensor:
         return new
     if training:
         return torch.where(torch.rand_like(new) < rate, old, new)
-    return torch.lerp(new, old, rate)
+    # Under autocast a state may come in another type than the one that it is given back in.
+    kind = torch.promote_types(old.dtype, new.dtype)
+    return torch.lerp(new.to(kind), old.to(kind), rate)
