@@ -78,6 +78,7 @@ def test_plain_sentences():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("a\nb X\n", "bad.txt, row 2: expected 1 column as in row 1, found 2"),
         ("a X\nb\n", "bad.txt, row 2: expected 2 columns as in row 1, found 1"),
         ("a X\n\n\nb Y\nc Y Z\n", "bad.txt, row 5: expected 2 columns as in row 1, found 3"),
         ("a\tX\nb\tY\tZ\n", "bad.txt, row 2: expected 2 columns as in row 1, found 3"),

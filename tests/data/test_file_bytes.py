@@ -28,6 +28,7 @@ def test_what_is_text(tmp_path: Path) -> None:
         (b"", "the file is empty. Expected a poem"),
         (gzip.compress(b""), "the file is empty. Expected a poem"),
         ("\ufeff\u00a0\n\n".encode(), "the file is empty. Expected a poem"),
+        (b"\x93NUMPY\x01\0v\0", "this is a single NumPy array; arrays are read from .npz files"),
         (b"\x89PNG\r\n", "this is a picture. Expected a poem"),
         (b"one\ntwo\r\nth\0ree", "row 3: this is no text (it holds a zero byte). Expected a poem"),
         (b"one\rtwo\rcaf\xe9\r", "row 3: byte 0xe9 is not UTF-8"),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from steploom.data.counted import counted
 from steploom.data.text import read_text
 from steploom.errors import DataError, OptionError
 
@@ -152,7 +153,7 @@ def parse_columns(text: str, word_column: int = 1, path: Path | None = None) -> 
                 ConllFile(path, (), (), columns, "").check_column(word_column, "--word-column")
             if len(cells) != columns:
                 raise DataError(
-                    f"expected {columns} columns as in row {first_row}, found {len(cells)}",
+                    f"expected {counted(columns, 'column')} as in row {first_row}, found {len(cells)}",
                     file=path,
                     row=row,
                     hint="A blank line ends a sentence; every other line is a word with all its columns",

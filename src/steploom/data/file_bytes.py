@@ -18,6 +18,7 @@ _KINDS = {
     b"\x89PNG": "a picture",
     b"%PDF": "a PDF",
     b"\x80\x04": "a pickle",
+    b"\x93NUMPY": "a single NumPy array; arrays are read from .npz files, as numpy.savez writes them",
 }
 
 

@@ -70,6 +70,6 @@ def read_words(task: Tag, data: Path | None, options: PredictOptions) -> ConllFi
     try:
         return parse_columns(text, 1 if alone else column, path)
     except DataError as error:
-        if "columns as in row" not in str(error):
+        if " as in row " not in str(error):
             raise
         raise DataError(f"{error}. For plain sentences, one a line, give --lines") from None
