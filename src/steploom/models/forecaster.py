@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from steploom.errors import OptionError, nearest
 from steploom.models.forecast_heads import AutoregressiveHead, DirectHead, Head
 from steploom.models.network import Carry, Loss, Network
-from steploom.models.outputs import LEVELS, NegativeBinomialOutput, make_output
+from steploom.models.outputs import LEVELS, make_output
 from steploom.models.recurrent_shape import RecurrentShape
 from steploom.models.scaling import Scale
 from steploom.models.window import WindowLayout
@@ -131,8 +131,6 @@ class Forecaster(Network):
         Of counts also the mean itself (batch, horizon), in the data's unit: no 20 quantiles tell how rare they are, and
         the width of the intervals is no part of it.
         """
-        mean = None
-        counts = self.output if isinstance(self.output, NegativeBinomialOutput) else None
         middles = (torch.arange(_MEAN_LEVELS) + 0.5) / _MEAN_LEVELS
         levels = torch.cat((torch.tensor(LEVELS), middles)).to(batch["values"])
         if isinstance(self.heads[0], AutoregressiveHead):
@@ -147,13 +145,12 @@ class Forecaster(Network):
             ]
             drawn = torch.cat(paths, 1)
             quantiles = drawn.quantile(levels, 1).permute(1, 2, 0)
-            if counts is not None:
-                mean = counts.possible(scale.invert(drawn)).mean(1)
+            mean = self.output.possible(scale.invert(drawn)).mean(1) if self.output.counts else None
         else:
             raws = [head.raw(batch) for head in self.heads]
             quantiles = torch.stack([self.output.at(raw, levels, scale) for raw in raws]).mean(0)
-            if counts is not None:
-                mean = torch.stack([counts.mean(raw, scale) for raw in raws]).mean(0)
+            means = [mean for raw in raws if (mean := self.output.mean(raw, scale)) is not None]
+            mean = torch.stack(means).mean(0) if means else None
         return quantiles[..., : len(LEVELS)], quantiles[..., len(LEVELS) :], mean
 
 

@@ -37,15 +37,17 @@ __all__ = [
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 _SMALLEST = 1e-3
-_RARE, _LEAST_MEAN = 0.01, 1e-9
+_RARE, _LEAST_MEAN = 0.01, 1e-9  # of counts, in spreads and in units
 
 
 class Output(ABC):
     """Attributes:
     size: numbers the network gives a value.
+    counts: whether values are counts, whose mean a few quantiles do not tell.
     """
 
     size: int
+    counts = False
 
     @abstractmethod
     def parameters(self, raw: Tensor, scale: Scale) -> Tensor:
@@ -87,6 +89,10 @@ class Output(ABC):
             levels: between 0 and 1, broadcast with (..., K).
             scale: of the windows.
         """
+
+    def mean(self, raw: Tensor, scale: Scale) -> Tensor | None:
+        """The mean (batch, ...) in the data's unit, float64; None where it is that of the quantiles."""
+        return None
 
     def possible(self, values: Tensor) -> Tensor:
         """The nearest values, in the data's unit, that can be: all of them, unless an output knows better."""
@@ -166,6 +172,7 @@ class NegativeBinomialOutput(Output):
     """
 
     size = 2
+    counts = True
 
     def parameters(self, raw: Tensor, scale: Scale) -> Tensor:
         """The mean in units, and the excess; float64."""
@@ -193,7 +200,6 @@ class NegativeBinomialOutput(Output):
         return values.clamp(min=0).round()
 
     def mean(self, raw: Tensor, scale: Scale) -> Tensor:
-        """The mean (batch, ...) in the data's unit, float64."""
         return self._mean_and_excess(self.parameters(raw, scale), scale)[0].to(raw.device)
 
     def _mean_and_excess(self, parameters: Tensor, scale: Scale) -> tuple[Tensor, Tensor]:
