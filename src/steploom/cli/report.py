@@ -29,17 +29,17 @@ def working(notes: bool = True) -> Iterator[None]:
     Args:
         notes: whether what was noticed in the data is said at all.
     """
-    log, handler = logging.getLogger("steploom"), logging.StreamHandler(sys.stderr)
-    level = log.level
-    log.addHandler(handler)
-    log.setLevel(logging.INFO if notes else logging.WARNING)
+    logger, handler = logging.getLogger("steploom"), logging.StreamHandler(sys.stderr)
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO if notes else logging.WARNING)
     keep_freed_memory()
     try:
         with contextlib.redirect_stdout(sys.stderr):
             yield
     finally:
-        log.removeHandler(handler)
-        log.setLevel(level)
+        logger.removeHandler(handler)
+        logger.setLevel(level)
 
 
 def say(words: str) -> None:

@@ -15,7 +15,7 @@ from steploom.errors import DataError, OptionError
 
 __all__ = ["Pairs", "read_pairs", "read_sources"]
 
-words = logging.getLogger("steploom")
+logger = logging.getLogger("steploom")
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def read_sources(path: Path, columns: PairColumns | None = None) -> list[str]:
         lines = _lines(text)
         say_whole_lines(path)
         if columns is not None and all("\t" in line for line in lines if line.strip()):
-            words.info(f"{path}: whole lines are read, tabs and all; if it is a table, call it .tsv")
+            logger.info(f"{path}: whole lines are read, tabs and all; if it is a table, call it .tsv")
         return lines
     rows = table_rows(path, text, blank=True)
     first = next(cells for _, cells in rows if cells)

@@ -16,7 +16,7 @@ from steploom.errors import DataError
 
 __all__ = ["PairColumns", "find_pair_columns"]
 
-words = logging.getLogger("steploom")
+logger = logging.getLogger("steploom")
 
 _SOURCE = re.compile(
     "(source|src|input|question|query|prompt|article|document|text|word|spelling|grapheme|utterance)s?"
@@ -90,7 +90,7 @@ class PairColumns:
         if not named and (self.told or not _found([cells for _, cells in rows if cells])):
             return rows
         if not named:
-            words.info(f"{path}: the first row is a header, which the training table had not; it is no pair")
+            logger.info(f"{path}: the first row is a header, which the training table had not; it is no pair")
         return rows_below(path, rows, "--source-column and --target-column")
 
 

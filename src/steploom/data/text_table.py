@@ -22,7 +22,7 @@ __all__ = [
     "table_rows",
 ]
 
-words = logging.getLogger("steploom")
+logger = logging.getLogger("steploom")
 
 TABLES = (".csv", ".tsv")
 """Endings of the names of tables."""
@@ -44,7 +44,7 @@ def say_whole_lines(path: Path, hint: str = "") -> None:
         hint: what to do about it.
     """
     if suffix_of(path) in TABLES + JSON_LINES:
-        words.info(f"{path}: read as text, whole lines as they stand, and not as its ending says{hint}")
+        logger.info(f"{path}: read as text, whole lines as they stand, and not as its ending says{hint}")
 
 
 def table_rows(path: Path, text: str, blank: bool = False) -> list[tuple[int, list[str]]]:

@@ -18,7 +18,7 @@ from steploom.errors import DataError, OptionError, nearest
 
 __all__ = ["idx_labels", "read_npz"]
 
-words = logging.getLogger("steploom")
+logger = logging.getLogger("steploom")
 
 _INPUTS = ("x", "data", "inputs", "input", "images", "sequences", "features")
 _LABELS = ("y", "label", "labels", "target", "targets", "classes")
@@ -157,5 +157,5 @@ def _sibling(images: Path) -> Path:
     beside = images.with_name(name)
     if name == images.name or not beside.exists():
         raise DataError("there is no file with its labels", file=images, hint="Name both, the images and the labels")
-    words.info(f"labels from {beside}")
+    logger.info(f"labels from {beside}")
     return beside

@@ -28,7 +28,7 @@ __all__ = ["Parts", "check_labels_kept", "class_weights", "prepare_examples"]
 # So many classes may have an example each.
 _FEW_CLASSES = 50
 # What a person should know about the data; the command line shows it.
-words = logging.getLogger("steploom")
+logger = logging.getLogger("steploom")
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def prepare_examples(
     if trained != counts:
         artefacts["labels"]["trained"] = trained
     class_weights(options, artefacts["labels"])
-    words.info(f"{counted(len(chosen), 'example')} of {len(classes):,} classes to train on; validation: {validation}")
+    logger.info(f"{counted(len(chosen), 'example')} of {len(classes):,} classes to train on; validation: {validation}")
     return artefacts, Parts(chosen, read.get("valid"), read.get("test"))
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TextKind"]
 
-words = logging.getLogger("steploom")
+logger = logging.getLogger("steploom")
 
 _TABLES = (*TABLES, *JSON_LINES)
 
@@ -76,7 +76,7 @@ class TextKind(Kind):
             label = given.pop(0) if file in plain and labelled else None
             found += [(number, text) for text in _texts(options, file, columns, label, labelled, file in plain)]
         if plain and labelled:
-            words.info("labels: " + ", ".join(f"{f} has {n}" for f, n in zip(plain, options.file_labels, strict=True)))
+            logger.info("labels: " + ", ".join(f"{f} has {n}" for f, n in zip(plain, options.file_labels, strict=True)))
         labels = tuple(text.label or "" for _, text in found) if labelled else None
         places = tuple((number, text.row) for number, text in found)
         return Examples(Items(text.text for _, text in found), labels, tuple(files), places)
@@ -125,7 +125,7 @@ class TextKind(Kind):
         """The columns and the vocabulary."""
         columns = _columns(options, files[0]) if not options.file_labels and not _holds_trees(files[0]) else None
         if columns is not None:
-            words.info(f"the text stands in {columns.shown}")
+            logger.info(f"the text stands in {columns.shown}")
         texts = [prepared_text(options, text) for text in train.inputs]
         vocabulary = learn_vocabulary(texts, options.unit, size=options.vocabulary_size, min_count=options.min_count)
         inputs = {"kind": cls.name, "columns": None if columns is None else columns.to_json()}
@@ -155,7 +155,7 @@ class TextKind(Kind):
         numbers = [vocabulary.encode(prepared_text(self.options, text)) for text in examples.inputs]
         cut = sum(len(tokens) > most for tokens in numbers) if most is not None else 0
         if cut:
-            words.info(f"{cut:,} of {len(numbers):,} texts have more than {most} tokens and were cut off there")
+            logger.info(f"{cut:,} of {len(numbers):,} texts have more than {most} tokens and were cut off there")
         return TokenSequences([tokens[:most] for tokens in numbers])
 
     def build(self, classes: int, class_weights: Tensor | None) -> Classifier:
@@ -261,7 +261,7 @@ def _say_blank(where: Path, rows: Sequence[int]) -> None:
     blank = rows[-1] - len(rows) if rows else 0
     if blank:
         left_out = "is no text and has no row" if blank == 1 else "are no texts and have no rows"
-        words.info(f"{where}: {counted(blank, 'blank line')} {left_out}; 'row' is the number of a text's line")
+        logger.info(f"{where}: {counted(blank, 'blank line')} {left_out}; 'row' is the number of a text's line")
 
 
 def _holds_trees(file: Path) -> bool:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TreesKind"]
 
-words = logging.getLogger("steploom")
+logger = logging.getLogger("steploom")
 
 # A network with weights for each place of a child grows with the square of their number.
 _MOST_CHILDREN = 8
@@ -262,7 +262,7 @@ def _count_labels(train: Examples, renamed: dict[str, str], classes: Sequence[st
     found = _node_labels(train, renamed) - Counter(train.labels)
     others = [name for name, _ in found.most_common() if name and name not in classes]
     teaching = sum(found[name] for name in classes)
-    words.info(f"{teaching:,} nodes below the roots are labelled too and train with them")
+    logger.info(f"{teaching:,} nodes below the roots are labelled too and train with them")
     if others:
         count = sum(found[name] for name in others)
-        words.info(f"no class of a tree, and left out of the loss: {count:,} nodes labelled {names_shown(others)}")
+        logger.info(f"no class of a tree, and left out of the loss: {count:,} nodes labelled {names_shown(others)}")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["VectorsKind"]
 
-words = logging.getLogger("steploom")
+logger = logging.getLogger("steploom")
 
 # What arrays have no use for.
 _OF_TEXTS = (
@@ -110,7 +110,7 @@ class VectorsKind(Kind):
         scaler = Scaler.none() if options.scale == "none" else Scaler.fitted(inputs, together)
         shape = None if inputs.shape is None else list(inputs.shape)
         lengths = int(inputs.lengths.min()), int(inputs.lengths.max())
-        words.info(
+        logger.info(
             f"sequences of {_span(lengths)} steps of {inputs.size} {'number' if inputs.size == 1 else 'numbers'}"
         )
         described = {"kind": cls.name, "arrays": arrays, "size": inputs.size, "shape": shape}

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["agreement", "ranks", "score_pairs"]
 
-words = logging.getLogger("steploom")
+logger = logging.getLogger("steploom")
 
 # Of a number that is written; cosines of vectors in single precision have no more.
 _DIGITS = 6
@@ -70,7 +70,7 @@ def score_pairs(task: Embed, network: SkipThought, files: Sequence[Path], option
                 column=options.score,
             )
     if not scale:
-        words.info(
+        logger.info(
             "no squared error of the cosine: say the scale of the scores with --score-range, or give --pairs-train"
         )
     metrics, predicted = _figures(parts, lambda sentences: vectors_of(task, network, sentences))

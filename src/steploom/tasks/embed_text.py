@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["prepare_text", "read_text_files", "score_text"]
 
-words = logging.getLogger("steploom")
+logger = logging.getLogger("steploom")
 
 E = TypeVar("E", bound="Embed")
 
@@ -83,7 +83,7 @@ def prepare_text(
         "validation": how,
     }
     longer = sum(len(sentence.split()) > options.max_words for document in documents for sentence in document)
-    words.info(
+    logger.info(
         f"{counted(len(sentences), 'sentence')} to train on, a vocabulary of {counted(len(vocabulary), 'word')}; "
         f"validation: {how}"
         + (f"; cut after {options.max_words} words: {counted(longer, 'sentence')}" if longer else "")
@@ -116,7 +116,7 @@ def score_text(task: Embed, network: SkipThought, documents: object) -> Evaluati
     every = [sentence for document in documents for sentence in document]
     longer = sum(len(sentence.split()) > task.options.max_words for sentence in every)
     if longer:
-        words.info(
+        logger.info(
             f"cut after the {task.options.max_words} words of --max-words that the model was trained with: "
             f"{longer:,} of {counted(len(every), 'sentence')}"
         )

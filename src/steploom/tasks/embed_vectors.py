@@ -40,7 +40,7 @@ __all__ = [
     "vectors_of",
 ]
 
-words = logging.getLogger("steploom")
+logger = logging.getLogger("steploom")
 
 # Words of a batch, padding included: what the outputs of all its steps need stays below some hundred megabytes.
 _WORDS = 1 << 14
@@ -179,7 +179,7 @@ def _sentences(data: Path | None, options: PredictOptions) -> list[str]:
     if blank:
         where = data or STANDARD_INPUT
         row = "it has a row" if blank == 1 else "each has a row"
-        words.info(f"{where}: {counted(blank, 'blank line')}; {row} nevertheless, the vector of no word")
+        logger.info(f"{where}: {counted(blank, 'blank line')}; {row} nevertheless, the vector of no word")
     return sentences
 
 
@@ -189,12 +189,12 @@ def _say_unknown(task: Embed, sentences: Sequence[str]) -> None:
     wordless = sum(bool(sentence.strip()) and not NORMALISERS[normalise](sentence) for sentence in sentences)
     if wordless:
         have = "which has" if wordless == 1 else "which all have"
-        words.info(
+        logger.info(
             f"no word for --normalise {normalise}: {counted(wordless, 'sentence')}, {have} the vector of no word"
         )
     share = unknown_share(task, sentences)
     if share:
-        words.info(f"unknown to the model, which reads <unk> instead: {share:.1%} of the words")
+        logger.info(f"unknown to the model, which reads <unk> instead: {share:.1%} of the words")
 
 
 def _encoded(task: Embed, sentences: Sequence[str]) -> list[list[int]]:

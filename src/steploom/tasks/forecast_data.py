@@ -34,7 +34,7 @@ __all__ = [
     "say_what_is_tested",
 ]
 
-words = logging.getLogger("steploom")
+logger = logging.getLogger("steploom")
 
 _COUNTS = ValueRule(
     "--output negative_binomial is for counts 0, 1, 2, ...",
@@ -152,7 +152,7 @@ def read_source(
     else:
         data, begins, count = continue_from(past.series, table.data, table.begins, context // 2)
         if count:
-            words.info(f"{count} of {len(data)} series go on from the training data, which is their context")
+            logger.info(f"{count} of {len(data)} series go on from the training data, which is their context")
         source = Source(data, begins)
     return source
 
@@ -171,7 +171,7 @@ def read_to_predict(past: Past, file: Path | None, context: int, rule: ValueRule
     _say_new(past, table)
     data, _, count = continue_from(past.series, table.data, table.begins, context // 2)
     if count:
-        words.info(f"{count} of {len(data)} series go on from the training data")
+        logger.info(f"{count} of {len(data)} series go on from the training data")
     empty = [series.id for series in data if not len(series)]
     if empty:
         raise DataError(
@@ -216,7 +216,7 @@ def _without_short(table: SeriesTable, context: int, horizon: int, validated: bo
     if not short or not kept:
         return table
     named = ", ".join(f"'{name}'" for name in list(short)[:5]) + (f" and {len(short) - 5} more" * (len(short) > 5))
-    words.info(
+    logger.info(
         f"{len(short)} of {len(table.data)} series have fewer than {context + horizon} rows and are left out: {named}"
     )
     data = table.data.with_series([table.data.series[i] for i in kept])
@@ -226,7 +226,7 @@ def _without_short(table: SeriesTable, context: int, horizon: int, validated: bo
 def _say(table: SeriesTable) -> None:
     files = ", ".join(file.name for file in table.files)
     for note in table.notes:
-        words.info(f"{files}: {note}")
+        logger.info(f"{files}: {note}")
 
 
 def _say_new(past: Past, table: SeriesTable) -> None:
@@ -235,4 +235,4 @@ def _say_new(past: Past, table: SeriesTable) -> None:
     new = [series.id for series in table.data if series.id not in known]
     if new:
         files = ", ".join(file.name for file in table.files)
-        words.info(f"{files}: {len(new)} of {len(table.data)} series are new to the model, such as '{new[0]}'")
+        logger.info(f"{files}: {len(new)} of {len(table.data)} series are new to the model, such as '{new[0]}'")

@@ -36,7 +36,7 @@ __all__ = [
     "window_batches",
 ]
 
-words = logging.getLogger("steploom")
+logger = logging.getLogger("steploom")
 
 _WINDOWS_AT_ONCE = 512
 _VALIDATION_WINDOWS = 2048
@@ -58,7 +58,7 @@ def learn_layout(options: ForecastOptions, found: TrainingData) -> Layout:
         measured=options.measure_seasons,
     )
     if layout.logarithm and any((series.target < 0).any() for series in found.data):
-        words.warning(
+        logger.warning(
             "the target is below 0 in validation rows alone, and a logarithm takes these values for 0; "
             "--no-logarithm keeps them"
         )
@@ -80,7 +80,7 @@ def _say_constants(found: TrainingData) -> None:
         if not len(values) or values.min() == values.max():
             constant.append(name)
     if constant:
-        words.warning(
+        logger.warning(
             f"nothing can be learnt from what does not change: in the training rows {names_shown(constant)} "
             f"{'has' if len(constant) == 1 else 'have'} one value or none"
         )
@@ -153,7 +153,7 @@ def _say_far(data: SeriesSet, numbers: npt.NDArray[np.int64]) -> None:
     """Names a series that is not what it was in training: another one under its name, or in another unit."""
     far = np.unique(numbers)
     if len(far):
-        words.warning(
+        logger.warning(
             f"{len(far)} of {len(data)} series {'is' if len(far) == 1 else 'are'} far from the values in training, "
             f"such as '{data.series[far[0]].id}': do not rely on these forecasts. Check the unit and the name"
         )

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ToPlot", "forecasts_to_plot", "predict_next"]
 
-words = logging.getLogger("steploom")
+logger = logging.getLogger("steploom")
 
 _MOST_PANELS = 6
 
@@ -82,7 +82,7 @@ def forecasts_to_plot(network: Any, past: Past, layout: Layout, file: Path | Non
 def _warn_of_short(data: SeriesSet, context: int) -> None:
     short = [s.id for s in data if len(s) < context]
     if short:
-        words.warning(
+        logger.warning(
             f"{len(short)} of {len(data)} series have fewer rows than the context of {context}, such as '{short[0]}'; "
             "what came before counts as missing"
         )

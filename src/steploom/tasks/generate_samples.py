@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["sample_texts"]
 
-words = logging.getLogger("steploom")
+logger = logging.getLogger("steploom")
 
 # Between two samples of a running text, which may hold any number of blank lines.
 _SEPARATOR = "-" * 20
@@ -45,7 +45,7 @@ def sample_texts(task: Generate, network: LanguageModel, data: Path | None, opti
     settings = _settings(task, options)
     unknown = sum(task.vocabulary.count_unknown(prompt) for prompt in prompts)
     if unknown:
-        words.info(
+        logger.info(
             f"unknown to the model, which reads <unk> instead: {unknown:,} of the prompt's {task.vocabulary.unit}"
         )
     generator = torch.Generator(device=network.device).manual_seed(options.seed)
@@ -73,7 +73,7 @@ def _read_prompts(path: Path) -> list[str]:
     prompts = [line for line in lines if line.strip()]
     blank = len(lines) - len(prompts)
     if blank:
-        words.info(f"{path}: {counted(blank, 'blank line')}, which {'is' if blank == 1 else 'are'} no prompt")
+        logger.info(f"{path}: {counted(blank, 'blank line')}, which {'is' if blank == 1 else 'are'} no prompt")
     return prompts
 
 

@@ -21,7 +21,7 @@ from steploom.tasks.task import Evaluation
 
 __all__ = ["log_probs_of_text", "score"]
 
-words = logging.getLogger("steploom")
+logger = logging.getLogger("steploom")
 
 _STEPS = 1024
 _LINES = 64
@@ -58,7 +58,7 @@ def score(network: LanguageModel, vocabulary: Vocabulary, counts: Sequence[int],
     metrics |= {"tokens": float(len(targets)), "characters": float(characters)}
     unknown = sum(vocabulary.count_unknown(piece) for piece in part.pieces)
     if unknown:
-        words.info(f"unknown to the model and counted as <unk>: {unknown:,} of {len(targets):,} tokens")
+        logger.info(f"unknown to the model and counted as <unk>: {unknown:,} of {len(targets):,} tokens")
     metrics["unknown"] = float(unknown)
     unigram = _figures(-float(baseline[targets].sum()), len(targets), characters)
     return Evaluation(metrics, {"unigram": unigram})

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Part", "prepare_text", "read_part", "read_parts"]
 
 # What a person should know about the text; the command line shows it.
-words = logging.getLogger("steploom")
+logger = logging.getLogger("steploom")
 
 G = TypeVar("G", bound="Generate")
 
@@ -108,7 +108,7 @@ def prepare_text(
         "longest_line": max(len(piece) for piece in numbers) if options.by_line else None,
         "validation": how,
     }
-    words.info(
+    logger.info(
         f"{facts['tokens']:,} tokens to train on, a vocabulary of {len(vocabulary):,} {_NOUNS[options.unit]}; "
         f"validation: {how}"
     )

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 __all__ = ["missing_glyphs_said", "scripts_of"]
 
-words = logging.getLogger("steploom")
+logger = logging.getLogger("steploom")
 
 _GLYPH = re.compile(r"Glyph (\d+) \(.*\) missing from (?:current )?font")
 # Unicode names a letter by its script and then its kind: DEVANAGARI LETTER HA, CJK UNIFIED IDEOGRAPH-4E2D.
@@ -39,7 +39,7 @@ def missing_glyphs_said() -> Iterator[None]:
             missing.add(chr(int(found[1])))
     if missing:
         shown = ", ".join(f"{script} ({' '.join(some[:_SHOWN])})" for script, some in scripts_of(missing).items())
-        words.warning(f"no font of this machine was found for {shown}: boxes stand in the picture. Install one")
+        logger.warning(f"no font of this machine was found for {shown}: boxes stand in the picture. Install one")
 
 
 def scripts_of(characters: Iterable[str]) -> dict[str, list[str]]:

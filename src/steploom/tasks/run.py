@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["first_weights", "publish_model", "run_training"]
 
-words = logging.getLogger("steploom")
+logger = logging.getLogger("steploom")
 
 
 def run_training(
@@ -116,7 +116,7 @@ def first_weights(task: Task, seed: int) -> Network:
 
 def _validation_scores(prepared: Prepared[Any], network: Network) -> dict[str, Any]:
     if prepared.valid is None:
-        words.info("nothing was set aside for validation: the last weights are the model, and they have no scores")
+        logger.info("nothing was set aside for validation: the last weights are the model, and they have no scores")
     return _scores(prepared, network, "validation", prepared.valid_source)
 
 
@@ -148,7 +148,7 @@ def _train_anew(
         return None
     record, began = Record(path), time.monotonic()
     record.log(f"training anew on all rows, {counted(steps, 'step')}")
-    words.info(f"training anew on training and validation rows, {counted(steps, 'step')}")
+    logger.info(f"training anew on training and validation rows, {counted(steps, 'step')}")
     kept = [parameter.detach().clone() for parameter in network.parameters()]
     _set(network.parameters(), first_weights(task, task.options.seed).parameters())
     try:
@@ -157,7 +157,7 @@ def _train_anew(
         network.to(torch.device("cpu")).eval()
         _set(network.parameters(), kept)
         said = f"{error}; the weights found before are kept"
-        words.warning(said)
+        logger.warning(said)
         record.log(said)
         return None
     record.log(f"trained anew: {counted(steps, 'step')}, {time.monotonic() - began:.1f} seconds")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Part", "prepare_tags"]
 
 # What a person should know about the data; the command line shows it.
-words = logging.getLogger("steploom")
+logger = logging.getLogger("steploom")
 
 T = TypeVar("T", bound="Tag")
 
@@ -54,7 +54,7 @@ def prepare_tags(
         )
     foreign = foreign_span_tag([tags for _, column in files for tags in column])
     if plain and options.scheme == "auto" and foreign:
-        words.info(
+        logger.info(
             f"the tags, such as '{foreign:.20}', are taken for plain labels. If they write spans: these are counted in "
             "IOB1, IOB2 and BIOES alone, with tags such as B-PER; of BILOU, write L as E and U as S"
         )
@@ -86,7 +86,7 @@ def prepare_tags(
     coder, rare, vectors = _vocabulary(options, sentences)
     size = vectors.shape[1] if vectors is not None else options.embedding_size or _EMBEDDING_SIZE
     facts = TagFacts(names, scheme, source, size, tuple(rare), known.sentences, known.words, how)
-    words.info(
+    logger.info(
         f"{counted(facts.sentences, 'sentence')} of {counted(facts.words, 'word')} to train on, "
         f"{counted(len(names), 'tag')} "
         f"({'plain labels' if plain else f'{source} in the files, {scheme} in the model'}); validation: {how}"
@@ -119,7 +119,7 @@ def _vocabulary(options: TagOptions, sentences: list[tuple[str, ...]]) -> tuple[
         if word in found:
             first[number] = found[word]
     count = int((~first[:, 0].isnan()).sum())
-    words.info(f"{count:,} of {len(coder.words):,} words have a vector in {path.name}")
+    logger.info(f"{count:,} of {len(coder.words):,} words have a vector in {path.name}")
     return coder, rare, first
 
 

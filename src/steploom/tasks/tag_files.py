@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Part", "are_spans", "columns_of", "foreign_span_tag", "part_of", "read_part", "split_parts"]
 
-words = logging.getLogger("steploom")
+logger = logging.getLogger("steploom")
 
 _HINT = (
     "Spans are written in IOB1, IOB2 or BIOES (of BILOU, write L as E and U as S). Where tags are plain labels "
@@ -125,7 +125,7 @@ def part_of(file: ConllFile, column: list[tuple[str, ...]], scheme: str, repair:
             )
     if repaired:
         count = f"{len(repaired):,} sentence{'' if len(repaired) == 1 else 's'}"
-        words.info(
+        logger.info(
             f"{file.path}: the tags of {count} break {scheme.upper()}, the first in row {repaired[0]}; they are read "
             "as conlleval reads them, and scored so"
         )

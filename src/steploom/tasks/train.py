@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["resume", "train"]
 
-words = logging.getLogger("steploom")
+logger = logging.getLogger("steploom")
 
 
 @others_end_silently()
@@ -208,7 +208,7 @@ def _warn_of_trained_on(files: dict[str, list[dict[str, Any]]]) -> None:
         for file in files[part]:
             if file["sha256"] in learnt:
                 said = "the model is trained on this file too; as"
-                words.warning(f"{file['path']}: {said} {_PARTS[part]} it says little")
+                logger.warning(f"{file['path']}: {said} {_PARTS[part]} it says little")
 
 
 def _version() -> str:

@@ -26,7 +26,7 @@ __all__ = ["File", "TrainedModel", "files_of", "load", "path_of", "stored_task",
 
 File = str | Path
 
-words = logging.getLogger("steploom")
+logger = logging.getLogger("steploom")
 
 
 def path_of(value: object, name: str) -> Path:
@@ -103,7 +103,7 @@ class TrainedModel:
         checked, files = self.task.EvaluateOptions.checked(options), files_of(data)
         for file in files:
             if is_among(file, self.manifest.get("trained_on")):
-                words.warning(f"{file}: the model was trained on this file; these scores say little about new data")
+                logger.warning(f"{file}: the model was trained on this file; these scores say little about new data")
         return self.task.evaluate(self.network, files, checked)
 
     def plot(self, path: File, data: File | Sequence[File] | None = None) -> None:

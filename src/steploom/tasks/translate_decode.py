@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Translated", "settings_of", "translate_lines"]
 
-words = logging.getLogger("steploom")
+logger = logging.getLogger("steploom")
 
 # A translation has at most this many times the tokens that the training pairs lead to expect, and so many more.
 _TIMES, _MORE = 2.0, 20
@@ -132,10 +132,10 @@ def translate_lines(
 def _say(what: str, counted: str, said: set[str] | None) -> None:
     """Says something of all lines; of lines that come one by one only once, and without the count of that one."""
     if said is None:
-        words.info(f"{what}: {counted}")
+        logger.info(f"{what}: {counted}")
     elif what not in said:
         said.add(what)
-        words.info(f"{what} (said once)")
+        logger.info(f"{what} (said once)")
 
 
 @torch.no_grad()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["bleu_and_chrf", "looks_tokenised", "score"]
 
-words = logging.getLogger("steploom")
+logger = logging.getLogger("steploom")
 
 _PAIRS = 64
 
@@ -49,7 +49,7 @@ def score(task: Translate, network: EncoderDecoder, pairs: object, options: Any)
     tokenize = options.tokenize
     if tokenize == "auto":
         tokenize = "none" if looks_tokenised(references) else "13a"
-    words.info(
+    logger.info(
         f"BLEU by sacrebleu, tokenize={tokenize}"
         + (": punctuation stands apart in the references already" if tokenize == "none" else "")
     )

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Languages", "check_counts", "columns_of", "prepare_pairs"]
 
-words = logging.getLogger("steploom")
+logger = logging.getLogger("steploom")
 
 T = TypeVar("T", bound="Translate")
 
@@ -142,7 +142,7 @@ def prepare_pairs(
     columns = find_pair_columns(train[0], *said.values()) if len(train) == 1 else None
     part, held_out, how = read_pairs(train, columns, "the training data", given), None, ""
     if columns is not None:
-        words.info(columns.shown + ("" if columns.header or given else "; the first row is a pair, and no header"))
+        logger.info(columns.shown + ("" if columns.header or given else "; the first row is a pair, and no header"))
     if valid:
         held_out = read_pairs(valid, columns, "--valid", given)
         how = f"{' and '.join(f'the file {path.name}' for path in valid)}, {counted(len(held_out), 'pair')}"
@@ -166,7 +166,7 @@ def prepare_pairs(
             hint="Raise --max-length",
         )
     if len(fits) < len(part):
-        words.info(
+        logger.info(
             f"left out of the training: {len(part) - len(fits):,} of {counted(len(part), 'pair')} with more than "
             f"{options.max_length} {_NOUNS[options.unit]} on a side (--max-length)"
         )
@@ -183,7 +183,7 @@ def prepare_pairs(
         "validation": how,
     }
     sizes = f"{len(languages.source):,} and {len(languages.target):,}"
-    words.info(
+    logger.info(
         f"{counted(len(fits), 'pair')} to train on, vocabularies of "
         f"{f'{len(languages.source):,} shared' if options.shared_vocabulary else sizes} {_NOUNS[options.unit]}; "
         f"validation: {artefacts['pairs']['validation']}"

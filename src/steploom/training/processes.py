@@ -39,10 +39,10 @@ def others_end_silently() -> Iterator[None]:
 
     The others end with the exit code of the command line.
     """
-    log = logging.getLogger("steploom")
-    level = log.level
+    logger = logging.getLogger("steploom")
+    level = logger.level
     if not is_main_process():
-        log.setLevel(logging.CRITICAL)
+        logger.setLevel(logging.CRITICAL)
     try:
         yield
     except (SteploomError, KeyboardInterrupt) as error:
@@ -53,7 +53,7 @@ def others_end_silently() -> Iterator[None]:
         time.sleep(_PATIENCE_SECONDS)
         raise SystemExit(130 if isinstance(error, KeyboardInterrupt) else 2) from None
     finally:
-        log.setLevel(level)
+        logger.setLevel(level)
 
 
 @contextmanager
