@@ -74,7 +74,7 @@ def test_imports_run_only_downwards(path: Path) -> None:
         "from steploom.tasks.task import Task",
         "import steploom.cli.main",
         "def f():\n    from steploom.training.fit import fit",
-        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import steploom.data.series",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import steploom.data.series.series",
         "import_module('steploom.tasks.trained')",
         "from . import lstm",
         "from steploom import LSTM",

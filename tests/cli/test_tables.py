@@ -3,7 +3,7 @@
 import pytest
 
 from steploom.cli.tables import facts_table, score_table, show
-from steploom.tasks.forecast import Forecast
+from steploom.tasks.forecast.task import Forecast
 from steploom.tasks.registry import TASKS, task_class
 from steploom.tasks.task import MetricLabel
 

@@ -66,8 +66,8 @@ def test_what_is_noticed_in_lines_that_come_is_said_once(model: Path) -> None:
 
 
 def test_a_line_is_answered_before_the_next_one_comes(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from steploom.tasks import translate_lines
     from steploom.tasks.trained import load
+    from steploom.tasks.translate import lines as translate_lines
 
     read: list[int] = []
 

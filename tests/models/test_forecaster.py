@@ -7,16 +7,16 @@ import pytest
 import torch
 
 from steploom.cells.cell import Cell
-from steploom.data.series import SeriesSet
-from steploom.data.window_batches import DrawnWindows
-from steploom.data.window_layout import Layout
-from steploom.data.windows import Windows
+from steploom.data.series.series import SeriesSet
+from steploom.data.series.window_batches import DrawnWindows
+from steploom.data.series.window_layout import Layout
+from steploom.data.series.windows import Windows
 from steploom.errors import OptionError
 from steploom.models.forecaster import HEADS, Forecaster
 from steploom.models.outputs import LEVELS, OUTPUTS
 from steploom.models.recurrent_shape import RecurrentShape
 from steploom.models.scaling import Scale
-from tests.data.forecast_series import changed, hourly
+from tests.data.series.forecast_series import changed, hourly
 
 CONTEXT, HORIZON = 30, 26  # longer than a day: the autoregressive head must feed its own values back as lags
 ORIGINS = np.array([0, 1, 1]), np.array([200, 60, 350])

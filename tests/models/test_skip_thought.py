@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from steploom.data.neighbours import NeighbourBatches, sentence_columns
+from steploom.data.text.neighbours import NeighbourBatches, sentence_columns
 from steploom.models.recurrent_shape import RecurrentShape
 from steploom.models.skip_thought import SkipThought
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from steploom.data.conll_batches import SentenceBatches, learn_words
+from steploom.data.labelled.conll_batches import SentenceBatches, learn_words
 from steploom.models.output_loss import IGNORED
 from steploom.models.recurrent_shape import RecurrentShape
 from steploom.models.tagger import Tagger

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from steploom.data.tree_batches import EncodedTrees
-from steploom.data.trees import parse_tree
+from steploom.data.labelled.tree_batches import EncodedTrees
+from steploom.data.labelled.trees import parse_tree
 from steploom.errors import OptionError
 from steploom.models.output_loss import IGNORED
 from steploom.models.tree_classifier import TREE_NETWORKS, TreeClassifier

@@ -8,7 +8,7 @@ __all__ = ["WindowLayout"]
 
 
 class WindowLayout(Protocol):
-    """The sizes of what a batch of windows holds; `steploom.data.window_layout.Layout` learns them from series."""
+    """The sizes of what a batch of windows holds; `steploom.data.series.window_layout` learns them from series."""
 
     @property
     def context(self) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from steploom.data.vocabulary import Vocabulary
+from steploom.data.text.vocabulary import Vocabulary
 
 __all__ = ["perplexity", "unigram_log_probs"]
 

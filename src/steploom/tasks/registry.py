@@ -11,12 +11,12 @@ from steploom.tasks.task import Task
 __all__ = ["TASKS", "task_class"]
 
 TASKS = {
-    "forecast": "steploom.tasks.forecast:Forecast",
-    "generate": "steploom.tasks.generate:Generate",
-    "classify": "steploom.tasks.classify:Classify",
-    "tag": "steploom.tasks.tag:Tag",
-    "translate": "steploom.tasks.translate:Translate",
-    "embed": "steploom.tasks.embed:Embed",
+    "forecast": "steploom.tasks.forecast.task:Forecast",
+    "generate": "steploom.tasks.generate.task:Generate",
+    "classify": "steploom.tasks.classify.task:Classify",
+    "tag": "steploom.tasks.tag.task:Tag",
+    "translate": "steploom.tasks.translate.task:Translate",
+    "embed": "steploom.tasks.embed.task:Embed",
 }
 
 

@@ -1,0 +1,1 @@
+"""Labelled examples: texts, arrays, trees and tagged sentences."""

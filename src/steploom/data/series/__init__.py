@@ -1,0 +1,1 @@
+"""Tables become time series on a regular grid, and series become windows."""

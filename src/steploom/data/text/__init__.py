@@ -1,0 +1,1 @@
+"""Texts, pairs and sentences; vocabularies; batches of tokens."""

@@ -1,0 +1,1 @@
+"""Classify texts, arrays and trees."""

@@ -1,0 +1,1 @@
+"""Write text: language models."""

@@ -1,0 +1,1 @@
+"""Translate lines into lines."""
