@@ -75,7 +75,7 @@ class CoreSchedule(Protocol):
 class CoreStream(Protocol):
     """States and packed weights that are kept from step to step; `steploom.engine.stream_native` builds it."""
 
-    def push(self, x: Any, /) -> Any:
+    def push(self, x: Any) -> Any:
         """One step, from an array or tensor (batch, input_size) to one (batch, size)."""
 
     def run(self, x: int, y: int, steps: int, x_step: int, y_step: int, /) -> None:

@@ -48,7 +48,7 @@ def arguments_of(bound: Any) -> int:
     if isinstance(bound, type):
         bound = vars(bound)["__init__"]
     ((signature, *_),) = bound.__nb_signature__
-    return len(re.findall(r"\barg\d*:", signature))
+    return len(re.findall(r"\b\w+: ", signature))
 
 
 def test_a_missing_core_names_the_build_command(monkeypatch: pytest.MonkeyPatch) -> None:

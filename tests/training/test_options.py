@@ -88,13 +88,14 @@ def test_a_decay_that_the_schedule_does_not_know_is_refused(values, named):
     TrainOptions.checked({"decay": 0.3, "decay_every": 2, "schedule": "plateau"})
 
 
-@pytest.mark.parametrize("task", ["generate", "tag", "translate"])
-def test_not_everything_is_for_validation(task):
+@pytest.mark.parametrize(("task", "others"), [("generate", {"lines": True}), ("tag", {}), ("translate", {})])
+def test_not_everything_is_for_validation(task, others):
     options = task_class(task).TrainOptions
-    assert options.checked({"valid_every": 2}).valid_every == 2 and options.checked({"valid_every": 0}).valid_every == 0
+    for every in (2, 0):
+        assert options.checked({"valid_every": every, **others}).valid_every == every
     assert "(2 or more)" in (options.model_fields["valid_every"].description or "")
     with pytest.raises(OptionError, match="--valid-every: expected 2 or more, or 0 for none, found 1"):
-        options.checked({"valid_every": 1})
+        options.checked({"valid_every": 1, **others})
 
 
 @pytest.mark.parametrize("name", ["hidden_size", "num_layers", "batch_size"])
