@@ -60,7 +60,7 @@ class NativeStream(Stream):
             OptionError,
         )
         # No Python stands between the caller and the core: a step of a small network takes less time than a call.
-        self.push = self._core.push  # type: ignore[method-assign] # the core takes x by its place alone
+        self.push = self._core.push  # type: ignore[method-assign]
 
     def push(self, x: Rows) -> Rows:
         return cast(Rows, self._core.push(x))
