@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -142,12 +143,10 @@ class TextKind(Kind):
 
         return {"inputs": inputs, "vocabulary": load_vocabulary}
 
-    @property
+    @cached_property
     def vocabulary(self) -> Vocabulary:
         """The tokens."""
-        if not hasattr(self, "_vocabulary"):
-            self._vocabulary = load_vocabulary(self.artefacts["vocabulary"])
-        return self._vocabulary
+        return load_vocabulary(self.artefacts["vocabulary"])
 
     def encode(self, examples: Examples, training: bool) -> Encoded:
         """The token numbers of each text."""
