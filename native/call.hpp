@@ -15,6 +15,7 @@
 #include "elementwise.hpp"
 #include "groups.hpp"
 #include "memory.hpp"
+#include "outer.hpp"
 #include "partition.hpp"
 #include "product.hpp"
 #include "schedule.hpp"
@@ -101,6 +102,7 @@ template <class T> struct Member {
     std::vector<T*> now, out;  // now: "in" for states
     std::vector<PreparedStage<T>> before, step, after;
     T* registers = nullptr;
+    T* outer = nullptr;  // space for sums of outer products
     Ahead ahead;
 };
 

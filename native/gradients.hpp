@@ -115,10 +115,12 @@ void Run<T>::weight_gradient(const WeightGradient& g, const Member<T>& at, Index
     const auto [place, count] = share;
     if (to.column_stride == 1 && g.k >= lanes<T>) {
         const int n0 = g.n * place / count, n1 = g.n * (place + 1) / count;
-        outer(rows, grad + n0, grad_row, n1 - n0, left, left_row, g.k, to.data + n0 * to.row_stride, to.row_stride, add);
+        outer(rows, grad + n0, grad_row, n1 - n0, left, left_row, g.k, to.data + n0 * to.row_stride, to.row_stride, add,
+              at.outer);
     } else if (to.row_stride == 1 && to.column_stride >= g.n) {
         const int k0 = g.k * place / count, k1 = g.k * (place + 1) / count;
-        outer(rows, left + k0, left_row, k1 - k0, grad, grad_row, g.n, to.data + k0 * to.column_stride, to.column_stride, add);
+        outer(rows, left + k0, left_row, k1 - k0, grad, grad_row, g.n, to.data + k0 * to.column_stride, to.column_stride,
+              add, at.outer);
     } else {
         // Few columns, or strides of neither kind: sum the other way round in blocks, then add them in place.
         constexpr int block = panel_columns<T>;
@@ -127,7 +129,7 @@ void Run<T>::weight_gradient(const WeightGradient& g, const Member<T>& at, Index
         for (int n = blocks * place / count * block; n < std::min(g.n, blocks * (place + 1) / count * block); n += block)
             for (int k = 0; k < g.k; k += most_rows) {
                 const int width = std::min(block, g.n - n), height = std::min(most_rows, g.k - k);
-                outer(rows, left + k, left_row, height, grad + n, grad_row, width, sum, block, false);
+                outer(rows, left + k, left_row, height, grad + n, grad_row, width, sum, block, false, static_cast<T*>(nullptr));
                 for (int a = 0; a < height; ++a)
                     for (int b = 0; b < width; ++b) {
                         T& there = to.data[(n + b) * to.row_stride + (k + a) * to.column_stride];

@@ -36,8 +36,11 @@ template <class T> void Run<T>::layout() {
     place_buffers(memory);
     for (OwnSum<T>& own : weight_sums) memory.add(own.data, (threads - 1) * own.size);
     for (OwnSum<T>& own : vector_sums) memory.add(own.data, (threads - 1) * own.size);
-    members.resize(threads);
+    members.resize(threads), readers.resize(threads);
     for (Member<T>& m : members) memory.add(m.registers, Index{std::max(1, s.registers)} * tile_values);
+    const auto packs = [](const WeightGradient& g) { return std::max(g.n, g.k) > (panels_to_pack - 1) * panel_columns<T>; };
+    if (std::any_of(s.weight_gradients.begin(), s.weight_gradients.end(), packs))
+        for (Member<T>& reader : readers) memory.add(reader.outer, outer_space<T>);
     space = memory.take();
 
     place_saved();
@@ -159,7 +162,6 @@ template <class T> void Run<T>::fill_constants() {
 }
 
 template <class T> void Run<T>::make_members() {
-    readers.resize(threads);
     for (Member<T>& reader : readers) {
         reader.now.assign(s.buffers.size(), nullptr);
         reader.out.assign(s.buffers.size(), nullptr);

@@ -11,11 +11,14 @@ namespace steploom::STEPLOOM_ISA {
 constexpr int most_outer_rows = 8;
 
 // `Rows` x `N` vectors of out (+)= sum over r of left[r, 0:Rows] * right[r, 0:columns]. `Whole`: rows of `right` may be
-// read to the end of their last vector; what stands there beyond `columns` has no influence.
+// read to the end of their last vector; what stands there beyond `columns` has no influence. `next`: the sums of the next
+// tile, asked for meanwhile.
 template <class T, int Rows, int N, bool Whole>
 void outer_tile(std::int64_t count, const T* left, std::int64_t left_row, const T* right, std::int64_t right_row, T* out,
-                std::int64_t out_row, bool add, int columns) {
+                std::int64_t out_row, bool add, int columns, const T* next) {
     constexpr int L = lanes<T>;
+    for (int i = 0; i < Rows; ++i)
+        for (int j = 0; j < N; ++j) __builtin_prefetch(next + i * out_row + j * L, 1);
     const bool all = columns == N * L;
     const Part<T> last(columns - (N - 1) * L);
     V<T> sum[Rows][N];
@@ -44,7 +47,7 @@ void outer_tile(std::int64_t count, const T* left, std::int64_t left_row, const 
 }
 
 template <class T>
-using OuterTile = void (*)(std::int64_t, const T*, std::int64_t, const T*, std::int64_t, T*, std::int64_t, bool, int);
+using OuterTile = void (*)(std::int64_t, const T*, std::int64_t, const T*, std::int64_t, T*, std::int64_t, bool, int, const T*);
 
 template <class T, int N, bool Whole, int... I>
 OuterTile<T> outer_tile_of(int rows, std::integer_sequence<int, I...>) {
@@ -52,29 +55,62 @@ OuterTile<T> outer_tile_of(int rows, std::integer_sequence<int, I...>) {
     return tiles[rows - 1];
 }
 
-// Of `right`, so many rows of a panel's width at a time stay in the first-level cache while all of `left` passes by.
-constexpr std::int64_t outer_block = 128;
+// Of `right`, so many rows of a panel's width at a time stay in the first-level cache while `left` passes by.
+constexpr std::int64_t outer_block = 192;
+// Of `left`, so many tiles of a block stay in the second-level cache while all panels of `right` pass by.
+template <class T>
+constexpr int outer_tiles = static_cast<int>((std::int64_t{256} << 10) / sizeof(T) / (outer_block * most_outer_rows));
+// With so many panels it pays to lay the tiles out one after the other first: rows that lie far apart come from the
+// second-level cache at half the speed, and from memory at a fifth.
+constexpr int panels_to_pack = 6;
+// Elements of the memory for that.
+template <class T> constexpr std::int64_t outer_space = outer_tiles<T> * most_outer_rows * outer_block;
 
+// The columns of each tile as neighbours: tile i begins at column starts[i].
+template <class T>
+void pack_tiles(std::int64_t count, const T* left, std::int64_t left_row, const int* starts, int tiles, T* packed) {
+    for (std::int64_t r = 0; r < count; ++r, left += left_row)
+        for (int tile = 0; tile < tiles; ++tile) {
+            const int row = starts[tile], height = starts[tile + 1] - row;
+            T* const to = packed + row * count + r * height;
+            if (height == most_outer_rows) std::copy(left + row, left + row + most_outer_rows, to);
+            else std::copy(left + row, left + row + height, to);
+        }
+}
+
+// out (+)= sum over r of left[r, 0:rows] * right[r, 0:columns]. `space`: outer_space elements, or null for few columns.
 template <class T>
 void outer(std::int64_t count, const T* left, std::int64_t left_row, int rows, const T* right, std::int64_t right_row,
-           int columns, T* out, std::int64_t out_row, bool add) {
+           int columns, T* out, std::int64_t out_row, bool add, T* space) {
+    constexpr int P = panel_columns<T>;
     const std::int64_t blocks = std::max<std::int64_t>(1, (count + outer_block - 1) / outer_block);
-    const int tiles = (rows + most_outer_rows - 1) / most_outer_rows;
-    for (int column = 0; column < columns; column += panel_columns<T>) {
-        const int width = std::min(panel_columns<T>, columns - column);
-        const int vectors = width > lanes<T> ? 2 : 1;
-        const bool whole = width == vectors * lanes<T> || right_row >= column + vectors * lanes<T>;
-        for (std::int64_t block = 0; block < blocks; ++block) {
-            const std::int64_t first = count * block / blocks, many = count * (block + 1) / blocks - first;
-            const T *lefts = left + first * left_row, *rights = right + first * right_row + column;
-            for (int tile = 0; tile < tiles; ++tile) {
-                const int row = rows * tile / tiles, height = rows * (tile + 1) / tiles - row;
-                constexpr auto heights = std::make_integer_sequence<int, most_outer_rows>{};
-                const OuterTile<T> run = vectors == 2 ? (whole ? outer_tile_of<T, 2, true>(height, heights)
-                                                               : outer_tile_of<T, 2, false>(height, heights))
-                                                      : (whole ? outer_tile_of<T, 1, true>(height, heights)
-                                                               : outer_tile_of<T, 1, false>(height, heights));
-                run(many, lefts + row, left_row, rights, right_row, out + row * out_row + column, out_row, add || block, width);
+    const bool packs = space && (columns + P - 1) / P >= panels_to_pack;
+    const int tiles = (rows + most_outer_rows - 1) / most_outer_rows, groups = (tiles + outer_tiles<T> - 1) / outer_tiles<T>;
+    int starts[outer_tiles<T> + 1];
+    for (std::int64_t block = 0; block < blocks; ++block) {
+        const std::int64_t first = count * block / blocks, many = count * (block + 1) / blocks - first;
+        const T* rights = right + first * right_row;
+        for (int group = 0; group < groups; ++group) {
+            const int tile0 = tiles * group / groups, here = tiles * (group + 1) / groups - tile0, row0 = rows * tile0 / tiles;
+            for (int tile = 0; tile <= here; ++tile) starts[tile] = static_cast<int>(std::int64_t{rows} * (tile0 + tile) / tiles) - row0;
+            const T* lefts = left + first * left_row + row0;
+            if (packs) pack_tiles(many, lefts, left_row, starts, here, space);
+            for (int column = 0; column < columns; column += P) {
+                const int width = std::min(P, columns - column);
+                const int vectors = width > lanes<T> ? 2 : 1;
+                const bool whole = width == vectors * lanes<T> || right_row >= column + vectors * lanes<T>;
+                T* const outs = out + row0 * out_row + column;
+                for (int tile = 0; tile < here; ++tile) {
+                    const int row = starts[tile], height = starts[tile + 1] - row;
+                    constexpr auto heights = std::make_integer_sequence<int, most_outer_rows>{};
+                    const OuterTile<T> run = vectors == 2 ? (whole ? outer_tile_of<T, 2, true>(height, heights)
+                                                                   : outer_tile_of<T, 2, false>(height, heights))
+                                                          : (whole ? outer_tile_of<T, 1, true>(height, heights)
+                                                                   : outer_tile_of<T, 1, false>(height, heights));
+                    run(many, packs ? space + row * many : lefts + row, packs ? height : left_row, rights + column,
+                        right_row, outs + row * out_row, out_row, add || block, width,
+                        tile + 1 < here ? outs + (row + height) * out_row : outs + P);
+                }
             }
         }
     }

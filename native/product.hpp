@@ -18,11 +18,13 @@ template <class T> struct Factor {
     const T* panel;            // first panel
     std::int64_t panel_step;   // distance between panels
     std::int64_t inner;        // K
+    const T* soon = nullptr;   // of far weights: this tile's share of the panel that comes next, asked for meanwhile
+    std::int64_t soon_step = 0;  // elements of it a k
 };
 
 // `Rows` x `columns` of out = init + sum of factors, for columns of `N` vectors: whole panels, or the first half of one.
-// Rows of `init` are `init_row` apart (0: one row for all).
-template <class T, int Rows, int N>
+// Rows of `init` are `init_row` apart (0: one row for all). `Far`: the factors say what to ask for meanwhile.
+template <class T, int Rows, int N, bool Far>
 void product_tile(const Factor<T>* factors, int count, const T* init, std::int64_t init_row, T* out,
                   std::int64_t out_row, int columns, Ahead* ahead) {
     constexpr int L = lanes<T>;
@@ -45,6 +47,8 @@ void product_tile(const Factor<T>* factors, int count, const T* init, std::int64
     for (int f = 0; f < count; ++f) {
         const T* left = factors[f].left;
         const T* panel = factors[f].panel;
+        [[maybe_unused]] const T* soon = factors[f].soon;
+        [[maybe_unused]] const std::int64_t soon_step = factors[f].soon_step;
         const std::int64_t row = factors[f].left_row, step = factors[f].panel_step, inner = factors[f].inner;
 #pragma GCC unroll 1
         for (std::int64_t k = 0; k < inner;) {
@@ -63,6 +67,10 @@ void product_tile(const Factor<T>* factors, int count, const T* init, std::int64
                 }
                 __builtin_prefetch(early, 0, 2);
                 early += further;
+                if constexpr (Far) {
+                    __builtin_prefetch(soon, 0, 2);
+                    soon += soon_step;
+                }
                 ++left;
                 panel += 2 * L;
             }
@@ -85,6 +93,13 @@ void product_tile(const Factor<T>* factors, int count, const T* init, std::int64
 // weights would only be slowed down by asking.
 constexpr std::int64_t far_weights = std::int64_t{3} << 19;
 constexpr int ahead_bytes = 2048;
+
+// Whether the panels [first, last) of all factors are that large.
+template <class T> bool are_far(const Factor<T>* factors, int count, int first_panel, int last_panel) {
+    std::int64_t inner = 0;
+    for (int f = 0; f < count; ++f) inner += factors[f].inner;
+    return inner * (last_panel - first_panel) * panel_columns<T> * static_cast<std::int64_t>(sizeof(T)) > far_weights;
+}
 
 // One row, panel after panel. Several k at once keep the multipliers busy, and the weights are read in the order in which
 // they stand: with weights in the second-level cache that is as fast as reading them alone.
@@ -138,14 +153,14 @@ void product_row(const Factor<T>* factors, int count, const T* init, T* out, int
 template <class T>
 using ProductTile = void (*)(const Factor<T>*, int, const T*, std::int64_t, T*, std::int64_t, int, Ahead*);
 
-template <class T, int N, int... I> ProductTile<T> product_tile_of(int rows, std::integer_sequence<int, I...>) {
-    static constexpr ProductTile<T> tiles[] = {product_tile<T, I + 1, N>...};
+template <class T, int N, bool Far, int... I> ProductTile<T> product_tile_of(int rows, std::integer_sequence<int, I...>) {
+    static constexpr ProductTile<T> tiles[] = {product_tile<T, I + 1, N, Far>...};
     return tiles[rows - 1];
 }
 
 // Few rows leave the multipliers waiting for each other's sums, so they take several panels at once.
 template <class T> ProductTile<T> wide_tile(int rows) {
-    static constexpr ProductTile<T> tiles[] = {product_tile<T, 2, 8>, product_tile<T, 3, 4>, product_tile<T, 4, 4>};
+    static constexpr ProductTile<T> tiles[] = {product_tile<T, 2, 8, false>, product_tile<T, 3, 4, false>, product_tile<T, 4, 4, false>};
     return tiles[rows - 2];
 }
 inline int wide_panels(int rows) { return rows == 2 ? 4 : 2; }
@@ -156,13 +171,12 @@ void product(Factor<T>* factors, int count, const T* init, std::int64_t init_row
              std::int64_t rows, int columns, int first_panel, int last_panel, Ahead* ahead = nullptr) {
     constexpr int P = panel_columns<T>;
     if (rows == 1) {
-        std::int64_t inner = 0;
-        for (int f = 0; f < count; ++f) inner += factors[f].inner;
-        const bool far = inner * (last_panel - first_panel) * P * static_cast<std::int64_t>(sizeof(T)) > far_weights;
-        const auto run = far ? product_row<T, true> : product_row<T, false>;
+        const auto run = are_far(factors, count, first_panel, last_panel) ? product_row<T, true> : product_row<T, false>;
         return run(factors, count, init, out, columns, first_panel, last_panel);
     }
     const int tiles = static_cast<int>((rows + most_rows - 1) / most_rows);
+    // The hardware guesses no further than a page of memory, so the tiles of a panel share the asking for the next one.
+    const bool far = are_far(factors, count, first_panel, last_panel);
     Factor<T> at[most_terms];
     for (int panel = first_panel; panel < last_panel;) {
         const int column = panel * P;
@@ -176,12 +190,16 @@ void product(Factor<T>* factors, int count, const T* init, std::int64_t init_row
                 at[f] = factors[f];
                 at[f].left += row * factors[f].left_row;
                 at[f].panel += panel * factors[f].panel_step;
+                const std::int64_t next = panel + panels < last_panel ? panel + panels : first_panel;  // of the next step
+                at[f].soon_step = P / tiles;
+                at[f].soon = factors[f].panel + next * factors[f].panel_step + tile * factors[f].inner * (P / tiles);
             }
             constexpr auto heights = std::make_integer_sequence<int, most_rows>{};
             const int tile_rows = static_cast<int>(height);
-            const ProductTile<T> run = panels > 1              ? wide_tile<T>(tile_rows)
-                                       : width <= lanes<T>     ? product_tile_of<T, 1>(tile_rows, heights)
-                                                               : product_tile_of<T, 2>(tile_rows, heights);
+            const ProductTile<T> run = panels > 1          ? wide_tile<T>(tile_rows)
+                                       : width <= lanes<T> ? product_tile_of<T, 1, false>(tile_rows, heights)
+                                       : far               ? product_tile_of<T, 2, true>(tile_rows, heights)
+                                                           : product_tile_of<T, 2, false>(tile_rows, heights);
             run(at, count, init ? init + row * init_row + column : nullptr, init_row, out + row * out_row + column,
                 out_row, width, ahead);
         }

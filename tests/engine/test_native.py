@@ -218,3 +218,21 @@ def test_threads_change_no_result(monkeypatch):
             results.append((y, *torch.autograd.grad(y.square().sum(), list(rnn.parameters()))))
         for result in results[1:]:
             torch.testing.assert_close(result, results[0], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("kernels", core().kernels())
+@pytest.mark.parametrize("batch", [21, 70])
+def test_weights_beyond_the_caches(kernels_of_environment, kernels, batch):
+    # So large that products ask for panels early, and sums of outer products go by groups of tiles laid out anew.
+    kernels_of_environment(kernels)
+    rnn = Recurrent(make_cell("lstm", 217, 203).double())
+    x = torch.randn(23, batch, 217, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(23, batch, 203, dtype=torch.float64)
+    wanted = [x, *rnn.parameters()]
+    results = []
+    for engine in ("native", "reference"):
+        with use_engine(engine):
+            y, _ = rnn(x)
+            results.append([y, *torch.autograd.grad((y * weight).sum(), wanted)])
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
