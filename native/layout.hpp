@@ -38,7 +38,7 @@ template <class T> void Run<T>::layout() {
     for (OwnSum<T>& own : vector_sums) memory.add(own.data, (threads - 1) * own.size);
     members.resize(threads), readers.resize(threads);
     for (Member<T>& m : members) memory.add(m.registers, Index{std::max(1, s.registers)} * tile_values);
-    const auto packs = [](const WeightGradient& g) { return std::max(g.n, g.k) > (panels_to_pack - 1) * panel_columns<T>; };
+    const auto packs = [](const WeightGradient& g) { return packs_tiles<T>(std::max(g.n, g.k)); };
     if (std::any_of(s.weight_gradients.begin(), s.weight_gradients.end(), packs))
         for (Member<T>& reader : readers) memory.add(reader.outer, outer_space<T>);
     space = memory.take();

@@ -60,9 +60,9 @@ constexpr std::int64_t outer_block = 192;
 // Of `left`, so many tiles of a block stay in the second-level cache while all panels of `right` pass by.
 template <class T>
 constexpr int outer_tiles = static_cast<int>((std::int64_t{256} << 10) / sizeof(T) / (outer_block * most_outer_rows));
-// With so many panels it pays to lay the tiles out one after the other first: rows that lie far apart come from the
-// second-level cache at half the speed, and from memory at a fifth.
-constexpr int panels_to_pack = 6;
+// Whether there are panels enough to pay for laying the tiles out one after the other first: the hardware does not guess
+// ahead where each row lies far from the one before.
+template <class T> bool packs_tiles(int columns) { return columns > 5 * panel_columns<T>; }
 // Elements of the memory for that.
 template <class T> constexpr std::int64_t outer_space = outer_tiles<T> * most_outer_rows * outer_block;
 
@@ -73,6 +73,7 @@ void pack_tiles(std::int64_t count, const T* left, std::int64_t left_row, const 
         for (int tile = 0; tile < tiles; ++tile) {
             const int row = starts[tile], height = starts[tile + 1] - row;
             T* const to = packed + row * count + r * height;
+            // A size that the compiler knows is one load and one store.
             if (height == most_outer_rows) std::copy(left + row, left + row + most_outer_rows, to);
             else std::copy(left + row, left + row + height, to);
         }
@@ -84,15 +85,16 @@ void outer(std::int64_t count, const T* left, std::int64_t left_row, int rows, c
            int columns, T* out, std::int64_t out_row, bool add, T* space) {
     constexpr int P = panel_columns<T>;
     const std::int64_t blocks = std::max<std::int64_t>(1, (count + outer_block - 1) / outer_block);
-    const bool packs = space && (columns + P - 1) / P >= panels_to_pack;
+    const bool packs = space && packs_tiles<T>(columns);
     const int tiles = (rows + most_outer_rows - 1) / most_outer_rows, groups = (tiles + outer_tiles<T> - 1) / outer_tiles<T>;
+    const auto row_of = [&](int tile) { return static_cast<int>(std::int64_t{rows} * tile / tiles); };
     int starts[outer_tiles<T> + 1];
     for (std::int64_t block = 0; block < blocks; ++block) {
         const std::int64_t first = count * block / blocks, many = count * (block + 1) / blocks - first;
         const T* rights = right + first * right_row;
         for (int group = 0; group < groups; ++group) {
-            const int tile0 = tiles * group / groups, here = tiles * (group + 1) / groups - tile0, row0 = rows * tile0 / tiles;
-            for (int tile = 0; tile <= here; ++tile) starts[tile] = static_cast<int>(std::int64_t{rows} * (tile0 + tile) / tiles) - row0;
+            const int tile0 = tiles * group / groups, here = tiles * (group + 1) / groups - tile0, row0 = row_of(tile0);
+            for (int tile = 0; tile <= here; ++tile) starts[tile] = row_of(tile0 + tile) - row0;
             const T* lefts = left + first * left_row + row0;
             if (packs) pack_tiles(many, lefts, left_row, starts, here, space);
             for (int column = 0; column < columns; column += P) {

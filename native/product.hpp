@@ -190,6 +190,7 @@ void product(Factor<T>* factors, int count, const T* init, std::int64_t init_row
                 at[f] = factors[f];
                 at[f].left += row * factors[f].left_row;
                 at[f].panel += panel * factors[f].panel_step;
+                if (!far) continue;
                 const std::int64_t next = panel + panels < last_panel ? panel + panels : first_panel;  // of the next step
                 at[f].soon_step = P / tiles;
                 at[f].soon = factors[f].panel + next * factors[f].panel_step + tile * factors[f].inner * (P / tiles);
