@@ -7,7 +7,7 @@ take a tenth of that, since each function of Python is slow whose memory the num
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ from steploom.engine.native import gather, threads_of
 from steploom.engine.passes import Sequences
 from steploom.engine.seen import is_looked_at
 
-__all__ = ["Repeat", "remember", "repeat_of"]
+__all__ = ["Repeat", "add", "key_of", "remember", "repeat_of"]
 
 # Batches of so many shapes are remembered; with more of them it begins anew.
 MOST_SHAPES = 64
@@ -40,34 +40,34 @@ class Repeat(NamedTuple):
     sequences: Sequences
 
 
-def repeat_of(
-    cell: Cell, engine: str, x: Tensor, backwards: bool, batch_first: bool, checkpoint_every: int
-) -> tuple[Repeat | None, Hashable]:
-    """What the last call like this one, without lengths and resets, found out; None where anything is different.
+def key_of(engine: str, x: Tensor, *how: Hashable) -> Hashable | None:
+    """What calls without lengths and resets that find out the same have in common; None for one that must find out all.
 
     Args:
-        cell: the step.
         engine: what the layer asks for.
-        x: inputs (time, batch, input_size).
-        backwards, batch_first, checkpoint_every: see `native.run`.
-
-    Returns:
-        What was found out, and the key of such calls, for `remember`.
+        x: the input, as the caller gives it.
+        how: whatever else tells such calls apart.
     """
+    if torch.is_autocast_enabled("cpu") or torch._C._len_torch_function_stack() or is_looked_at():
+        return None
+    if torch._C._are_functorch_transforms_active():
+        return None
     asked = engine, engine_wanted(), kernels_wanted() or of_environment(), torch.get_num_threads()
-    key = (*asked, type(x), x.shape, x.dtype, x.device, backwards, batch_first, checkpoint_every)
+    return (*asked, type(x), x.shape, x.dtype, x.device, *how)
+
+
+def repeat_of(cell: Cell, key: Hashable | None) -> Repeat | None:
+    """What the last call of that key found out; None where anything about the cell is different."""
     known = known_of(cell)
-    if not known or torch.is_autocast_enabled("cpu") or torch._C._len_torch_function_stack() or is_looked_at():
-        return None, key
-    found: Repeat | None = known[0].repeats.get(key)
-    if found is None or torch._C._are_functorch_transforms_active() or not known[0].watch.unchanged(cell):
-        return None, key
-    return (found if all(map(Tensor.is_contiguous, found.leaves)) else None), key
+    found: Repeat | None = known[0].repeats.get(key) if known and key is not None else None
+    if found is None or not known[0].watch.unchanged(cell):  # type: ignore[index] # known, as something was found
+        return None
+    return found if all(map(Tensor.is_contiguous, found.leaves)) else None
 
 
 def remember(
     cell: Cell,
-    key: Hashable,
+    key: Hashable | None,
     x: Tensor,
     compiled: Compiled,
     backwards: bool,
@@ -78,20 +78,23 @@ def remember(
     are, and nothing is computed of them first.
 
     Args:
-        cell, x, backwards, batch_first, checkpoint_every: as in `repeat_of`.
-        key: what that returned.
+        cell: the step.
+        key: what `key_of` gave for the call.
+        x: inputs (time, batch, input_size).
         compiled: the plan that ran.
+        backwards, batch_first, checkpoint_every: see `native.run`.
     """
     known = known_of(cell)
-    if not known or compiled is not known[0].found or torch.is_autocast_enabled("cpu"):
-        return
-    if compiled.program.prologue is not None:
+    if key is None or not known or compiled is not known[0].found or compiled.program.prologue is not None:
         return
     leaves = gather(compiled.program, cell)
-    if not known[0].watch.has(leaves):
-        return
-    repeats = known[0].repeats
+    if known[0].watch.has(leaves):
+        sequences = Sequences(None, backwards, None, *threads_of(compiled, x), batch_first, checkpoint_every)
+        add(known[0].repeats, key, Repeat(compiled, leaves, sequences))
+
+
+def add(repeats: dict[Hashable, Any], key: Hashable, found: Any) -> None:
+    """Note what calls of a key found out."""
     if len(repeats) >= MOST_SHAPES:
         repeats.clear()
-    sequences = Sequences(None, backwards, None, *threads_of(compiled, x), batch_first, checkpoint_every)
-    repeats[key] = Repeat(compiled, leaves, sequences)
+    repeats[key] = found

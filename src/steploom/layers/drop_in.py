@@ -22,8 +22,10 @@ from steploom.engine import native
 from steploom.engine.choice import engine_asked_for, native_obstacle
 from steploom.engine.compiled import Compiled, compiled_by_key, compiled_cell
 from steploom.engine.graphs import same_in_a_graph
+from steploom.engine.repeat import key_of
 from steploom.engine.seen import own_operations, why_looked_at
 from steploom.errors import OptionError
+from steploom.layers.drop_in_repeat import RepeatedStack, note, repeated, run_repeated
 from steploom.layers.stack import Stack
 
 __all__ = ["GRU", "LSTM", "RNN"]
@@ -67,11 +69,20 @@ class GRU(nn.GRU):
 
 
 def _run(module: nn.RNNBase, input: Any, hx: Any, torch_forward: Callable[[Any, Any], Any]) -> Any:
+    key = None
+    if not torch.compiler.is_compiling() and type(input) is Tensor and input.dim() == 3:
+        key = key_of("auto", input)
+        if (found := repeated(module, key)) is not None:
+            return _run_again(module, input, hx, found)
     name = engine_asked_for()
     if name in ("auto", "native"):
         obstacle = _native_obstacle(module, input)
         if obstacle is None:
-            return _run_cells(module, input, hx, native=True)
+            result = _run_cells(module, input, hx, native=True)
+            if key is not None:
+                x = input.transpose(0, 1) if module.batch_first else input
+                note(module, key, x, _stack(module), _leaves(module))
+            return result
         if name == "native":
             raise OptionError(
                 f"The engine 'native' cannot run this layer: {obstacle}. Use use_engine('auto') or 'reference'."
@@ -81,6 +92,15 @@ def _run(module: nn.RNNBase, input: Any, hx: Any, torch_forward: Callable[[Any, 
     if name == "reference" or (packed and input.data.device.type == "cpu"):
         return _run_cells(module, input, hx)
     return torch_forward(input, hx)
+
+
+def _run_again(module: nn.RNNBase, input: Tensor, hx: Any, found: RepeatedStack) -> tuple[Any, Any]:
+    state = None if hx is None else _initial_state(module, input, None, hx)
+    x = input.transpose(0, 1) if module.batch_first else input
+    y, state = found.stack.run_layers(
+        run_repeated, found.layers, module.training, x, state, None, None, module.batch_first
+    )
+    return (y.transpose(0, 1) if module.batch_first else y), state if isinstance(module, nn.LSTM) else state[0]
 
 
 def _native_obstacle(module: nn.RNNBase, input: Tensor | PackedSequence) -> str | None:
@@ -95,8 +115,8 @@ def _native_obstacle(module: nn.RNNBase, input: Tensor | PackedSequence) -> str 
 def _run_cells(module: nn.RNNBase, input: Tensor | PackedSequence, hx: Any, native: bool = False) -> tuple[Any, Any]:
     if isinstance(input, PackedSequence):
         return _run_packed(module, input, hx, native)
-    time_dim, batch_dim = (1, 0) if module.batch_first else (0, 1)
     if input.dim() == 2:
+        batch_dim = 0 if module.batch_first else 1
         if hx is not None:
             hx = tuple(part.unsqueeze(1) for part in hx) if isinstance(hx, tuple) else hx.unsqueeze(1)
         y, final = _run_cells(module, input.unsqueeze(batch_dim), hx, native)
@@ -105,17 +125,21 @@ def _run_cells(module: nn.RNNBase, input: Tensor | PackedSequence, hx: Any, nati
     state = _initial_state(module, input, None, hx)
     x = input.transpose(0, 1) if module.batch_first else input
     y, state = _run_layers(module, x, state, None, native)
-    return y.transpose(0, time_dim), state if isinstance(module, nn.LSTM) else state[0]
+    return (y.transpose(0, 1) if module.batch_first else y), state if isinstance(module, nn.LSTM) else state[0]
 
 
 def _run_layers(
     module: nn.RNNBase, x: Tensor, state: States | None, lengths: Tensor | None, native: bool
 ) -> tuple[Tensor, States]:
-    stack = Stack(directions=2 if module.bidirectional else 1, dropout=module.dropout)
+    stack = _stack(module)
     if not native:
         return stack.run(_cells(module), x, state, lengths, None)
     layers = _leaves(module)
     return stack.run_layers(_run_native, layers, module.training, x, state, lengths, None, module.batch_first)
+
+
+def _stack(module: nn.RNNBase) -> Stack:
+    return Stack(directions=2 if module.bidirectional else 1, dropout=module.dropout)
 
 
 def _run_packed(module: nn.RNNBase, packed: PackedSequence, hx: Any, native: bool) -> tuple[PackedSequence, Any]:

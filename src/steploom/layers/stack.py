@@ -15,7 +15,7 @@ from steploom.engine import aten, native, reference
 from steploom.engine.call_check import check_states
 from steploom.engine.choice import Choice, choose, engine_asked_for, warn_once
 from steploom.engine.lengths import padding, reverse, reverse_resets
-from steploom.engine.repeat import remember, repeat_of
+from steploom.engine.repeat import key_of, remember, repeat_of
 from steploom.engine.seen import own_operations, why_looked_at
 from steploom.layers.arguments import autocasts, check_dtype
 from steploom.layers.dropout import dropout_mask
@@ -145,8 +145,8 @@ class Stack:
         # All that `choose` and the checks below look at is the same as at the call that is repeated.
         key: Hashable = None
         if plain and not compiling:
-            repeat, key = repeat_of(cell, self.engine, x, *how)
-            if repeat is not None:
+            key = key_of(self.engine, x, *how)
+            if (repeat := repeat_of(cell, key)) is not None:
                 if state is None:
                     state = native.first_states(cell, x)
                     if state:
