@@ -11,7 +11,7 @@ namespace steploom::STEPLOOM_ISA {
 class Ahead {
   public:
     static constexpr int most = 32;     // places
-    static constexpr int stretch = 32;  // k between two looks at where to go on
+    static constexpr int stretch = 64;  // k between two looks at where to go on
 
     void clear() { count_ = 0, total_ = 0; }
     void add(const void* data, std::int64_t size) {
