@@ -36,6 +36,10 @@ void outer_tile(std::int64_t count, const T* left, std::int64_t left_row, const 
             const V<T> x = broadcast(left[i]);
             for (int j = 0; j < N; ++j) sum[i][j] += x * row[j];
         }
+        // Rows that lie far apart the hardware does not guess.
+        const std::uintptr_t later = reinterpret_cast<std::uintptr_t>(right) + 4 * right_row * sizeof(T);
+#pragma GCC unroll 4
+        for (std::size_t line = 0; line < N * sizeof(V<T>); line += 64) __builtin_prefetch(reinterpret_cast<const void*>(later + line));
         left += left_row;
         right += right_row;
     }
@@ -55,8 +59,9 @@ OuterTile<T> outer_tile_of(int rows, std::integer_sequence<int, I...>) {
     return tiles[rows - 1];
 }
 
-// Of `right`, so many rows of a panel's width at a time stay in the first-level cache while `left` passes by.
-constexpr std::int64_t outer_block = 192;
+// Of `right`, so many rows of a panel's width at a time stay in the first-level cache, or little beyond it, while `left`
+// passes by: the sums are read and written once a block.
+constexpr std::int64_t outer_block = 384;
 // Of `left`, so many tiles of a block stay in the second-level cache while all panels of `right` pass by.
 template <class T>
 constexpr int outer_tiles = static_cast<int>((std::int64_t{256} << 10) / sizeof(T) / (outer_block * most_outer_rows));

@@ -22,12 +22,13 @@ template <class T> struct Factor {
     std::int64_t soon_step = 0;  // elements of it a k
 };
 
-// Weights are asked for so many bytes before they are read.
-constexpr int ahead_bytes = 1536;
+// Asks for `Bytes` of the weights that are read some k later. What lies behind the last of them is asked for in vain.
+constexpr int ahead_bytes = 2048;
 
 template <int Bytes, class T> inline void ask(const T* weights) {
+    const std::uintptr_t at = reinterpret_cast<std::uintptr_t>(weights) + ahead_bytes;
 #pragma GCC unroll 4
-    for (int line = 0; line < Bytes; line += 64) __builtin_prefetch(reinterpret_cast<const char*>(weights) + ahead_bytes + line);
+    for (int line = 0; line < Bytes; line += 64) __builtin_prefetch(reinterpret_cast<const void*>(at + line));
 }
 
 // `Rows` x `columns` of out = init + sum of factors, for columns of `N` vectors: whole panels, or the first half of one.
@@ -58,6 +59,8 @@ void product_tile(const Factor<T>* factors, int count, const T* init, std::int64
         [[maybe_unused]] const T* soon = factors[f].soon;
         [[maybe_unused]] const std::int64_t soon_step = factors[f].soon_step;
         const std::int64_t row = factors[f].left_row, step = factors[f].panel_step, inner = factors[f].inner;
+        std::uintptr_t early = reinterpret_cast<std::uintptr_t>(left);
+        const std::int64_t further = ahead ? 2 * ahead->step() : 0;  // mostly no more than a line
         const auto add = [&]() __attribute__((always_inline)) {
             V<T> right[N];
 #pragma GCC unroll 16
@@ -69,7 +72,7 @@ void product_tile(const Factor<T>* factors, int count, const T* init, std::int64
                 for (int j = 0; j < N; ++j) sum[i][j] += x * right[j];
             }
 #pragma GCC unroll 16
-            for (int j = 0; j < N; j += 2) ask<2 * sizeof(V<T>)>(panel + (j / 2) * step);
+            for (int j = 0; j < N; j += 2) ask<std::min(N, 2) * sizeof(V<T>)>(panel + (j / 2) * step);
             if constexpr (Far) {
                 __builtin_prefetch(soon, 0, 2);
                 soon += soon_step;
@@ -81,15 +84,15 @@ void product_tile(const Factor<T>* factors, int count, const T* init, std::int64
         };
 #pragma GCC unroll 1
         for (std::int64_t k = 0; k < inner;) {
-            const std::int64_t end = std::min<std::int64_t>(inner, k + Ahead::stretch), further = ahead ? 2 * ahead->step() : 0;
-            const char* early = ahead ? ahead->next(end - k) : reinterpret_cast<const char*>(left);
+            const std::int64_t end = std::min<std::int64_t>(inner, k + Ahead::stretch);
+            if (ahead) early = reinterpret_cast<std::uintptr_t>(ahead->next(end - k));
             // Four k a round: weights that lie in the second-level caches of two processors are read a fifth faster than
             // one by one.
 #pragma GCC unroll 1
             for (; k + 4 <= end; k += 4) {
 #pragma GCC unroll 2
                 for (int half = 0; half < 2; ++half) {
-                    __builtin_prefetch(early, 0, 2);
+                    __builtin_prefetch(reinterpret_cast<const void*>(early), 0, 2);
                     early += further;
                     add();
                     add();
@@ -112,8 +115,8 @@ void product_tile(const Factor<T>* factors, int count, const T* init, std::int64
         }
 }
 
-// Weights beyond this many bytes come from the third-level cache or from memory. They are asked for early then; nearer
-// weights would only be slowed down by asking.
+// Weights beyond this many bytes come from the third-level cache or from memory. They are asked for a whole panel early
+// then, beside what is asked for in any case; nearer ones would only be slowed down by that.
 constexpr std::int64_t far_weights = std::int64_t{3} << 19;
 
 // Whether the panels [first, last) of all factors are that large.

@@ -215,6 +215,21 @@ def test_what_a_cell_begins_with_is_checked_at_each_call(ways: list[str]) -> Non
         rnn(X)
 
 
+def test_a_cell_that_says_it_is_equal_keeps_its_own_weights() -> None:
+    class Alike(LSTMCell):
+        def __eq__(self, other: object) -> bool:
+            return isinstance(other, Alike)
+
+        def __hash__(self) -> int:
+            return 1
+
+    torch.manual_seed(1)
+    first, second = (Recurrent(Alike(4, 5).double(), engine="native") for _ in range(2))
+    first(X), first(X)
+    torch.testing.assert_close(second(X)[0], expected(second))
+    torch.testing.assert_close(first(X)[0], expected(first))
+
+
 @pytest.mark.parametrize(
     "register", ["register_forward_hook", "register_full_backward_hook", "register_full_backward_pre_hook"]
 )

@@ -1,7 +1,8 @@
-"""Drop-in layers: calls that skip what an earlier one found out, and those that must not."""
+"""Drop-in layers: the short way to the core, and calls that must take the long one."""
 
 import copy
 import gc
+import warnings
 import weakref
 from collections.abc import Callable
 
@@ -15,7 +16,7 @@ import steploom
 import steploom.layers.drop_in as drop_in
 from steploom import LSTM, use_engine
 from steploom.errors import OptionError
-from steploom.layers import drop_in_repeat
+from steploom.layers.drop_in_repeat import Way
 
 X = torch.randn(6, 3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 
@@ -24,14 +25,14 @@ X = torch.randn(6, 3, 4, dtype=torch.float64, generator=torch.Generator().manual
 def ways(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Which way each call of a layer went."""
     taken: list[str] = []
-    repeated = drop_in.repeated
+    short_way = drop_in.short_way
 
-    def noted(*arguments: object) -> object:
-        found = repeated(*arguments)  # type: ignore[arg-type]
-        taken.append("long" if found is None else "short")
-        return found
+    def noted(module: nn.RNNBase, x: Tensor) -> Way | None:
+        way = short_way(module, x)
+        taken.append("long" if way is None else "short")
+        return way
 
-    monkeypatch.setattr(drop_in, "repeated", noted)
+    monkeypatch.setattr(drop_in, "short_way", noted)
     return taken
 
 
@@ -53,21 +54,22 @@ def steps(x: Tensor) -> Tensor:
 @pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
 @pytest.mark.parametrize("batch_first", [False, True])
 @pytest.mark.parametrize("options", [{}, {"num_layers": 2, "bidirectional": True}])
-def test_the_second_call_is_short_and_gives_the_same(
-    kind: str, batch_first: bool, options: dict[str, object], ways: list[str]
-) -> None:
-    rnn = layer(kind, batch_first=batch_first, **options)
-    for state in (None, expected(rnn, X.flip(0))[1]):  # type: ignore[index]
-        ways.clear()
+def test_both_ways_give_the_same(kind: str, batch_first: bool, options: dict[str, object], ways: list[str]) -> None:
+    short = layer(kind, batch_first=batch_first, **options)
+    long = parametrized(layer(kind, batch_first=batch_first, **options))
+    for state in (None, expected(short, X.flip(0))[1]):  # type: ignore[index]
         results = []
-        for _ in range(2):
+        ways.clear()
+        for rnn in (short, long):
             x = steps(X)
             y, final = rnn(x, state)
-            wanted = torch.autograd.grad(y.sum() + sum(part.square().sum() for part in final), [x, *rnn.parameters()])
-            results.append((y, final, wanted))
-        assert ways[-1] == "short"
+            wanted = [x, rnn.weight_ih_l0, rnn.bias_hh_l0]
+            parts = final if isinstance(final, tuple) else (final,)
+            loss = y.sum() + sum(part.square().sum() for part in parts)
+            results.append((y, final, torch.autograd.grad(loss, wanted)))
+        assert ways == ["short"]  # the class of the other is one that the parametrization made
         torch.testing.assert_close(results[0], results[1], rtol=0, atol=0)
-        torch.testing.assert_close(results[1][:2], expected(rnn, X, state))
+        torch.testing.assert_close(results[0][:2], expected(short, X, state))
 
 
 def replace(rnn: nn.RNNBase) -> None:
@@ -88,16 +90,30 @@ def step(rnn: nn.RNNBase) -> None:
             parameter.mul_(1.5)
 
 
-def parametrized(rnn: nn.RNNBase) -> None:
-    class Doubled(nn.Module):
-        def forward(self, weight: Tensor) -> Tensor:
-            return 2 * weight
+class Same(nn.Module):
+    """Gives the weight itself, or, where `zero` says so, nothing of it."""
 
-    parametrize.register_parametrization(rnn, "weight_hh_l0", Doubled())
+    zero = False
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return weight * 0 if self.zero else weight
 
 
-@pytest.mark.parametrize("change", [replace, refill, lay_out_anew, step, parametrized])
-def test_a_change_of_the_layer_is_seen(change: Callable[[nn.RNNBase], None]) -> None:
+def parametrized(rnn: nn.RNNBase) -> nn.RNNBase:
+    parametrize.register_parametrization(rnn, "weight_hh_l0", Same())
+    return rnn
+
+
+def with_weight_norm(rnn: nn.RNNBase) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        nn.utils.weight_norm(rnn, "weight_hh_l0")
+    with torch.no_grad():
+        rnn.weight_hh_l0_g.mul_(2)
+
+
+@pytest.mark.parametrize("change", [replace, refill, lay_out_anew, step, parametrized, with_weight_norm])
+def test_a_change_of_the_layer_is_seen(change: Callable[[nn.RNNBase], object]) -> None:
     rnn = layer()
     rnn(X), rnn(X)
     change(rnn)
@@ -105,14 +121,42 @@ def test_a_change_of_the_layer_is_seen(change: Callable[[nn.RNNBase], None]) -> 
         torch.testing.assert_close(rnn(X), expected(rnn, X))
 
 
+def test_a_parametrization_is_asked_at_each_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    rnn = parametrized(layer())
+    rnn(X), rnn(X)
+    monkeypatch.setattr(Same, "zero", True)
+    torch.testing.assert_close(rnn(X), expected(rnn, X))
+
+
+def test_a_class_of_the_users_may_compute_its_weights() -> None:
+    class Halved(LSTM):
+        half = False
+
+        def __getattr__(self, name: str) -> Tensor:
+            value = super().__getattr__(name)
+            return value / 2 if self.half and name == "weight_hh_l0" else value
+
+        def __eq__(self, other: object) -> bool:
+            return isinstance(other, Halved)
+
+        def __hash__(self) -> int:
+            return 1
+
+    rnn, other = Halved(4, 5).double(), Halved(4, 5).double()
+    rnn(X), rnn(X)
+    torch.testing.assert_close(other(X), expected(other, X))
+    rnn.half = True
+    torch.testing.assert_close(rnn(X), expected(rnn, X))
+
+
 def test_a_hook_that_comes_later_is_called(ways: list[str]) -> None:
     rnn = layer()
-    rnn(X), rnn(X)
+    rnn(X)
     seen: list[object] = []
     rnn.register_forward_hook(lambda *arguments: seen.append(arguments[0]))
     rnn(X)
     assert seen == [rnn]
-    assert ways == ["long", "short", "long"]
+    assert ways == ["short", "short"]
 
 
 def test_weights_of_another_dtype_are_refused() -> None:
@@ -136,18 +180,19 @@ def test_states_are_checked_at_each_call() -> None:
         rnn(X, torch.zeros(1, 3, 5))
 
 
-def test_each_kind_of_call_is_remembered_by_itself(ways: list[str]) -> None:
-    rnn = layer(dropout=0.0)
-    for x in (X, X[:4], X[:, :2]):
-        rnn(x)
+def test_each_kind_of_call_has_its_own_way(ways: list[str]) -> None:
+    rnn = layer()
+    for x in (X, X[:4], X[:, :2], X.transpose(0, 1)[:3].transpose(0, 1)):
         torch.testing.assert_close(rnn(x), expected(rnn, x))
-    assert ways.count("short") == 3
-    rnn.eval()
-    rnn(X), rnn(X)
-    rnn.train()
-    rnn(X)
-    assert ways[-2:] == ["short", "short"]
+    assert ways == ["short", "long"] * 4  # the reference engine is no short way
     torch.testing.assert_close(rnn(X[:, 0])[0], rnn(X)[0][:, 0])  # one sequence
+    with pytest.raises(Exception, match=r"(?i)at least one step|sequence length"):
+        rnn(X[:0])
+    with pytest.raises(RuntimeError, match=r"input\.size\(-1\)"):
+        rnn(X[..., :2])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rnn(X)
+    assert ways[-1] == "long"
 
 
 def test_dropout_between_layers_is_drawn_anew() -> None:
@@ -159,26 +204,22 @@ def test_dropout_between_layers_is_drawn_anew() -> None:
     torch.testing.assert_close(rnn(X), expected(rnn, X))
 
 
-def test_other_weights_for_a_call_are_used(ways: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[object] = []
-    watch = drop_in_repeat.Watch
-    monkeypatch.setattr(drop_in_repeat, "Watch", lambda module: (made.append(module), watch(module))[1])
+def test_other_weights_for_a_call_are_used(ways: list[str]) -> None:
     rnn = layer()
-    rnn(X), rnn(X)
     doubled = copy.deepcopy(rnn)
     step(doubled)
-    for _ in range(40):
-        found = functional_call(rnn, dict(doubled.named_parameters()), (X,))
-        torch.testing.assert_close(found, expected(doubled, X))
-    assert len(made) <= drop_in_repeat.MOST_WATCHES
+    found = functional_call(rnn, dict(doubled.named_parameters()), (X,))
+    assert ways == ["short"]
+    torch.testing.assert_close(found, expected(doubled, X))
     torch.testing.assert_close(rnn(X), expected(rnn, X))
 
 
-def test_a_layer_is_forgotten() -> None:
+def test_nothing_of_a_layer_is_kept() -> None:
     rnn: nn.RNNBase | None = LSTM(4, 5).double()
     assert rnn is not None
+    rnn.bound, rnn.own = rnn.forward, [rnn]  # type: ignore[assignment]
     rnn(X), rnn(X)
-    gone = weakref.ref(rnn)
+    gone = [weakref.ref(rnn), weakref.ref(rnn.weight_hh_l0)]
     rnn = None
     gc.collect()
-    assert gone() is None
+    assert [there() for there in gone] == [None, None]

@@ -7,7 +7,7 @@ take a tenth of that, since each function of Python is slow whose memory the num
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ from steploom.engine.native import gather, threads_of
 from steploom.engine.passes import Sequences
 from steploom.engine.seen import is_looked_at
 
-__all__ = ["Repeat", "add", "key_of", "remember", "repeat_of"]
+__all__ = ["MOST_SHAPES", "Repeat", "key_of", "remember", "repeat_of"]
 
 # Batches of so many shapes are remembered; with more of them it begins anew.
 MOST_SHAPES = 64
@@ -48,6 +48,7 @@ def key_of(engine: str, x: Tensor, *how: Hashable) -> Hashable | None:
         x: the input, as the caller gives it.
         how: whatever else tells such calls apart.
     """
+    # Under autocast the dtypes differ; modes, tracers and the transforms of torch.func have to be told, or to refuse.
     if torch.is_autocast_enabled("cpu") or torch._C._len_torch_function_stack() or is_looked_at():
         return None
     if torch._C._are_functorch_transforms_active():
@@ -90,11 +91,7 @@ def remember(
     leaves = gather(compiled.program, cell)
     if known[0].watch.has(leaves):
         sequences = Sequences(None, backwards, None, *threads_of(compiled, x), batch_first, checkpoint_every)
-        add(known[0].repeats, key, Repeat(compiled, leaves, sequences))
-
-
-def add(repeats: dict[Hashable, Any], key: Hashable, found: Any) -> None:
-    """Note what calls of a key found out."""
-    if len(repeats) >= MOST_SHAPES:
-        repeats.clear()
-    repeats[key] = found
+        repeats = known[0].repeats
+        if len(repeats) >= MOST_SHAPES:
+            repeats.clear()
+        repeats[key] = Repeat(compiled, leaves, sequences)

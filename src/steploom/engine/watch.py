@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import chain
@@ -52,7 +53,7 @@ class _Form(NamedTuple):
     contents: tuple[int, int] | None
 
 
-_form = attrgetter("shape", "dtype", "device")
+_form = attrgetter("__class__", "shape", "dtype", "device")
 
 
 def _numbers(tensor: Tensor) -> tuple[int, int] | None:
@@ -79,7 +80,7 @@ class Watch:
         others = [holder for holder in self._holders if not _is_of_module(holder)]
         modules = list(cell.modules())
         # The root is not kept, or it would never be forgotten; its class is looked at with `unchanged`.
-        self._type = type(cell)
+        self._root, self._type = weakref.ref(cell), type(cell)
         self._types = [(module, type(module)) for module in modules if module is not cell]
         self._hooks = [(vars(module), kind) for module in modules for kind in HOOKS]
         attributes = [(holder, name, value) for holder in own for name, value in holder.items() if name not in OWN]
@@ -98,14 +99,19 @@ class Watch:
         """Whether nothing has changed that the step of `cell` can see."""
         if self.unchanged(cell):
             return True
-        same_types = type(cell) is self._type and all(type(module) is kind for module, kind in self._types)
+        same_types = (
+            self._root() is cell
+            and type(cell) is self._type
+            and all(type(module) is kind for module, kind in self._types)
+        )
         hooked = any(attributes.get(kind) for attributes, kind in self._hooks)
         return same_types and not hooked and self._same_forms() and self._same_arrays()
 
     def unchanged(self, cell: nn.Module) -> bool:
         """As `holds`, and whether the tensors are the same objects too; this is asked before every run of a layer."""
         return (
-            type(cell) is self._type
+            self._root() is cell  # and not one that says it is equal
+            and type(cell) is self._type
             and self._same.holds()
             and list(map(_form, self._tensors)) == self._shapes
             and (not self._choosing or list(map(_numbers, self._choosing)) == self._chosen)

@@ -7,7 +7,6 @@ a `PackedSequence` runs as a padded batch with lengths, where torch.nn goes step
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any, cast
 
 import torch
@@ -15,27 +14,18 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from steploom.cells.cell import Cell
-from steploom.cells.gru import GRUCell
-from steploom.cells.lstm import LSTMCell, ProjectedLSTMCell
-from steploom.cells.simple import RNNCell
 from steploom.engine import native
 from steploom.engine.choice import engine_asked_for, native_obstacle
-from steploom.engine.compiled import Compiled, compiled_by_key, compiled_cell
-from steploom.engine.graphs import same_in_a_graph
-from steploom.engine.repeat import key_of
+from steploom.engine.compiled import compiled_by_key
 from steploom.engine.seen import own_operations, why_looked_at
 from steploom.errors import OptionError
-from steploom.layers.drop_in_repeat import RepeatedStack, note, repeated, run_repeated
-from steploom.layers.stack import Stack
+from steploom.layers.drop_in_plans import NAMES, cell_of, endings_of, kind_of, plan_of, stack_of
+from steploom.layers.drop_in_repeat import Way, short_way
 
 __all__ = ["GRU", "LSTM", "RNN"]
 
 States = tuple[Tensor, ...]
-Kind = tuple[str, int, bool, int, str]
 Layer = tuple[str, list[Tensor]]
-
-# What torch.nn calls the products of a cell.
-NAMES = {"input": "ih", "recurrent": "hh", "projection": "hr"}
 
 
 class RNN(nn.RNN):
@@ -68,21 +58,18 @@ class GRU(nn.GRU):
         return _run(self, input, hx, super().forward)
 
 
+# A class of the user's may compute its weights, and one with a parametrization does.
+OWN = (RNN, LSTM, GRU)
+
+
 def _run(module: nn.RNNBase, input: Any, hx: Any, torch_forward: Callable[[Any, Any], Any]) -> Any:
-    key = None
-    if not torch.compiler.is_compiling() and type(input) is Tensor and input.dim() == 3:
-        key = key_of("auto", input)
-        if (found := repeated(module, key)) is not None:
-            return _run_again(module, input, hx, found)
+    if type(module) in OWN and (way := short_way(module, input)) is not None:
+        return _run_cells(module, input, hx, way)
     name = engine_asked_for()
     if name in ("auto", "native"):
         obstacle = _native_obstacle(module, input)
         if obstacle is None:
-            result = _run_cells(module, input, hx, native=True)
-            if key is not None:
-                x = input.transpose(0, 1) if module.batch_first else input
-                note(module, key, x, _stack(module), _leaves(module))
-            return result
+            return _run_cells(module, input, hx, _natively)
         if name == "native":
             raise OptionError(
                 f"The engine 'native' cannot run this layer: {obstacle}. Use use_engine('auto') or 'reference'."
@@ -90,17 +77,8 @@ def _run(module: nn.RNNBase, input: Any, hx: Any, torch_forward: Callable[[Any, 
     # Packed on the CPU, torch.nn's LSTM runs step by step without oneDNN: twice to many times as long as padded.
     packed = isinstance(input, PackedSequence) and isinstance(module, nn.LSTM) and not module.proj_size
     if name == "reference" or (packed and input.data.device.type == "cpu"):
-        return _run_cells(module, input, hx)
+        return _run_cells(module, input, hx, _by_cells)
     return torch_forward(input, hx)
-
-
-def _run_again(module: nn.RNNBase, input: Tensor, hx: Any, found: RepeatedStack) -> tuple[Any, Any]:
-    state = None if hx is None else _initial_state(module, input, None, hx)
-    x = input.transpose(0, 1) if module.batch_first else input
-    y, state = found.stack.run_layers(
-        run_repeated, found.layers, module.training, x, state, None, None, module.batch_first
-    )
-    return (y.transpose(0, 1) if module.batch_first else y), state if isinstance(module, nn.LSTM) else state[0]
 
 
 def _native_obstacle(module: nn.RNNBase, input: Tensor | PackedSequence) -> str | None:
@@ -112,43 +90,40 @@ def _native_obstacle(module: nn.RNNBase, input: Tensor | PackedSequence) -> str 
     return why_looked_at() or own_operations((x, *module.parameters()))
 
 
-def _run_cells(module: nn.RNNBase, input: Tensor | PackedSequence, hx: Any, native: bool = False) -> tuple[Any, Any]:
+def _run_cells(module: nn.RNNBase, input: Tensor | PackedSequence, hx: Any, way: Way) -> tuple[Any, Any]:
     if isinstance(input, PackedSequence):
-        return _run_packed(module, input, hx, native)
+        return _run_packed(module, input, hx, way)
     if input.dim() == 2:
         batch_dim = 0 if module.batch_first else 1
         if hx is not None:
             hx = tuple(part.unsqueeze(1) for part in hx) if isinstance(hx, tuple) else hx.unsqueeze(1)
-        y, final = _run_cells(module, input.unsqueeze(batch_dim), hx, native)
+        y, final = _run_cells(module, input.unsqueeze(batch_dim), hx, way)
         squeezed = tuple(part.squeeze(1) for part in final) if isinstance(final, tuple) else final.squeeze(1)
         return y.squeeze(batch_dim), squeezed
     state = _initial_state(module, input, None, hx)
     x = input.transpose(0, 1) if module.batch_first else input
-    y, state = _run_layers(module, x, state, None, native)
+    y, state = way(module, x, state, None)
     return (y.transpose(0, 1) if module.batch_first else y), state if isinstance(module, nn.LSTM) else state[0]
 
 
-def _run_layers(
-    module: nn.RNNBase, x: Tensor, state: States | None, lengths: Tensor | None, native: bool
-) -> tuple[Tensor, States]:
-    stack = _stack(module)
-    if not native:
-        return stack.run(_cells(module), x, state, lengths, None)
+def _natively(module: nn.RNNBase, x: Tensor, state: States | None, lengths: Tensor | None) -> tuple[Tensor, States]:
     layers = _leaves(module)
-    return stack.run_layers(_run_native, layers, module.training, x, state, lengths, None, module.batch_first)
+    return stack_of(module).run_layers(
+        _run_native, layers, module.training, x, state, lengths, None, module.batch_first
+    )
 
 
-def _stack(module: nn.RNNBase) -> Stack:
-    return Stack(directions=2 if module.bidirectional else 1, dropout=module.dropout)
+def _by_cells(module: nn.RNNBase, x: Tensor, state: States | None, lengths: Tensor | None) -> tuple[Tensor, States]:
+    return stack_of(module).run(_cells(module), x, state, lengths, None)
 
 
-def _run_packed(module: nn.RNNBase, packed: PackedSequence, hx: Any, native: bool) -> tuple[PackedSequence, Any]:
+def _run_packed(module: nn.RNNBase, packed: PackedSequence, hx: Any, way: Way) -> tuple[PackedSequence, Any]:
     # Without the order of the user's batch, it stays in the order of decreasing length until the results are known.
     x, lengths = pad_packed_sequence(PackedSequence(packed.data, packed.batch_sizes))
     state = _initial_state(module, packed.data, packed.batch_sizes, hx)
     if state is not None and packed.sorted_indices is not None:
         state = tuple(part.index_select(1, packed.sorted_indices) for part in state)
-    y, state = _run_layers(module, x, state, lengths.to(x.device), native)
+    y, state = way(module, x, state, lengths.to(x.device))
     if packed.unsorted_indices is not None:
         state = tuple(part.index_select(1, packed.unsorted_indices) for part in state)
     data = pack_padded_sequence(y, lengths).data
@@ -167,13 +142,11 @@ def _initial_state(module: nn.RNNBase, input: Tensor, batch_sizes: Tensor | None
 
 def _leaves(module: nn.RNNBase) -> list[Layer]:
     """The key of the plan of each layer and direction, and the module's own parameters that it reads."""
-    kind = _kind(module)
+    kind = kind_of(module)
     layers: list[Layer] = []
-    for layer in range(module.num_layers):
-        for suffix in ("", "_reverse") if module.bidirectional else ("",):
-            end = f"_l{layer}{suffix}"
-            key, names = _plan(kind, getattr(module, f"weight_ih{end}").shape[1])
-            layers.append((key, [getattr(module, name + end) for name in names]))
+    for ending in endings_of(module.num_layers, 2 if module.bidirectional else 1):
+        key, names = plan_of(kind, getattr(module, f"weight_ih{ending}").shape[1])
+        layers.append((key, [getattr(module, name + ending) for name in names]))
     return layers
 
 
@@ -197,34 +170,17 @@ def _run_native(
     return native.run_leaves(compiled_by_key(key), leaves, x, state, (), lengths, resets, backwards, batch_first)
 
 
-@same_in_a_graph
-def _plan(kind: Kind, input_size: int) -> tuple[str, tuple[str, ...]]:
-    """The key of a layer's plan, and the module's names, without their ends, for what the plan reads."""
-    return _make_plan(kind, input_size)
-
-
-@cache
-def _make_plan(kind: Kind, input_size: int) -> tuple[str, tuple[str, ...]]:
-    with torch.random.fork_rng(devices=[]):
-        cell = _cell(kind, input_size)
-    compiled = compiled_cell(cell)
-    if not isinstance(compiled, Compiled):
-        raise TypeError(f"{kind[0]} has no plan: {compiled}")
-    paths = [str(leaf.path).split(".") for leaf in compiled.program.leaves]
-    return compiled.key, tuple(f"{part}_{NAMES[product]}" for product, part in paths)
-
-
 def _cells(module: nn.RNNBase) -> list[Cell]:
     """Cells that hold the module's own parameters, one a layer and direction.
 
     They are made anew for each run: the parameters may have been moved or replaced since the last one.
     """
-    layer = _kind(module)
+    kind = kind_of(module)
     cells = []
     for names in module._all_weights:
         weights = {name.rsplit("_l", 1)[0]: getattr(module, name) for name in names}
         with torch.device("meta"):
-            cell = _cell(layer, weights["weight_ih"].shape[1])
+            cell = cell_of(kind, weights["weight_ih"].shape[1])
         for product, ending in NAMES.items():
             for part in ("weight", "bias"):
                 if (weight := weights.get(f"{part}_{ending}")) is not None:
@@ -233,21 +189,3 @@ def _cells(module: nn.RNNBase) -> list[Cell]:
                     setattr(getattr(cell, product), part, weight)
         cells.append(cell.train(module.training))
     return cells
-
-
-def _cell(kind: Kind, input_size: int) -> Cell:
-    name, hidden_size, bias, proj_size, nonlinearity = kind
-    if name == "RNN":
-        return RNNCell(input_size, hidden_size, nonlinearity, bias)
-    if name == "GRU":
-        return GRUCell(input_size, hidden_size, bias)
-    if proj_size:
-        return ProjectedLSTMCell(input_size, hidden_size, proj_size, bias)
-    return LSTMCell(input_size, hidden_size, bias)
-
-
-def _kind(module: nn.RNNBase) -> Kind:
-    """What tells one kind of layer from another, but for the size of the input."""
-    name = next(name for name in ("LSTM", "GRU", "RNN") if isinstance(module, getattr(nn, name)))
-    nonlinearity = module.nonlinearity if isinstance(module, nn.RNN) else ""
-    return name, module.hidden_size, module.bias, module.proj_size, nonlinearity

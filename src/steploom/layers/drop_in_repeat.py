@@ -1,95 +1,123 @@
-"""Calls of a drop-in layer like one before, which go to the core without finding out again what the first one did."""
+"""The short way of a drop-in layer to the core: what calls of one kind have in common is found out once.
+
+Nothing of a module is kept. What a call runs follows from plain values, and the parameters are looked up at each call.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
-from weakref import WeakKeyDictionary
+from collections.abc import Hashable
+from functools import partial
+from typing import Any, NamedTuple, Protocol
 
+import torch
 from torch import Tensor, nn
 
 from steploom.engine import native
 from steploom.engine.call_check import check_states
-from steploom.engine.compiled import compiled_by_key
+from steploom.engine.choice import engine_wanted, native_obstacle
+from steploom.engine.compiled import Compiled
 from steploom.engine.passes import Sequences
-from steploom.engine.repeat import Repeat, add
-from steploom.engine.watch import Watch, has_hooks
+from steploom.engine.repeat import MOST_SHAPES, key_of
+from steploom.layers.drop_in_plans import Kind, endings_of, kind_of, make_plan, stack_of
 from steploom.layers.stack import Stack
 
-__all__ = ["RepeatedStack", "note", "repeated", "run_repeated"]
+__all__ = ["Way", "short_way"]
 
 States = tuple[Tensor, ...]
 
-# A module whose weights are replaced so often is one whose weights are replaced at every call.
-MOST_WATCHES = 16
+# Other classes say themselves what an operation does to them.
+PLAIN = (Tensor, nn.Parameter)
 
 
-class RepeatedStack(NamedTuple):
-    """What a call of a layer found out.
+class Way(Protocol):
+    """Runs all layers and directions of a module on an input (time, batch, size)."""
 
-    Attributes:
-        stack: how the layers and directions work together.
-        layers: what each of them runs.
-    """
-
-    stack: Stack
-    layers: list[Repeat]
+    def __call__(
+        self, module: nn.RNNBase, x: Tensor, state: States | None, lengths: Tensor | None, /
+    ) -> tuple[Tensor, States]: ...
 
 
-@dataclass
-class _Known:
-    watch: Watch
-    watches: int = 1
-    calls: dict[Hashable, RepeatedStack] = field(default_factory=dict)
+class _Layer(NamedTuple):
+    """What a layer and direction runs: its plan, the names and shapes of what that reads, direction and threads."""
+
+    compiled: Compiled
+    names: tuple[str, ...]
+    shapes: list[tuple[int, ...]]
+    sequences: Sequences
 
 
-# By the modes of a module, which goes back and forth between training and evaluation.
-_known: WeakKeyDictionary[nn.RNNBase, dict[bool, _Known]] = WeakKeyDictionary()
+_known: dict[Hashable, tuple[Stack, list[_Layer]]] = {}
 
 
-def repeated(module: nn.RNNBase, key: Hashable | None) -> RepeatedStack | None:
-    """What the last call of the module with that key, of `key_of`, found out; None where anything is different."""
-    modes = _known.get(module)
-    known = modes.get(module.training) if modes and key is not None else None
-    found = known.calls.get(key) if known is not None else None
-    if known is None or found is None or not known.watch.unchanged(module):
-        return None
-    return found if all(leaf.is_contiguous() for layer in found.layers for leaf in layer.leaves) else None
-
-
-def note(
-    module: nn.RNNBase, key: Hashable, x: Tensor, stack: Stack, layers: Sequence[tuple[str, list[Tensor]]]
-) -> None:
-    """Note what a call of the native engine found out, where the next one may rely on it.
+def short_way(module: nn.RNNBase, input: Tensor) -> Way | None:
+    """How to run a module natively on an input, without lengths; None where that has to be found out the long way.
 
     Args:
-        module: the layer.
-        key: of the call, without lengths.
-        x: inputs (time, batch, input_size).
-        stack: how the layers and directions work together.
-        layers: of each of them the key of the plan, and the tensors that it reads.
+        module: of a class that torch.nn's forward would serve, and no parametrization has changed.
+        input: as the caller gives it.
     """
-    modes = _known.setdefault(module, {})
-    known = modes.get(module.training)
-    if known is None or not known.watch.unchanged(module):
-        watches = 1 if known is None else known.watches + 1
-        if watches > MOST_WATCHES or has_hooks(module):
-            return
-        known = modes[module.training] = _Known(Watch(module), watches)
-    if not all(known.watch.has(leaves) for _, leaves in layers):
-        return
-    repeats = []
-    for place, (plan, leaves) in enumerate(layers):
-        compiled, backwards = compiled_by_key(plan), place % stack.directions > 0
-        slices, team, isa = native.threads_of(compiled, x)
-        sequences = Sequences(None, backwards, None, slices, team, isa, module.batch_first)
-        repeats.append(Repeat(compiled, leaves, sequences))
-    add(known.calls, key, RepeatedStack(stack, repeats))
+    if torch.compiler.is_compiling() or type(input) is not Tensor or input.dim() != 3 or not input.numel():
+        return None
+    if engine_wanted() not in ("auto", "native"):
+        return None
+    sizes = module.input_size, module.num_layers, module.bidirectional, module.dropout
+    key = key_of("auto", input, kind_of(module), sizes, module.batch_first)
+    if key is None or native_obstacle(input.dtype, input.device.type) is not None:
+        return None
+    found = _known.get(key)
+    if found is None:
+        if len(_known) >= MOST_SHAPES:
+            _known.clear()
+        found = _known[key] = _find(module, input)
+    stack, layers = found
+    parameters: dict[str, Any] = module._parameters
+    ready = []
+    for layer in layers:
+        leaves: list[Any] = [parameters.get(name) for name in layer.names]
+        for leaf, shape in zip(leaves, layer.shapes, strict=True):
+            # What is wrong with it, or how it can be run nevertheless, the long way says.
+            if type(leaf) not in PLAIN or leaf.dtype is not input.dtype or leaf.shape != shape:
+                return None
+            if not (leaf.is_cpu and leaf.is_contiguous()):
+                return None
+        ready.append((layer, leaves))
+    return partial(_run, stack, ready)
 
 
-def run_repeated(layer: Repeat, x: Tensor, state: States | None, *_: object) -> tuple[Tensor, States]:
-    """Run a layer and direction as before, from the states given or from zeros."""
+def _find(module: nn.RNNBase, input: Tensor) -> tuple[Stack, list[_Layer]]:
+    stack, kind = stack_of(module), kind_of(module)
+    x = input.transpose(0, 1) if module.batch_first else input
+    layers, size = [], module.input_size
+    for place, ending in enumerate(endings_of(module.num_layers, stack.directions)):
+        compiled, names = make_plan(kind, size if place < stack.directions else _output_size(kind) * stack.directions)
+        sequences = Sequences(
+            None, place % stack.directions > 0, None, *native.threads_of(compiled, x), module.batch_first
+        )
+        layers.append(_Layer(compiled, tuple(name + ending for name in names), list(compiled.leaf_shapes), sequences))
+    return stack, layers
+
+
+def _output_size(kind: Kind) -> int:
+    _, hidden_size, _, proj_size, _ = kind
+    return proj_size or hidden_size
+
+
+def _run(
+    stack: Stack,
+    ready: list[tuple[_Layer, list[Tensor]]],
+    module: nn.RNNBase,
+    x: Tensor,
+    state: States | None,
+    lengths: Tensor | None,
+) -> tuple[Tensor, States]:
+    return stack.run_layers(_run_layer, ready, module.training, x, state, lengths, None, module.batch_first)
+
+
+def _run_layer(
+    ready: tuple[_Layer, list[Tensor]], x: Tensor, state: States | None, *_: object
+) -> tuple[Tensor, States]:
+    # Direction and memory layout, which follow, are in its sequences; lengths and resets there are none.
+    layer, leaves = ready
     if state is not None:
         check_states(layer.compiled, x, state, "state")
-    return native.run_plan(layer.compiled, x, state or (), layer.leaves, (), layer.sequences)
+    return native.run_plan(layer.compiled, x, state or (), leaves, (), layer.sequences)
