@@ -124,11 +124,12 @@ void Run<T>::weight_gradient(const WeightGradient& g, const Member<T>& at, Index
     } else {
         // Few columns, or strides of neither kind: sum the other way round in blocks, then add them in place.
         constexpr int block = panel_columns<T>;
-        alignas(64) T sum[most_rows * block];
+        constexpr int most = 14;
+        alignas(64) T sum[most * block];
         const int blocks = (g.n + block - 1) / block;
         for (int n = blocks * place / count * block; n < std::min(g.n, blocks * (place + 1) / count * block); n += block)
-            for (int k = 0; k < g.k; k += most_rows) {
-                const int width = std::min(block, g.n - n), height = std::min(most_rows, g.k - k);
+            for (int k = 0; k < g.k; k += most) {
+                const int width = std::min(block, g.n - n), height = std::min(most, g.k - k);
                 outer(rows, left + k, left_row, height, grad + n, grad_row, width, sum, block, false, static_cast<T*>(nullptr));
                 for (int a = 0; a < height; ++a)
                     for (int b = 0; b < width; ++b) {

@@ -8,7 +8,12 @@
 
 namespace steploom::STEPLOOM_ISA {
 
-constexpr int most_outer_rows = 8;
+// The sums of a tile stay in registers: so many rows, for each number of vectors of columns.
+template <int N> constexpr int most_outer_rows = many_registers ? (N <= 2 ? 12 : 6) : 6;
+// Sums beyond the second-level cache are read and written in longer pieces of their rows.
+template <class T> bool are_broad(int rows, int columns) {
+    return many_registers && std::int64_t{rows} * columns * static_cast<std::int64_t>(sizeof(T)) > (std::int64_t{1} << 20);
+}
 
 // `Rows` x `N` vectors of out (+)= sum over r of left[r, 0:Rows] * right[r, 0:columns]. `Whole`: rows of `right` may be
 // read to the end of their last vector; what stands there beyond `columns` has no influence. `next`: the sums of the next
@@ -27,7 +32,7 @@ void outer_tile(std::int64_t count, const T* left, std::int64_t left_row, const 
             const T* from = out + i * out_row + j * L;
             sum[i][j] = !add ? V<T>{} : all || j < N - 1 ? load(from) : last.load(from);
         }
-#pragma GCC unroll 1
+#pragma GCC unroll 2
     for (std::int64_t r = 0; r < count; ++r) {
         V<T> row[N];
         for (int j = 0; j < N; ++j) row[j] = Whole || j < N - 1 ? load(right + j * L) : last.load(right + j * L);
@@ -53,47 +58,50 @@ void outer_tile(std::int64_t count, const T* left, std::int64_t left_row, const 
 template <class T>
 using OuterTile = void (*)(std::int64_t, const T*, std::int64_t, const T*, std::int64_t, T*, std::int64_t, bool, int, const T*);
 
-template <class T, int N, bool Whole, int... I>
-OuterTile<T> outer_tile_of(int rows, std::integer_sequence<int, I...>) {
+template <class T, int N, bool Whole, int... I> OuterTile<T> outer_tile_of(int rows, std::integer_sequence<int, I...>) {
     static constexpr OuterTile<T> tiles[] = {outer_tile<T, I + 1, N, Whole>...};
     return tiles[rows - 1];
+}
+template <class T, int N> OuterTile<T> outer_tile_of(int rows, bool whole) {
+    constexpr auto heights = std::make_integer_sequence<int, most_outer_rows<N>>{};
+    return whole ? outer_tile_of<T, N, true>(rows, heights) : outer_tile_of<T, N, false>(rows, heights);
 }
 
 // Of `right`, so many rows of a panel's width at a time stay in the first-level cache, or little beyond it, while `left`
 // passes by: the sums are read and written once a block.
 constexpr std::int64_t outer_block = 384;
-// Of `left`, so many tiles of a block stay in the second-level cache while all panels of `right` pass by.
-template <class T>
-constexpr int outer_tiles = static_cast<int>((std::int64_t{256} << 10) / sizeof(T) / (outer_block * most_outer_rows));
-// Whether there are panels enough to pay for laying the tiles out one after the other first: the hardware does not guess
-// ahead where each row lies far from the one before.
+// Elements of the memory in which tiles of `left` are laid out one after the other. It stays in the second-level cache
+// while all panels of `right` pass by.
+template <class T> constexpr std::int64_t outer_space = (std::int64_t{256} << 10) / sizeof(T);
+// Whether there are panels enough to pay for that: the hardware does not guess ahead where each row lies far from the one
+// before.
 template <class T> bool packs_tiles(int columns) { return columns > 5 * panel_columns<T>; }
-// Elements of the memory for that.
-template <class T> constexpr std::int64_t outer_space = outer_tiles<T> * most_outer_rows * outer_block;
 
 // The columns of each tile as neighbours: tile i begins at column starts[i].
-template <class T>
+template <class T, int Most>
 void pack_tiles(std::int64_t count, const T* left, std::int64_t left_row, const int* starts, int tiles, T* packed) {
     for (std::int64_t r = 0; r < count; ++r, left += left_row)
         for (int tile = 0; tile < tiles; ++tile) {
             const int row = starts[tile], height = starts[tile + 1] - row;
             T* const to = packed + row * count + r * height;
-            // A size that the compiler knows is one load and one store.
-            if (height == most_outer_rows) std::copy(left + row, left + row + most_outer_rows, to);
+            // A size that the compiler knows is a load or two.
+            if (height == Most) std::copy(left + row, left + row + Most, to);
+            else if (height == Most - 1) std::copy(left + row, left + row + Most - 1, to);
             else std::copy(left + row, left + row + height, to);
         }
 }
 
-// out (+)= sum over r of left[r, 0:rows] * right[r, 0:columns]. `space`: outer_space elements, or null for few columns.
-template <class T>
-void outer(std::int64_t count, const T* left, std::int64_t left_row, int rows, const T* right, std::int64_t right_row,
-           int columns, T* out, std::int64_t out_row, bool add, T* space) {
-    constexpr int P = panel_columns<T>;
+// As `outer`, in tiles of `N` vectors of columns.
+template <class T, int N>
+void outer_in_tiles(std::int64_t count, const T* left, std::int64_t left_row, int rows, const T* right,
+                    std::int64_t right_row, int columns, T* out, std::int64_t out_row, bool add, T* space) {
+    constexpr int L = lanes<T>, P = N * L, most = most_outer_rows<N>;
+    constexpr int most_tiles = static_cast<int>(outer_space<T> / (outer_block * most));
     const std::int64_t blocks = std::max<std::int64_t>(1, (count + outer_block - 1) / outer_block);
     const bool packs = space && packs_tiles<T>(columns);
-    const int tiles = (rows + most_outer_rows - 1) / most_outer_rows, groups = (tiles + outer_tiles<T> - 1) / outer_tiles<T>;
+    const int tiles = (rows + most - 1) / most, groups = (tiles + most_tiles - 1) / most_tiles;
     const auto row_of = [&](int tile) { return static_cast<int>(std::int64_t{rows} * tile / tiles); };
-    int starts[outer_tiles<T> + 1];
+    int starts[most_tiles + 1];
     for (std::int64_t block = 0; block < blocks; ++block) {
         const std::int64_t first = count * block / blocks, many = count * (block + 1) / blocks - first;
         const T* rights = right + first * right_row;
@@ -101,19 +109,20 @@ void outer(std::int64_t count, const T* left, std::int64_t left_row, int rows, c
             const int tile0 = tiles * group / groups, here = tiles * (group + 1) / groups - tile0, row0 = row_of(tile0);
             for (int tile = 0; tile <= here; ++tile) starts[tile] = row_of(tile0 + tile) - row0;
             const T* lefts = left + first * left_row + row0;
-            if (packs) pack_tiles(many, lefts, left_row, starts, here, space);
+            if (packs) pack_tiles<T, most>(many, lefts, left_row, starts, here, space);
             for (int column = 0; column < columns; column += P) {
                 const int width = std::min(P, columns - column);
-                const int vectors = width > lanes<T> ? 2 : 1;
-                const bool whole = width == vectors * lanes<T> || right_row >= column + vectors * lanes<T>;
+                const int vectors = (width + L - 1) / L;
+                const bool whole = width == vectors * L || right_row >= column + vectors * L;
                 T* const outs = out + row0 * out_row + column;
                 for (int tile = 0; tile < here; ++tile) {
                     const int row = starts[tile], height = starts[tile + 1] - row;
-                    constexpr auto heights = std::make_integer_sequence<int, most_outer_rows>{};
-                    const OuterTile<T> run = vectors == 2 ? (whole ? outer_tile_of<T, 2, true>(height, heights)
-                                                                   : outer_tile_of<T, 2, false>(height, heights))
-                                                          : (whole ? outer_tile_of<T, 1, true>(height, heights)
-                                                                   : outer_tile_of<T, 1, false>(height, heights));
+                    OuterTile<T> run = outer_tile_of<T, 1>(height, whole);
+                    if (vectors == 2) run = outer_tile_of<T, 2>(height, whole);
+                    if constexpr (N == 4) {
+                        if (vectors == 3) run = outer_tile_of<T, 3>(height, whole);
+                        if (vectors == 4) run = outer_tile_of<T, 4>(height, whole);
+                    }
                     run(many, packs ? space + row * many : lefts + row, packs ? height : left_row, rights + column,
                         right_row, outs + row * out_row, out_row, add || block, width,
                         tile + 1 < here ? outs + (row + height) * out_row : outs + P);
@@ -121,6 +130,14 @@ void outer(std::int64_t count, const T* left, std::int64_t left_row, int rows, c
             }
         }
     }
+}
+
+// out (+)= sum over r of left[r, 0:rows] * right[r, 0:columns]. `space`: outer_space elements, or null for few columns.
+template <class T>
+void outer(std::int64_t count, const T* left, std::int64_t left_row, int rows, const T* right, std::int64_t right_row,
+           int columns, T* out, std::int64_t out_row, bool add, T* space) {
+    const auto run = are_broad<T>(rows, columns) ? outer_in_tiles<T, 4> : outer_in_tiles<T, 2>;
+    run(count, left, left_row, rows, right, right_row, columns, out, out_row, add, space);
 }
 
 }  // namespace steploom::STEPLOOM_ISA

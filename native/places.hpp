@@ -112,7 +112,7 @@ template <class T> void Run<T>::look_ahead(Member<T>& m, Index t, Index first, I
     Index steps = 0;
     for (const Stage& stage : s.step) {
         const auto [begin, end] = own_panels(m, stage);
-        for (const int inner : stage.inners) steps += (part.active[t] + most_rows - 1) / most_rows * (end - begin) * inner;
+        for (const int inner : stage.inners) steps += rounds_of(part.active[t], end - begin) * inner;
     }
     m.ahead.start(steps);
 }

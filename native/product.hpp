@@ -10,7 +10,8 @@
 
 namespace steploom::STEPLOOM_ISA {
 
-constexpr int most_rows = 14;
+// The sums of a tile stay in registers, beside the weights of a k: so many rows, for each number of vectors of columns.
+template <int N> constexpr int most_rows = many_registers ? (N <= 2 ? 14 : N == 4 ? 6 : 2) : (N <= 2 ? 6 : 3);
 
 template <class T> struct Factor {
     const T* left;             // rows
@@ -25,7 +26,8 @@ template <class T> struct Factor {
 // Asks for `Bytes` of the weights that are read some k later. What lies behind the last of them is asked for in vain.
 constexpr int ahead_bytes = 2048;
 
-template <int Bytes, class T> inline void ask(const T* weights) {
+// Always inline, or the compiler finds that it computes nothing and leaves it out.
+template <int Bytes, class T> [[gnu::always_inline]] inline void ask(const T* weights) {
     const std::uintptr_t at = reinterpret_cast<std::uintptr_t>(weights) + ahead_bytes;
 #pragma GCC unroll 4
     for (int line = 0; line < Bytes; line += 64) __builtin_prefetch(reinterpret_cast<const void*>(at + line));
@@ -180,13 +182,30 @@ template <class T, int N, bool Far, int... I> ProductTile<T> product_tile_of(int
     static constexpr ProductTile<T> tiles[] = {product_tile<T, I + 1, N, Far>...};
     return tiles[rows - 1];
 }
-
-// Few rows leave the multipliers waiting for each other's sums, so they take several panels at once.
-template <class T> ProductTile<T> wide_tile(int rows) {
-    static constexpr ProductTile<T> tiles[] = {product_tile<T, 2, 8, false>, product_tile<T, 3, 4, false>, product_tile<T, 4, 4, false>};
-    return tiles[rows - 2];
+template <class T, int N, bool Far> ProductTile<T> product_tile_of(int rows) {
+    return product_tile_of<T, N, Far>(rows, std::make_integer_sequence<int, most_rows<N>>{});
 }
-inline int wide_panels(int rows) { return rows == 2 ? 4 : 2; }
+
+// How many panels the tiles of so many rows take side by side. Two panels need fewer values broadcast for a sum than one, as
+// long as the tiles have five or six rows; fewer rows leave the multipliers waiting for each other's sums.
+inline int panels_of(std::int64_t rows, bool far) {
+    if (!many_registers) return rows <= 3 ? 2 : 1;
+    if (rows <= 4) return rows == 2 ? 4 : 2;
+    const std::int64_t tiles = (rows + most_rows<4> - 1) / most_rows<4>;
+    return rows / tiles >= most_rows<4> - 1 && (!far || tiles >= 4) ? 2 : 1;
+}
+
+// The tiles of so many rows that take so many panels each.
+inline int tiles_of(std::int64_t rows, int panels) {
+    const int most = panels == 1 ? most_rows<2> : panels == 2 ? most_rows<4> : most_rows<8>;
+    return static_cast<int>((rows + most - 1) / most);
+}
+
+// How often the loop over a sum passes by one of its k, for all rows and so many panels.
+inline std::int64_t rounds_of(std::int64_t rows, int panels) {
+    const int together = panels_of(rows, false);
+    return std::int64_t{tiles_of(rows, together)} * ((panels + together - 1) / together);
+}
 
 // out[:, first panel * columns ...] of `rows` rows.
 template <class T>
@@ -197,33 +216,31 @@ void product(Factor<T>* factors, int count, const T* init, std::int64_t init_row
         const auto run = are_far(factors, count, first_panel, last_panel) ? product_row<T, true> : product_row<T, false>;
         return run(factors, count, init, out, columns, first_panel, last_panel);
     }
-    const int tiles = static_cast<int>((rows + most_rows - 1) / most_rows);
-    // The hardware guesses no further than a page of memory, so the tiles of a panel share the asking for the next one.
-    const bool far = are_far(factors, count, first_panel, last_panel);
+    // The hardware guesses no further than a page of memory, so the tiles of a panel share the asking for the next one. A
+    // single tile is faster without.
+    const bool far = rows > most_rows<2> && are_far(factors, count, first_panel, last_panel);
+    const int most = panels_of(rows, far);
     Factor<T> at[most_terms];
     for (int panel = first_panel; panel < last_panel;) {
-        const int column = panel * P;
-        int panels = 1;
-        if (tiles == 1 && rows <= 4 && last_panel - panel >= wide_panels(static_cast<int>(rows)))
-            panels = wide_panels(static_cast<int>(rows));
-        const int width = std::min(panels * P, columns - column);
+        const int panels = last_panel - panel < most ? 1 : most, column = panel * P, width = std::min(panels * P, columns - column);
+        const int tiles = tiles_of(rows, panels);
         for (int tile = 0; tile < tiles; ++tile) {
-            const std::int64_t row = rows * tile / tiles, height = rows * (tile + 1) / tiles - row;
+            const std::int64_t row = rows * tile / tiles;
+            const int height = static_cast<int>(rows * (tile + 1) / tiles - row);
             for (int f = 0; f < count; ++f) {
                 at[f] = factors[f];
                 at[f].left += row * factors[f].left_row;
                 at[f].panel += panel * factors[f].panel_step;
                 if (!far) continue;
                 const std::int64_t next = panel + panels < last_panel ? panel + panels : first_panel;  // of the next step
-                at[f].soon_step = P / tiles;
-                at[f].soon = factors[f].panel + next * factors[f].panel_step + tile * factors[f].inner * (P / tiles);
+                at[f].soon_step = panels * P / tiles;
+                at[f].soon = factors[f].panel + next * factors[f].panel_step + tile * factors[f].inner * at[f].soon_step;
             }
-            constexpr auto heights = std::make_integer_sequence<int, most_rows>{};
-            const int tile_rows = static_cast<int>(height);
-            const ProductTile<T> run = panels > 1          ? wide_tile<T>(tile_rows)
-                                       : width <= lanes<T> ? product_tile_of<T, 1, false>(tile_rows, heights)
-                                       : far               ? product_tile_of<T, 2, true>(tile_rows, heights)
-                                                           : product_tile_of<T, 2, false>(tile_rows, heights);
+            const ProductTile<T> run = panels == 4         ? product_tile_of<T, 8, false>(height)
+                                       : panels == 2       ? far ? product_tile_of<T, 4, true>(height) : product_tile_of<T, 4, false>(height)
+                                       : width <= lanes<T> ? product_tile_of<T, 1, false>(height)
+                                       : far               ? product_tile_of<T, 2, true>(height)
+                                                           : product_tile_of<T, 2, false>(height);
             run(at, count, init ? init + row * init_row + column : nullptr, init_row, out + row * out_row + column,
                 out_row, width, ahead);
         }

@@ -21,6 +21,9 @@
 
 namespace steploom::STEPLOOM_ISA {
 
+// AVX-512 has 32 of them, the others 16.
+constexpr bool many_registers = STEPLOOM_VECTOR_BYTES == 64;
+
 template <class T> struct Vectors;
 template <> struct Vectors<float> {
     typedef float V __attribute__((vector_size(STEPLOOM_VECTOR_BYTES)));

@@ -236,3 +236,23 @@ def test_weights_beyond_the_caches(kernels_of_environment, kernels, batch):
             results.append([y, *torch.autograd.grad((y * weight).sum(), wanted)])
     for ours, theirs in zip(*results, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("kernels", core().kernels())
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_tiles_of_every_height(kernels_of_environment, kernels, dtype):
+    """Products and sums of outer products take as many rows and columns at once as the registers hold; here is every such
+    number, and what is left of the columns after it."""
+    kernels_of_environment(kernels)
+    tolerance = 1e-12 if dtype is torch.float64 else 2e-5
+    for batch, hidden in [*((batch, 19 + 3 * batch) for batch in range(1, 33)), (37, 8), (64, 33)]:
+        rnn = Recurrent(make_cell("lstm", 5, hidden)).to(dtype)
+        x = torch.randn(3, batch, 5, dtype=dtype, requires_grad=True)
+        wanted = [x, *rnn.parameters()]
+        results = []
+        for engine in ("native", "reference"):
+            with use_engine(engine):
+                y, _ = rnn(x)
+                results.append([y, *torch.autograd.grad(y.square().sum(), wanted)])
+        for ours, theirs in zip(*results, strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=tolerance, atol=tolerance)
