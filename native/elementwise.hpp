@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "opcodes.hpp"
-#include "vector.hpp"
+#include "functions.hpp"
 
 namespace steploom::STEPLOOM_ISA {
 
@@ -19,7 +19,7 @@ template <class T> struct Tile {
     bool shared;       // all columns share one value of a row
 };
 
-// Scalar functions of the C library, for what is rare in recurrent cells.
+// A scalar function of the C library.
 template <class T, class F> inline V<T> each(V<T> x, F f) {
     for (int i = 0; i < lanes<T>; ++i) x[i] = f(x[i]);
     return x;
@@ -36,8 +36,8 @@ inline void over(int rows, int columns, Tile<T> out, Tile<T> a, Tile<T> b, Tile<
         alignas(STEPLOOM_VECTOR_BYTES) T same[3][L];
         for (int r = 0; r < rows; ++r) {
             T* to = out.data + r * out.row;
-            const T* from[3];
-            int moves[3];
+            const T* from[3] = {};
+            int moves[3] = {};
             for (int i = 0; i < inputs; ++i) {
                 from[i] = in[i].data + r * in[i].row;
                 moves[i] = in[i].shared ? 0 : -1;
@@ -89,20 +89,20 @@ void run_op(Opcode code, int rows, int columns, Tile<T> out, Tile<T> a, Tile<T> 
         UNARY(abs, absolute<T>(x))
         UNARY(sign, x > zero ? one : (x < zero ? -one : x))
         UNARY(exp, exponential<T>(x))
-        UNARY(log, each<T>(x, [](T v) { return std::log(v); }))
+        UNARY(log, logarithm<T>(x))
         UNARY(sqrt, square_root<T>(x))
         UNARY(rsqrt, one / square_root<T>(x))
         UNARY(reciprocal, one / x)
         UNARY(sigmoid, sigmoid<T>(x))
         UNARY(tanh, tangent<T>(x))
         UNARY(relu, x < zero ? zero : x)
-        UNARY(softplus, each<T>(x, [](T v) { return (v > 0 ? v : T(0)) + std::log1p(std::exp(-std::fabs(v))); }))
-        UNARY(sin, each<T>(x, [](T v) { return std::sin(v); }))
-        UNARY(cos, each<T>(x, [](T v) { return std::cos(v); }))
-        UNARY(erf, each<T>(x, [](T v) { return std::erf(v); }))
-        UNARY(log1p, each<T>(x, [](T v) { return std::log1p(v); }))
-        UNARY(expm1, each<T>(x, [](T v) { return std::expm1(v); }))
-        UNARY(floor, each<T>(x, [](T v) { return std::floor(v); }))
+        UNARY(softplus, softplus<T>(x))
+        UNARY(sin, turns_too_often<T>(x) ? each<T>(x, [](T v) { return std::sin(v); }) : sine<T>(x))
+        UNARY(cos, turns_too_often<T>(x) ? each<T>(x, [](T v) { return std::cos(v); }) : sine<T>(x, 1))
+        UNARY(erf, error_function(x))
+        UNARY(log1p, logarithm_of_one_plus<T>(x))
+        UNARY(expm1, exponential_less_one<T>(x))
+        UNARY(floor, floor_of<T>(x))
         UNARY(square, x * x)
         BINARY(add, x + y)
         BINARY(sub, x - y)

@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "vector.hpp"
+#include "functions.hpp"
 
 namespace steploom::STEPLOOM_ISA {
 

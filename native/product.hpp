@@ -187,12 +187,13 @@ template <class T, int N, bool Far> ProductTile<T> product_tile_of(int rows) {
 }
 
 // How many panels the tiles of so many rows take side by side. Two panels need fewer values broadcast for a sum than one, as
-// long as the tiles have five or six rows; fewer rows leave the multipliers waiting for each other's sums.
+// long as the tiles have five or six rows; fewer rows leave the multipliers waiting for each other's sums. Far weights are
+// better read once, by one tile.
 inline int panels_of(std::int64_t rows, bool far) {
     if (!many_registers) return rows <= 3 ? 2 : 1;
     if (rows <= 4) return rows == 2 ? 4 : 2;
     const std::int64_t tiles = (rows + most_rows<4> - 1) / most_rows<4>;
-    return rows / tiles >= most_rows<4> - 1 && (!far || tiles >= 4) ? 2 : 1;
+    return rows / tiles >= most_rows<4> - 1 && !(far && tiles == 2) ? 2 : 1;
 }
 
 // The tiles of so many rows that take so many panels each.
@@ -212,14 +213,11 @@ template <class T>
 void product(Factor<T>* factors, int count, const T* init, std::int64_t init_row, T* out, std::int64_t out_row,
              std::int64_t rows, int columns, int first_panel, int last_panel, Ahead* ahead = nullptr) {
     constexpr int P = panel_columns<T>;
-    if (rows == 1) {
-        const auto run = are_far(factors, count, first_panel, last_panel) ? product_row<T, true> : product_row<T, false>;
-        return run(factors, count, init, out, columns, first_panel, last_panel);
-    }
-    // The hardware guesses no further than a page of memory, so the tiles of a panel share the asking for the next one. A
-    // single tile is faster without.
-    const bool far = rows > most_rows<2> && are_far(factors, count, first_panel, last_panel);
+    const bool far = are_far(factors, count, first_panel, last_panel);
+    if (rows == 1) return (far ? product_row<T, true> : product_row<T, false>)(factors, count, init, out, columns, first_panel, last_panel);
     const int most = panels_of(rows, far);
+    // The hardware guesses no further than a page of memory, so the tiles of a panel share the asking for the next one.
+    const bool asks = far && rows > most_rows<2>;
     Factor<T> at[most_terms];
     for (int panel = first_panel; panel < last_panel;) {
         const int panels = last_panel - panel < most ? 1 : most, column = panel * P, width = std::min(panels * P, columns - column);
@@ -231,15 +229,15 @@ void product(Factor<T>* factors, int count, const T* init, std::int64_t init_row
                 at[f] = factors[f];
                 at[f].left += row * factors[f].left_row;
                 at[f].panel += panel * factors[f].panel_step;
-                if (!far) continue;
+                if (!asks) continue;
                 const std::int64_t next = panel + panels < last_panel ? panel + panels : first_panel;  // of the next step
                 at[f].soon_step = panels * P / tiles;
                 at[f].soon = factors[f].panel + next * factors[f].panel_step + tile * factors[f].inner * at[f].soon_step;
             }
             const ProductTile<T> run = panels == 4         ? product_tile_of<T, 8, false>(height)
-                                       : panels == 2       ? far ? product_tile_of<T, 4, true>(height) : product_tile_of<T, 4, false>(height)
+                                       : panels == 2       ? asks ? product_tile_of<T, 4, true>(height) : product_tile_of<T, 4, false>(height)
                                        : width <= lanes<T> ? product_tile_of<T, 1, false>(height)
-                                       : far               ? product_tile_of<T, 2, true>(height)
+                                       : asks              ? product_tile_of<T, 2, true>(height)
                                                            : product_tile_of<T, 2, false>(height);
             run(at, count, init ? init + row * init_row + column : nullptr, init_row, out + row * out_row + column,
                 out_row, width, ahead);
