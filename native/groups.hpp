@@ -70,9 +70,24 @@ template <class T> void standardize(T* out, const T* values, int count, T mean, 
 // The gradient of what was standardized to `values`: inverse_deviation * (g - mean(g) - values * mean(g * values)), where
 // gradient(j, read) gives g.
 template <class T, class F> void standardize_grad(T* out, F gradient, const T* values, int count, T inverse_deviation) {
+    constexpr int L = lanes<T>;
+    V<T> sum[2]{}, dot[2]{};
+    const auto add = [&](int i, int j, auto read) {
+        const V<T> g = gradient(j, read);
+        sum[i] += g;
+        dot[i] += g * read(values + j);
+    };
+    const auto whole = [](const T* p) { return load(p); };
+    int j = 0;
+    for (; j + 2 * L <= count; j += 2 * L) add(0, j, whole), add(1, j + L, whole);
+    for (; j + L <= count; j += L) add(0, j, whole);
+    if (j < count) {
+        const Part<T> rest(count - j);
+        add(1, j, [&](const T* p) { return rest.load(p); });
+    }
     const T share = -inverse_deviation / count;
-    const V<T> shift = broadcast<T>(share * sum_of<T>(count, gradient));
-    const V<T> along = broadcast<T>(share * sum_of<T>(count, [=](int j, auto read) { return gradient(j, read) * read(values + j); }));
+    const V<T> shift = broadcast<T>(share * sum_lanes<T>(sum[0] + sum[1]));
+    const V<T> along = broadcast<T>(share * sum_lanes<T>(dot[0] + dot[1]));
     const V<T> scale = broadcast<T>(inverse_deviation);
     write_each(out, count, [=](int k, auto read) { return read(values + k) * along + (gradient(k, read) * scale + shift); });
 }
