@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "opcodes.hpp"
 #include "functions.hpp"
+#include "opcodes.hpp"
 
 namespace steploom::STEPLOOM_ISA {
 

@@ -1,4 +1,4 @@
-// Elementary functions of whole vectors, to a few units in the last place.
+// Elementary functions of whole vectors, to a few units in the last place; sines far from 0, to some of 1.
 #pragma once
 
 #include "vector.hpp"
@@ -80,7 +80,7 @@ template <class T> inline V<T> tangent(V<T> x) {  // hyperbolic
 template <class T> inline V<T> exponential_less_one(V<T> x) {
     using C = ExpConstants<T>;
     const Reduced<T> e = reduce_exp<T>(clamp<T>(x, C::bottom, C::top), 1);
-    const V<T> y = (e.p * e.s + (e.s - broadcast<T>(T(0.5)))) * broadcast<T>(2);
+    const V<T> y = with_sign_of<T>((e.p * e.s + (e.s - broadcast<T>(T(0.5)))) * broadcast<T>(2), x);
     return x > broadcast<T>(C::top) ? broadcast<T>(std::numeric_limits<T>::infinity()) : y;
 }
 
@@ -92,8 +92,9 @@ template <class T> inline V<T> logarithm(V<T> x) {
     using Limits = std::numeric_limits<T>;
     constexpr int terms = sizeof(T) == 4 ? 4 : 10;
     const I root = (I)broadcast<T>(T(0.70710678118654752));
-    const I k = ((I)x - root) >> C::mantissa;
-    const V<T> f = (V<T>)((I)x - (k << C::mantissa)) - broadcast<T>(1), s = f / (f + broadcast<T>(2)), z = s * s;
+    const I bits = (I)(x > V<T>{} ? x : broadcast<T>(1));  // what has no logarithm is seen to below
+    const I k = (bits - root) >> C::mantissa;
+    const V<T> f = (V<T>)(bits - (k << C::mantissa)) - broadcast<T>(1), s = f / (f + broadcast<T>(2)), z = s * s;
     V<T> p = broadcast<T>(T(2) / (2 * terms + 1));
 #pragma GCC unroll 16
     for (int n = terms - 1; n >= 1; --n) p = p * z + broadcast<T>(T(2) / (2 * n + 1));
@@ -115,10 +116,10 @@ template <class T> inline V<T> softplus(V<T> x) {
 }
 
 template <class T> inline V<T> floor_of(V<T> x) {
-    const V<T> magic = broadcast<T>(ExpConstants<T>::magic), one = broadcast<T>(1);
-    const V<T> nearest = (x + magic) - magic, below = nearest > x ? nearest - one : nearest;
     const V<T> whole = broadcast<T>(T(std::int64_t{1} << ExpConstants<T>::mantissa));  // from there on all numbers are
-    return absolute<T>(x) < whole ? with_sign_of<T>(below, x) : x;
+    const V<T> size = absolute<T>(x), nearest = with_sign_of<T>((size + whole) - whole, x);
+    const V<T> below = nearest > x ? nearest - broadcast<T>(1) : nearest;
+    return size < whole ? with_sign_of<T>(below, x) : x;
 }
 
 // Quarters of a turn in three parts. Multiples of the first two are exact up to `limit`.
@@ -142,19 +143,20 @@ template <class T> inline V<T> sine(V<T> x, int quarters = 0) {
     r = r - n * broadcast<T>(C::middle);
     r = r - n * broadcast<T>(C::low);
     const V<T> z = r * r;
-    T odd = 1, even = 1;  // 1 / (2k + 1)! and 1 / (2k)! of the last terms, with their signs
+    // 1 / (2k + 1)! and 1 / (2k)! with their signs, from the last terms to the first; the compiler works them out.
+    T odd = 1, even = 1;
     for (int k = 1; k <= C::terms; ++k) even /= -T((2 * k - 1) * 2 * k), odd /= -T(2 * k * (2 * k + 1));
-    V<T> sine = broadcast<T>(odd), cosine = broadcast<T>(even);
+    V<T> of_sine = broadcast<T>(odd), of_cosine = broadcast<T>(even);
 #pragma GCC unroll 16
     for (int k = C::terms - 1; k >= 1; --k) {
         odd *= -T((2 * k + 2) * (2 * k + 3)), even *= -T((2 * k + 1) * (2 * k + 2));
-        sine = sine * z + broadcast<T>(odd);
-        cosine = cosine * z + broadcast<T>(even);
+        of_sine = of_sine * z + broadcast<T>(odd);
+        of_cosine = of_cosine * z + broadcast<T>(even);
     }
-    sine = r + r * z * sine;
-    cosine = broadcast<T>(1) + z * cosine;
-    const I quarter = (I)shifted + quarters;
-    const V<T> y = (quarter & 1) != 0 ? cosine : sine;
+    of_sine = r + r * z * of_sine;
+    of_cosine = broadcast<T>(1) + z * of_cosine;
+    const I quarter = ((I)shifted & 3) + quarters;
+    const V<T> y = (quarter & 1) != 0 ? of_cosine : of_sine;
     return (quarter & 2) != 0 ? -y : y;
 }
 

@@ -124,7 +124,7 @@ void Run<T>::weight_gradient(const WeightGradient& g, const Member<T>& at, Index
     } else {
         // Few columns, or strides of neither kind: sum the other way round in blocks, then add them in place.
         constexpr int block = panel_columns<T>;
-        constexpr int most = 14;
+        constexpr int most = most_outer_rows<2>;
         alignas(64) T sum[most * block];
         const int blocks = (g.n + block - 1) / block;
         for (int n = blocks * place / count * block; n < std::min(g.n, blocks * (place + 1) / count * block); n += block)

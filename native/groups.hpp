@@ -71,11 +71,11 @@ template <class T> void standardize(T* out, const T* values, int count, T mean, 
 // gradient(j, read) gives g.
 template <class T, class F> void standardize_grad(T* out, F gradient, const T* values, int count, T inverse_deviation) {
     constexpr int L = lanes<T>;
-    V<T> sum[2]{}, dot[2]{};
+    V<T> sums[2]{}, dots[2]{};
     const auto add = [&](int i, int j, auto read) {
         const V<T> g = gradient(j, read);
-        sum[i] += g;
-        dot[i] += g * read(values + j);
+        sums[i] += g;
+        dots[i] += g * read(values + j);
     };
     const auto whole = [](const T* p) { return load(p); };
     int j = 0;
@@ -86,8 +86,8 @@ template <class T, class F> void standardize_grad(T* out, F gradient, const T* v
         add(1, j, [&](const T* p) { return rest.load(p); });
     }
     const T share = -inverse_deviation / count;
-    const V<T> shift = broadcast<T>(share * sum_lanes<T>(sum[0] + sum[1]));
-    const V<T> along = broadcast<T>(share * sum_lanes<T>(dot[0] + dot[1]));
+    const V<T> shift = broadcast<T>(share * sum_lanes<T>(sums[0] + sums[1]));
+    const V<T> along = broadcast<T>(share * sum_lanes<T>(dots[0] + dots[1]));
     const V<T> scale = broadcast<T>(inverse_deviation);
     write_each(out, count, [=](int k, auto read) { return read(values + k) * along + (gradient(k, read) * scale + shift); });
 }

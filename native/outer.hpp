@@ -12,7 +12,7 @@ namespace steploom::STEPLOOM_ISA {
 template <int N> constexpr int most_outer_rows = many_registers ? (N <= 2 ? 12 : 6) : 6;
 // Sums beyond the second-level cache are read and written in longer pieces of their rows.
 template <class T> bool are_broad(int rows, int columns) {
-    return many_registers && std::int64_t{rows} * columns * static_cast<std::int64_t>(sizeof(T)) > (std::int64_t{1} << 20);
+    return std::int64_t{rows} * columns * static_cast<std::int64_t>(sizeof(T)) > (std::int64_t{1} << 20);
 }
 
 // `Rows` x `N` vectors of out (+)= sum over r of left[r, 0:Rows] * right[r, 0:columns]. `Whole`: rows of `right` may be
@@ -67,6 +67,12 @@ template <class T, int N> OuterTile<T> outer_tile_of(int rows, bool whole) {
     return whole ? outer_tile_of<T, N, true>(rows, heights) : outer_tile_of<T, N, false>(rows, heights);
 }
 
+template <class T, int Most> OuterTile<T> outer_tile_for(int vectors, int rows, bool whole) {
+    if constexpr (Most > 1)
+        if (vectors < Most) return outer_tile_for<T, Most - 1>(vectors, rows, whole);
+    return outer_tile_of<T, Most>(rows, whole);
+}
+
 // Of `right`, so many rows of a panel's width at a time stay in the first-level cache, or little beyond it, while `left`
 // passes by: the sums are read and written once a block.
 constexpr std::int64_t outer_block = 384;
@@ -113,17 +119,13 @@ void outer_in_tiles(std::int64_t count, const T* left, std::int64_t left_row, in
             for (int column = 0; column < columns; column += P) {
                 const int width = std::min(P, columns - column);
                 const int vectors = (width + L - 1) / L;
-                const bool whole = width == vectors * L || right_row >= column + vectors * L;
+                // Behind the last row there need be nothing.
+                const bool whole = width == vectors * L || (block + 1 < blocks && right_row >= column + vectors * L);
                 T* const outs = out + row0 * out_row + column;
                 for (int tile = 0; tile < here; ++tile) {
                     const int row = starts[tile], height = starts[tile + 1] - row;
-                    OuterTile<T> run = outer_tile_of<T, 1>(height, whole);
-                    if (vectors == 2) run = outer_tile_of<T, 2>(height, whole);
-                    if constexpr (N == 4) {
-                        if (vectors == 3) run = outer_tile_of<T, 3>(height, whole);
-                        if (vectors == 4) run = outer_tile_of<T, 4>(height, whole);
-                    }
-                    run(many, packs ? space + row * many : lefts + row, packs ? height : left_row, rights + column,
+                    outer_tile_for<T, N>(vectors, height, whole)(
+                        many, packs ? space + row * many : lefts + row, packs ? height : left_row, rights + column,
                         right_row, outs + row * out_row, out_row, add || block, width,
                         tile + 1 < here ? outs + (row + height) * out_row : outs + P);
                 }
@@ -136,7 +138,9 @@ void outer_in_tiles(std::int64_t count, const T* left, std::int64_t left_row, in
 template <class T>
 void outer(std::int64_t count, const T* left, std::int64_t left_row, int rows, const T* right, std::int64_t right_row,
            int columns, T* out, std::int64_t out_row, bool add, T* space) {
-    const auto run = are_broad<T>(rows, columns) ? outer_in_tiles<T, 4> : outer_in_tiles<T, 2>;
+    auto run = outer_in_tiles<T, 2>;
+    if constexpr (many_registers)
+        if (are_broad<T>(rows, columns)) run = outer_in_tiles<T, 4>;
     run(count, left, left_row, rows, right, right_row, columns, out, out_row, add, space);
 }
 

@@ -202,7 +202,7 @@ inline int tiles_of(std::int64_t rows, int panels) {
     return static_cast<int>((rows + most - 1) / most);
 }
 
-// How often the loop over a sum passes by one of its k, for all rows and so many panels.
+// About how often the loop over a sum passes by one of its k, for all rows and so many panels.
 inline std::int64_t rounds_of(std::int64_t rows, int panels) {
     const int together = panels_of(rows, false);
     return std::int64_t{tiles_of(rows, together)} * ((panels + together - 1) / together);

@@ -241,11 +241,11 @@ def test_weights_beyond_the_caches(kernels_of_environment, kernels, batch):
 @pytest.mark.parametrize("kernels", core().kernels())
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_tiles_of_every_height(kernels_of_environment, kernels, dtype):
-    """Products and sums of outer products take as many rows and columns at once as the registers hold; here is each
-    such number, and what is left of the columns after it."""
+    """Products take as many rows and columns at once as the registers hold; here is each such number, and what is
+    left of the columns after it. The last size has gradients of weights that are summed in broad pieces."""
     kernels_of_environment(kernels)
     tolerance = 1e-12 if dtype is torch.float64 else 2e-5
-    for batch, hidden in [*((batch, 19 + 3 * batch) for batch in range(1, 33)), (37, 8), (64, 33)]:
+    for batch, hidden in [*((batch, 19 + 3 * batch) for batch in range(1, 33)), (37, 8), (64, 33), (9, 420)]:
         rnn = Recurrent(make_cell("lstm", 5, hidden)).to(dtype)
         x = torch.randn(3, batch, 5, dtype=dtype, requires_grad=True)
         wanted = [x, *rnn.parameters()]
