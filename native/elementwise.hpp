@@ -19,12 +19,6 @@ template <class T> struct Tile {
     bool shared;       // all columns share one value of a row
 };
 
-// A scalar function of the C library.
-template <class T, class F> inline V<T> each(V<T> x, F f) {
-    for (int i = 0; i < lanes<T>; ++i) x[i] = f(x[i]);
-    return x;
-}
-
 // With `Shared`, an input may have one value a row: it is put into a vector, which is then read again and again.
 template <class T, bool Shared, class F>
 inline void over(int rows, int columns, Tile<T> out, Tile<T> a, Tile<T> b, Tile<T> c, int inputs, F f) {
@@ -97,8 +91,8 @@ void run_op(Opcode code, int rows, int columns, Tile<T> out, Tile<T> a, Tile<T> 
         UNARY(tanh, tangent<T>(x))
         UNARY(relu, x < zero ? zero : x)
         UNARY(softplus, softplus<T>(x))
-        UNARY(sin, turns_too_often<T>(x) ? each<T>(x, [](T v) { return std::sin(v); }) : sine<T>(x))
-        UNARY(cos, turns_too_often<T>(x) ? each<T>(x, [](T v) { return std::cos(v); }) : sine<T>(x, 1))
+        UNARY(sin, sine<T>(x))
+        UNARY(cos, cosine<T>(x))
         UNARY(erf, error_function(x))
         UNARY(log1p, logarithm_of_one_plus<T>(x))
         UNARY(expm1, exponential_less_one<T>(x))

@@ -5,6 +5,12 @@
 
 namespace steploom::STEPLOOM_ISA {
 
+// A scalar function of the C library.
+template <class T, class F> inline V<T> each(V<T> x, F f) {
+    for (int i = 0; i < lanes<T>; ++i) x[i] = f(x[i]);
+    return x;
+}
+
 template <class T> struct ExpConstants;
 template <> struct ExpConstants<float> {
     static constexpr float log2e = 1.44269504f, ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;
@@ -133,8 +139,8 @@ template <> struct TurnConstants<double> {
     static constexpr int terms = 9;
 };
 
-// sin(x + quarters * pi / 2), by Taylor's series of the sine or cosine within an eighth of a turn around 0.
-template <class T> inline V<T> sine(V<T> x, int quarters = 0) {
+// sin(x + quarters * pi / 2) for |x| up to `limit`, by Taylor's series of the sine or cosine within an eighth of a turn around 0.
+template <class T> inline V<T> sine_within(V<T> x, int quarters) {
     using C = TurnConstants<T>;
     using I = typename Vectors<T>::I;
     const V<T> magic = broadcast<T>(ExpConstants<T>::magic);
@@ -160,10 +166,17 @@ template <class T> inline V<T> sine(V<T> x, int quarters = 0) {
     return (quarter & 2) != 0 ? -y : y;
 }
 
-// Whether a lane is beyond what `sine` can reduce.
+// Whether a lane is beyond that.
 template <class T> inline bool turns_too_often(V<T> x) {
     const V<T> one = broadcast<T>(1), limit = broadcast<T>(TurnConstants<T>::limit);
     return sum_lanes<T>(absolute<T>(x) > limit ? one : V<T>{}) != 0;
+}
+
+template <class T> inline V<T> sine(V<T> x) {
+    return turns_too_often<T>(x) ? each<T>(x, [](T v) { return std::sin(v); }) : sine_within<T>(x, 0);
+}
+template <class T> inline V<T> cosine(V<T> x) {
+    return turns_too_often<T>(x) ? each<T>(x, [](T v) { return std::cos(v); }) : sine_within<T>(x, 1);
 }
 
 // The error function: its series up to 1; beyond, 1 - e^(-x^2) * h(x), where the polynomial h in (x - 2.5) / 1.5 was fitted
@@ -191,8 +204,7 @@ inline V<float> error_function(V<float> x) {
     return with_sign_of<float>(size > broadcast<float>(1) ? far : size * series, x);
 }
 inline V<double> error_function(V<double> x) {
-    for (int i = 0; i < lanes<double>; ++i) x[i] = std::erf(x[i]);
-    return x;
+    return each<double>(x, [](double v) { return std::erf(v); });
 }
 
 }  // namespace steploom::STEPLOOM_ISA

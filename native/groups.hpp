@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "functions.hpp"
+#include "vector.hpp"
 
 namespace steploom::STEPLOOM_ISA {
 
