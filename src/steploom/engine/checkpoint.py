@@ -147,6 +147,7 @@ def _part(sequences: Sequences, first: int, last: int) -> Sequences:
         lengths=None if lengths is None else (lengths - first).clamp_(0, last - first),
         resets=None if resets is None else resets[first:last],
         checkpoint_every=0,
+        saved=-1,
     )
 
 

@@ -15,7 +15,7 @@ from steploom.cells.cell import Cell, real_weight
 from steploom.engine.call_check import check_call
 from steploom.engine.compiled import Compiled
 from steploom.engine.kernels import kernels
-from steploom.engine.passes import Gradients, Sequences, backward, forward, saved_for
+from steploom.engine.passes import Gradients, Sequences, backward, forward, saved_elements, saved_for
 from steploom.engine.seen import refuse_within_a_step
 from steploom.engine.threads import decide
 from steploom.errors import OptionError
@@ -34,6 +34,7 @@ __all__ = [
     "run_plan",
     "threads_of",
     "time_first",
+    "without_lengths",
 ]
 
 States = tuple[Tensor, ...]
@@ -120,6 +121,15 @@ def threads_of(compiled: Compiled, x: Tensor) -> tuple[int, int, str]:
     time, batch, _ = x.shape
     one_way = compiled.inference
     return *decide(time, batch, one_way.work, one_way.weight_bytes[x.element_size()]), kernels()
+
+
+def without_lengths(
+    compiled: Compiled, x: Tensor, backwards: bool, batch_first: bool, checkpoint_every: int = 0
+) -> Sequences:
+    """How batches of the shape of `x` are run that have neither lengths nor resets; see `run`."""
+    slices, team, isa = threads_of(compiled, x)
+    saved = -1 if checkpoint_every else saved_elements(compiled.training, x.shape[0], x.shape[1], None, slices)
+    return Sequences(None, backwards, None, slices, team, isa, batch_first, checkpoint_every, saved)
 
 
 def in_dtype(dtype: torch.dtype, x: Tensor, state: States) -> tuple[Tensor, States]:
@@ -223,8 +233,9 @@ _apply: Callable[..., Any] = super(torch.autograd.Function, _Run).apply
 
 def refuse_batches(*gradients: Tensor | None) -> None:
     """Raises OptionError where PyTorch has put several gradients into one."""
-    if any(gradient is not None and is_legacy_batchedtensor(gradient) for gradient in gradients):
-        raise OptionError(FIRST_DERIVATIVES_ALONE)
+    for gradient in gradients:
+        if gradient is not None and is_legacy_batchedtensor(gradient):
+            raise OptionError(FIRST_DERIVATIVES_ALONE)
 
 
 def time_first(dy: Tensor | None, batch_first: bool) -> Tensor | None:

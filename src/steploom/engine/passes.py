@@ -13,7 +13,7 @@ from steploom.engine.compiled import Compiled, Pass
 from steploom.engine.threads import inlines
 from steploom.native import core
 
-__all__ = ["Gradients", "Sequences", "backward", "forward", "saved_for", "unwritten"]
+__all__ = ["Gradients", "Sequences", "backward", "forward", "saved_elements", "saved_for", "unwritten"]
 
 # Bytes from which on fresh memory is costly: the system clears it page by page.
 LARGE = 1 << 22
@@ -34,6 +34,7 @@ class Sequences(NamedTuple):
         batch_first: whether the outputs are (batch, time, size).
         checkpoint_every: steps of a segment, of which the forward pass keeps the entering states alone; 0: it keeps
             what the backward pass needs of every step.
+        saved: how much the forward pass of training keeps, see `saved_elements`; negative where nobody has asked yet.
     """
 
     lengths: Tensor | None = None
@@ -44,6 +45,7 @@ class Sequences(NamedTuple):
     isa: str = ""
     batch_first: bool = False
     checkpoint_every: int = 0
+    saved: int = -1
 
 
 def forward(
@@ -85,12 +87,21 @@ def forward(
     return y, finals
 
 
+def saved_elements(one_way: Pass, time: int, batch: int, lengths: Tensor | None, slices: int) -> int:
+    """How much the forward pass keeps."""
+    if not one_way.saved_widths:
+        return 0
+    at = 0 if lengths is None else lengths.data_ptr()
+    return core().saved_elements(one_way.saved_widths, time, batch, at, slices)
+
+
 def saved_for(one_way: Pass, x: Tensor, sequences: Sequences) -> Tensor | None:
     """Room for what the forward pass keeps."""
-    if not one_way.saved_widths:
+    count = sequences.saved
+    if count < 0:
+        count = saved_elements(one_way, x.shape[0], x.shape[1], sequences.lengths, sequences.slices)
+    if not count:
         return None
-    lengths = 0 if sequences.lengths is None else sequences.lengths.data_ptr()
-    count = core().saved_elements(one_way.saved_widths, x.shape[0], x.shape[1], lengths, sequences.slices)
     size = x.element_size() * count
     if size < LARGE:
         return x.new_empty(count)
@@ -132,7 +143,7 @@ def backward(
     end = 1 + states + len(leaves)
     dresets = [x.new_zeros((batch, width)) for width in widths] if len(needs) > end else []
     gradients = [
-        None if not needed else unwritten(leaf, *leaf.shape) if written else torch.zeros_like(leaf)
+        None if not needed else _unwritten_like(leaf) if written else torch.zeros_like(leaf)
         for leaf, needed, written in zip(leaves, needs[1 + states : end], one_way.written, strict=True)
     ]
     _run(one_way, x, sequences, places, dfinals, dstates, dresets, leaves, gradients, saved)
@@ -180,6 +191,11 @@ def _run(
 
 def _places(tensors: Sequence[Tensor | None]) -> list[int]:
     return [0 if tensor is None else tensor.data_ptr() for tensor in tensors]
+
+
+def _unwritten_like(leaf: Tensor) -> Tensor:
+    # The shorter way for the small ones, of which there are several at each step of training.
+    return torch.empty_like(leaf) if leaf.nbytes < LARGE else unwritten(leaf, *leaf.shape)
 
 
 def unwritten(like: Tensor, *shape: int) -> Tensor:

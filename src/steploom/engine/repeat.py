@@ -16,7 +16,7 @@ from steploom.cells.cell import Cell
 from steploom.engine.choice import engine_wanted
 from steploom.engine.compiled import Compiled, known_of
 from steploom.engine.kernels import kernels_wanted, of_environment
-from steploom.engine.native import gather, threads_of
+from steploom.engine.native import gather, without_lengths
 from steploom.engine.passes import Sequences
 from steploom.engine.seen import is_looked_at
 
@@ -90,7 +90,7 @@ def remember(
         return
     leaves = gather(compiled.program, cell)
     if known[0].watch.has(leaves):
-        sequences = Sequences(None, backwards, None, *threads_of(compiled, x), batch_first, checkpoint_every)
+        sequences = without_lengths(compiled, x, backwards, batch_first, checkpoint_every)
         repeats = known[0].repeats
         if len(repeats) >= MOST_SHAPES:
             repeats.clear()

@@ -64,7 +64,10 @@ OWN = (RNN, LSTM, GRU)
 
 def _run(module: nn.RNNBase, input: Any, hx: Any, torch_forward: Callable[[Any, Any], Any]) -> Any:
     if type(module) in OWN and (way := short_way(module, input)) is not None:
-        return _run_cells(module, input, hx, way)
+        if hx is not None:
+            return _run_cells(module, input, hx, way)
+        y, state = way.from_zeros(module, input)
+        return y, state if isinstance(module, nn.LSTM) else state[0]
     name = engine_asked_for()
     if name in ("auto", "native"):
         obstacle = _native_obstacle(module, input)

@@ -6,7 +6,6 @@ Nothing of a module is kept. What a call runs follows from plain values, and the
 from __future__ import annotations
 
 from collections.abc import Hashable
-from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -21,7 +20,7 @@ from steploom.engine.repeat import MOST_SHAPES, key_of
 from steploom.layers.drop_in_plans import Kind, endings_of, kind_of, make_plan, stack_of
 from steploom.layers.stack import Stack
 
-__all__ = ["Way", "short_way"]
+__all__ = ["ShortWay", "Way", "short_way"]
 
 States = tuple[Tensor, ...]
 
@@ -46,10 +45,35 @@ class _Layer(NamedTuple):
     sequences: Sequences
 
 
+class ShortWay(NamedTuple):
+    """What a call like one before runs, with the parameters of this one."""
+
+    stack: Stack
+    layers: list[tuple[_Layer, list[Tensor]]]
+
+    def __call__(
+        self, module: nn.RNNBase, x: Tensor, state: States | None, lengths: Tensor | None, /
+    ) -> tuple[Tensor, States]:
+        return self.stack.run_layers(
+            _run_layer, self.layers, module.training, x, state, lengths, None, module.batch_first
+        )
+
+    def from_zeros(self, module: nn.RNNBase, input: Tensor) -> tuple[Tensor, States]:
+        """As the module is called, without a state: the input, and the outputs, may be batch first."""
+        batch_first = module.batch_first
+        x = input.transpose(0, 1) if batch_first else input
+        if len(self.layers) > 1:
+            y, state = self(module, x, None, None)
+        else:
+            layer, leaves = self.layers[0]
+            y, state = native.run_plan(layer.compiled, x, (), leaves, (), layer.sequences)
+        return (y.transpose(0, 1) if batch_first else y), state
+
+
 _known: dict[Hashable, tuple[Stack, list[_Layer]]] = {}
 
 
-def short_way(module: nn.RNNBase, input: Tensor) -> Way | None:
+def short_way(module: nn.RNNBase, input: Tensor) -> ShortWay | None:
     """How to run a module natively on an input, without lengths; None where that has to be found out the long way.
 
     Args:
@@ -62,10 +86,13 @@ def short_way(module: nn.RNNBase, input: Tensor) -> Way | None:
         return None
     sizes = module.input_size, module.num_layers, module.bidirectional, module.dropout
     key = key_of("auto", input, kind_of(module), sizes, module.batch_first)
-    if key is None or native_obstacle(input.dtype, input.device.type) is not None:
+    if key is None:
         return None
     found = _known.get(key)
     if found is None:
+        if native_obstacle(input.dtype, input.device.type) is not None:
+            return None
+        module.check_input(input, None)
         if len(_known) >= MOST_SHAPES:
             _known.clear()
         found = _known[key] = _find(module, input)
@@ -81,7 +108,7 @@ def short_way(module: nn.RNNBase, input: Tensor) -> Way | None:
             if not (leaf.is_cpu and leaf.is_contiguous()):
                 return None
         ready.append((layer, leaves))
-    return partial(_run, stack, ready)
+    return ShortWay(stack, ready)
 
 
 def _find(module: nn.RNNBase, input: Tensor) -> tuple[Stack, list[_Layer]]:
@@ -90,9 +117,7 @@ def _find(module: nn.RNNBase, input: Tensor) -> tuple[Stack, list[_Layer]]:
     layers, size = [], module.input_size
     for place, ending in enumerate(endings_of(module.num_layers, stack.directions)):
         compiled, names = make_plan(kind, size if place < stack.directions else _output_size(kind) * stack.directions)
-        sequences = Sequences(
-            None, place % stack.directions > 0, None, *native.threads_of(compiled, x), module.batch_first
-        )
+        sequences = native.without_lengths(compiled, x, place % stack.directions > 0, module.batch_first)
         layers.append(_Layer(compiled, tuple(name + ending for name in names), list(compiled.leaf_shapes), sequences))
     return stack, layers
 
@@ -100,17 +125,6 @@ def _find(module: nn.RNNBase, input: Tensor) -> tuple[Stack, list[_Layer]]:
 def _output_size(kind: Kind) -> int:
     _, hidden_size, _, proj_size, _ = kind
     return proj_size or hidden_size
-
-
-def _run(
-    stack: Stack,
-    ready: list[tuple[_Layer, list[Tensor]]],
-    module: nn.RNNBase,
-    x: Tensor,
-    state: States | None,
-    lengths: Tensor | None,
-) -> tuple[Tensor, States]:
-    return stack.run_layers(_run_layer, ready, module.training, x, state, lengths, None, module.batch_first)
 
 
 def _run_layer(
