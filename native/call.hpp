@@ -1,8 +1,8 @@
 // Runs a schedule over a batch of sequences.
 //
 // Each slice of the batch has its own rows and runs whole sequences of them; where there is one slice, all threads work
-// on it as a team and wait for each other after each product and after what stands between two products. Time is cut
-// into chunks: what does not need the state runs over all rows of a chunk before or after its steps.
+// on it as a team and wait for each other where one reads what others made. Time is cut into chunks: what does not need
+// the state runs over all rows of a chunk before or after its steps.
 //
 // This file says what a run consists of; the files it is made of are layout, places, stages, gradients and run.
 #pragma once
@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "columns.hpp"
 #include "elementwise.hpp"
 #include "groups.hpp"
 #include "memory.hpp"
@@ -127,6 +128,7 @@ template <class T> class Run {
     std::vector<char> in_chunk;  // whether a buffer is used by `before`, `after` or a gradient
     std::unique_ptr<Workspace> space;
     std::unique_ptr<Barrier> team_barrier, all_barrier;
+    Columns columns;  // of the members of a team
     Index chunk_steps = 1, chunk_rows = 1;
     int threads = 1;
 

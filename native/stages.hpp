@@ -110,11 +110,16 @@ void Run<T>::stages(Member<T>& m, const std::vector<Stage>& list, std::vector<Pr
     const bool by_row = rows >= 4 * m.team || m.team == 1;
     const Index row = by_row ? rows * m.place / m.team : 0, height = by_row ? rows * (m.place + 1) / m.team - row : rows;
     const auto is_product = [](const Stage& stage) { return stage.kind == StageKind::Product; };
+    const bool keeps = columns.unit && !by_row && &list == &s.step;
+    const auto own = columns.own(m.place, m.team, panel_columns<T>);
     for (std::size_t i = 0; i < list.size();) {
         const Stage& stage = list[i];
         if (is_product(stage)) {
             const auto [begin, end] = own_panels(m, stage);
-            run_product(m, stage, 0, rows, begin, end, ahead);
+            if (!keeps) run_product(m, stage, 0, rows, begin, end, ahead);
+            else
+                for (int unit = 0; unit < stage.width; unit += columns.unit)
+                    run_product(m, stage, 0, rows, (unit + own.first) / panel_columns<T>, (unit + own.second) / panel_columns<T>, ahead);
             ++i;
         } else if (by_row) {
             const std::size_t last = std::find_if(list.begin() + i, list.end(), is_product) - list.begin();
@@ -124,12 +129,13 @@ void Run<T>::stages(Member<T>& m, const std::vector<Stage>& list, std::vector<Pr
         } else {
             point(m, prepared[i]);
             const int blocks = (stage.width + 15) / 16;
-            const int first = blocks * m.place / m.team * 16, last = std::min(stage.width, blocks * (m.place + 1) / m.team * 16);
+            const int first = keeps ? own.first : blocks * m.place / m.team * 16;
+            const int last = keeps ? own.second : std::min(stage.width, blocks * (m.place + 1) / m.team * 16);
             if (stage.kind == StageKind::Elementwise && last > first) run_elementwise(prepared[i], 0, rows, first, last);
             else if (stage.kind != StageKind::Elementwise && m.place == 0) run_groups(m, stage, 0, rows);
             ++i;
         }
-        team_barrier->wait();
+        if (!keeps || columns.waits[i - 1]) team_barrier->wait();
     }
 }
 

@@ -8,5 +8,6 @@ void test_interruption();
 void test_instructions();
 void test_groups();
 void test_barrier();
+void test_columns();
 
 }  // namespace steploom::test

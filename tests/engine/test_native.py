@@ -8,7 +8,8 @@ import threading
 import pytest
 import torch
 
-from steploom.cells.registry import make_cell
+from steploom.cells.registry import cell_names, make_cell
+from steploom.engine import native
 from steploom.engine.choice import use_engine
 from steploom.engine.threads import decide
 from steploom.errors import OptionError
@@ -218,6 +219,23 @@ def test_threads_change_no_result(monkeypatch):
             results.append((y, *torch.autograd.grad(y.square().sum(), list(rnn.parameters()))))
         for result in results[1:]:
             torch.testing.assert_close(result, results[0], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", cell_names())
+def test_a_team_changes_no_result(name, monkeypatch):
+    """Of sizes that divide the panels, and of others; a team waits less where each member keeps to its units."""
+    for hidden, batch in ((64, 1), (96, 3), (40, 2)):
+        rnn = Recurrent(make_cell(name, 8, hidden), engine="native").double()
+        x = torch.randn(40, batch, 8, dtype=torch.float64, requires_grad=True)
+        lengths = torch.tensor([40, 3, 17][:batch]) if batch > 1 else None
+        resets = torch.rand(40, batch) < 0.1
+        results = []
+        for team in (1, 2, 3, 2, 3):
+            monkeypatch.setattr(native, "threads_of", lambda compiled, x, team=team: (1, team, ""))
+            y, _ = rnn(x, lengths=lengths, resets=resets)
+            results.append((y, *torch.autograd.grad(y.square().sum(), [x, *rnn.parameters()])))
+        for result in results[1:]:
+            torch.testing.assert_close(result, results[0], rtol=1e-11, atol=1e-11)
 
 
 @pytest.mark.parametrize("kernels", core().kernels())

@@ -1,0 +1,42 @@
+// When the members of a team have to wait for each other.
+#include "../columns.hpp"
+#include "check.hpp"
+#include "lstm_schedule.hpp"
+#include "tests.hpp"
+
+namespace steploom::test {
+namespace {
+
+// h' = tanh(U z), where z, left by the stage before, is written again by the stage behind it.
+Schedule written_again(bool by_the_same_step) {
+    Schedule s;
+    enum { h, z, a };
+    s.buffers = {{Kind::State, 64, 0, -1}, {Kind::Step, 64, -1, -1}, {Kind::Step, 64, -1, -1}};
+    const auto make_z = elementwise(64, {op(Opcode::tanh, buffer(z), buffer(h))});
+    const auto product_of_z = product(64, buffer(a), {}, buffer(z), 0, 64);
+    const auto make_h = elementwise(64, {op(Opcode::tanh, state_out(h), buffer(a))});
+    if (by_the_same_step) s.step = {product_of_z, make_h, make_z};
+    else s.step = {make_z, make_h, product_of_z};
+    return s;
+}
+
+std::vector<char> waits(const Schedule& s) { return keep_columns(s, 16).waits; }
+
+}  // namespace
+
+void test_columns() {
+    // What follows the product is made of columns of its own; the next product reads the state of all.
+    const Columns forward = keep_columns(lstm_forward(8, 64, true, true), 16);
+    check(forward.unit == 64 && forward.waits == std::vector<char>{0, 1}, "a team waits once a step of an LSTM");
+    check(waits(lstm_forward(8, 64, false, true)) == std::vector<char>{0, 1}, "and so it does where nothing is saved");
+    check(waits(lstm_backward(8, 64)) == std::vector<char>{1, 0}, "and on the way back");
+    check(forward.own(0, 3, 16) == std::pair{0, 16} && forward.own(2, 3, 16) == std::pair{32, 64}, "members have whole panels");
+    check(keep_columns(lstm_forward(8, 40, true, true), 16).unit == 0, "units are no part of a panel");
+    check(waits(written_again(true)) == std::vector<char>{1, 0, 1}, "nobody overtakes who still reads, within a step");
+    check(waits(written_again(false)) == std::vector<char>{0, 1, 1}, "nor from one step to the next");
+    Schedule mixed = lstm_forward(8, 64, true, true);
+    mixed.step[1].ops[0].in[0].column = 16;
+    check(keep_columns(mixed, 16).unit == 0, "columns of other units are others'");
+}
+
+}  // namespace steploom::test
