@@ -200,7 +200,8 @@ def show(line: Record) -> None:
 
 
 def write(given: argparse.Namespace, name: str, records: Sequence[Record]) -> Path:
-    """Write the records of a benchmark, with what they were measured on, as JSON."""
+    """Write the records of a benchmark, with what they were measured on, as JSON. Those of other points that were
+    measured under the same conditions stay."""
     given.results.mkdir(parents=True, exist_ok=True)
     file = Path(given.results) / f"{name}.json"
     machine = {
@@ -209,9 +210,24 @@ def write(given: argparse.Namespace, name: str, records: Sequence[Record]) -> Pa
         "kernels": core().kernels()[0],
         "torch": torch.__version__,
         "steploom": steploom.__version__,
+        "quick": given.quick,
     }
-    file.write_text(json.dumps({"benchmark": name, "machine": machine, "records": list(records)}, indent=1) + "\n")
+    lines = {_subject(line): line for line in [*_measured(file, machine), *records]}
+    file.write_text(json.dumps({"benchmark": name, "machine": machine, "records": [*lines.values()]}, indent=1) + "\n")
     return file
+
+
+def _measured(file: Path, machine: Mapping[str, object]) -> list[Record]:
+    try:
+        found = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return []
+    return found["records"] if found["machine"] == machine else []
+
+
+def _subject(line: Record) -> tuple[object, ...]:
+    # A figure of memory has no `what`, but segments; that of leaks no point.
+    return line["name"], tuple(line.get("point", ())), line.get("what"), line.get("checkpoint_every")
 
 
 def _processor() -> str:

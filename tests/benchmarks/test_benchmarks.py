@@ -1,5 +1,6 @@
 """The benchmarks run, refuse wrong results, and their figures mean what the tables say."""
 
+import argparse
 import json
 import subprocess
 import sys
@@ -99,3 +100,20 @@ def test_what_has_no_peer_or_no_measured_error_has_empty_fields(
     measure.show(line)
     assert " ".join(capsys.readouterr().out.split()) == "own 3,2,1,4 training (steploom 4 ms)"
     assert "| own | 3, 2, 1, 4 | training | 4 |  |  |  |" in table.compared([line])
+
+
+def test_a_run_of_some_points_leaves_the_figures_of_the_others(measure: ModuleType, tmp_path: Path) -> None:
+    def kept(*records: tuple[str, int, float], quick: bool = False) -> list[tuple[str, int, float]]:
+        lines = [
+            {"name": name, "point": (time, 1, 2, 3), "what": "training", "ratio": ratio}
+            for name, time, ratio in records
+        ]
+        file = measure.write(argparse.Namespace(results=tmp_path, quick=quick), "layers", lines)
+        return [(line["name"], line["point"][0], line["ratio"]) for line in json.loads(file.read_text())["records"]]
+
+    assert kept(("lstm", 5, 1.0), ("gru", 5, 2.0)) == [("lstm", 5, 1.0), ("gru", 5, 2.0)]
+    assert kept(("lstm", 7, 3.0), ("lstm", 5, 4.0)) == [("lstm", 5, 4.0), ("gru", 5, 2.0), ("lstm", 7, 3.0)]
+    # Other conditions are not mixed with these.
+    assert kept(("lstm", 7, 5.0), quick=True) == [("lstm", 7, 5.0)]
+    (tmp_path / "layers.json").write_text("{")
+    assert kept(("lstm", 7, 6.0)) == [("lstm", 7, 6.0)]
