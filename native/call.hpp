@@ -138,10 +138,15 @@ template <class T> class Run {
         const Index at = c.reversed ? part.lengths[row] - t : t;
         return (!c.reversed || t > 0) && c.resets[at * c.batch + part.rows[row]];
     }
-    // The first of the panels of a product that a member of a team makes, and the one after the last.
-    static std::pair<int, int> own_panels(const Member<T>& m, const Stage& product) {
-        const int panels = (product.width + panel_columns<T> - 1) / panel_columns<T>;
-        return {panels * m.place / m.team, panels * (m.place + 1) / m.team};
+    // Whether each member of the team keeps to its columns in a step of so many rows.
+    bool keeps(const Member<T>& m, Index rows) const { return columns.width && !by_row(m, rows); }
+    // Whether the members share what stands between two products by its rows.
+    static bool by_row(const Member<T>& m, Index rows) { return m.team == 1 || rows >= 4 * m.team; }
+    // The panels of a product that a member of a team makes.
+    Panels own_panels(const Member<T>& m, const Stage& product, bool keeps) const {
+        constexpr int P = panel_columns<T>;
+        const auto [first, last] = share_of((keeps ? columns.width : product.width + P - 1) / P, m.place, m.team);
+        return keeps ? Panels{first, last, columns.width / P, product.width / columns.width} : Panels{first, last};
     }
     bool direct(const Slice& part, int buffer) const;
     void layout();
@@ -166,7 +171,7 @@ template <class T> class Run {
     void leave(Member<T>& m, Index t) const;
     void stages(Member<T>& m, const std::vector<Stage>& list, std::vector<PreparedStage<T>>& prepared, Index rows, Ahead* ahead = nullptr) const;
     void look_ahead(Member<T>& m, Index t, Index first, Index last) const;
-    void run_product(const Member<T>& m, const Stage& stage, Index row, Index rows, int first, int last, Ahead* ahead) const;
+    void run_product(const Member<T>& m, const Stage& stage, Index rows, Panels panels, Ahead* ahead) const;
     void point(const Member<T>& m, PreparedStage<T>& prepared) const;
     void run_elementwise(const PreparedStage<T>& prepared, Index row, Index rows, int first, int last) const;
     void run_rows(const Member<T>& m, const std::vector<Stage>& list, const std::vector<PreparedStage<T>>& prepared,

@@ -1,9 +1,10 @@
-// Which columns a member of a team makes, and when the team has to wait.
+// Which panels of a product a member of a team makes, and when the team has to wait.
 //
-// Where each member keeps to the same units in all stages of a step, what it makes in a product is what it goes on with
-// afterwards: only a product reads what others made.
+// Where each member keeps to the same columns in all stages of a step, it goes on after a product with what it made there
+// itself: only a product reads what others made.
 #pragma once
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -11,30 +12,38 @@
 
 namespace steploom {
 
-struct Columns {
-    int unit = 0;             // all stages of a step are as wide as so many units or multiples of it; 0: they are not
-    std::vector<char> waits;  // whether the team waits after a stage of a step
-
-    // The units of a member.
-    std::pair<int, int> own(int place, int team, int panel) const {
-        const int panels = unit / panel;
-        return {panels * place / team * panel, panels * (place + 1) / team * panel};
-    }
+// The panels [first, last), and the same again `apart` further, `times` times in all.
+struct Panels {
+    int first, last, apart = 0, times = 1;
+    int count() const { return (last - first) * times; }
 };
 
-// Whether a stage of a step has each of its columns from the columns of the same unit, or as a product from all columns.
-inline bool keeps_units(const Stage& stage, int unit) {
+// What all stages of a step have in common: each is as wide as `width`, or a product as wide as several of it. Width 0:
+// they have nothing in common.
+struct Columns {
+    int width = 0;
+    std::vector<char> waits;  // whether the team waits after a stage
+
+    // Whether the team goes on from step to step without waiting, and has to do so after the last one.
+    bool open_end() const { return !waits.empty() && !waits.back(); }
+};
+
+inline std::pair<int, int> share_of(int all, int place, int team) { return {all * place / team, all * (place + 1) / team}; }
+
+// Whether a stage has each of its columns from the same columns of others, or as a product from all columns.
+inline bool keeps_columns(const Stage& stage, int width) {
     const auto fits = [&](const Operand& o) {
-        return (o.where != Where::Buffer && o.where != Where::StateOut) || (o.column % unit == 0 && !o.group);
+        return (o.where != Where::Buffer && o.where != Where::StateOut) || (o.column % width == 0 && !o.group);
     };
-    if (stage.kind == StageKind::Product) return stage.width % unit == 0 && fits(stage.out) && fits(stage.init);
-    if (stage.kind != StageKind::Elementwise || stage.width != unit) return false;
-    for (const ElementOp& op : stage.ops)
-        if (op.code == Opcode::expand || !fits(op.out) || !fits(op.in[0]) || !fits(op.in[1]) || !fits(op.in[2])) return false;
-    return true;
+    if (stage.kind == StageKind::Product) return stage.width % width == 0 && fits(stage.out) && fits(stage.init);
+    if (stage.kind != StageKind::Elementwise || stage.width != width) return false;
+    return std::all_of(stage.ops.begin(), stage.ops.end(), [&](const ElementOp& op) {
+        return op.code != Opcode::expand && fits(op.out) && fits(op.in[0]) && fits(op.in[1]) && fits(op.in[2]);
+    });
 }
 
-// Whether the stages between a product and the next one write what a slower member may still read for the first.
+// Whether the stages between a product and the next one write what a slower member may still read for the first. All
+// stages are products or elementwise.
 inline bool overtakes(const Schedule& s, std::size_t product) {
     const std::size_t count = s.step.size();
     const auto same_place = [&](const Operand& left, const Operand& out, bool next_step) {
@@ -43,22 +52,28 @@ inline bool overtakes(const Schedule& s, std::size_t product) {
         const BufferSpec& buffer = s.buffers[out.index];  // other kinds have a place for each step
         return buffer.kind == Kind::Step || (buffer.kind == Kind::State && buffer.saved < 0);
     };
-    for (std::size_t i = product + 1; s.step[i % count].kind == StageKind::Elementwise; ++i)
+    for (std::size_t i = product + 1; s.step[i % count].kind != StageKind::Product; ++i)
         for (const ElementOp& op : s.step[i % count].ops)
             for (const Term& term : s.step[product].terms)
                 if (same_place(term.left, op.out, i >= count)) return true;
     return false;
 }
 
-// For panels of so many columns.
-inline Columns keep_columns(const Schedule& s, int panel) {
-    Columns columns;
+// For panels of `panel` columns. Where members that keep to their columns would have much more to do than others, it is
+// better to wait.
+inline Columns keep_columns(const Schedule& s, int panel, int team) {
+    const auto elementwise = [](const Stage& stage) { return stage.kind == StageKind::Elementwise; };
+    const auto one = std::find_if(s.step.begin(), s.step.end(), elementwise);
+    if (one == s.step.end() || one->width % panel) return {};
+    Columns columns{one->width, {}};
+    for (const Stage& stage : s.step) {
+        if (!keeps_columns(stage, columns.width)) return {};
+        const int panels = columns.width / panel, times = stage.width / columns.width;
+        const int most = (panels + team - 1) / team * times, equal = (panels * times + team - 1) / team;
+        if (4 * most > 5 * equal) return {};
+    }
     const std::size_t count = s.step.size();
-    for (const Stage& stage : s.step)
-        if (stage.kind == StageKind::Elementwise) columns.unit = stage.width;
-    if (!columns.unit || columns.unit % panel) return {};
     for (std::size_t i = 0; i < count; ++i) {
-        if (!keeps_units(s.step[i], columns.unit)) return {};
         const bool before_product = s.step[(i + 1) % count].kind == StageKind::Product;
         columns.waits.push_back(before_product || (s.step[i].kind == StageKind::Product && overtakes(s, i)));
     }

@@ -20,7 +20,7 @@ template <class T> void Run<T>::layout() {
     parts = partition(c.time, c.batch, c.lengths, c.slices);
     threads = c.slices * c.team;
     team_barrier = std::make_unique<Barrier>(c.team);
-    if (c.team > 1) columns = keep_columns(s, panel_columns<T>);
+    if (c.team > 1) columns = keep_columns(s, panel_columns<T>, c.team);
     all_barrier = std::make_unique<Barrier>(threads);
     find_chunk_buffers();
     find_matrices();

@@ -111,8 +111,8 @@ template <class T> void Run<T>::look_ahead(Member<T>& m, Index t, Index first, I
     }
     Index steps = 0;
     for (const Stage& stage : s.step) {
-        const auto [begin, end] = own_panels(m, stage);
-        for (const int inner : stage.inners) steps += rounds_of(part.active[t], end - begin) * inner;
+        const Panels panels = own_panels(m, stage, keeps(m, part.active[t]));
+        for (const int inner : stage.inners) steps += rounds_of(part.active[t], panels.count()) * inner;
     }
     m.ahead.start(steps);
 }

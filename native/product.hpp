@@ -121,11 +121,11 @@ void product_tile(const Factor<T>* factors, int count, const T* init, std::int64
 // then, beside what is asked for in any case; nearer ones would only be slowed down by that.
 constexpr std::int64_t far_weights = std::int64_t{3} << 19;
 
-// Whether the panels [first, last) of all factors are that large.
-template <class T> bool are_far(const Factor<T>* factors, int count, int first_panel, int last_panel) {
+// Whether so many panels of all factors are that large.
+template <class T> bool are_far(const Factor<T>* factors, int count, int panels) {
     std::int64_t inner = 0;
     for (int f = 0; f < count; ++f) inner += factors[f].inner;
-    return inner * (last_panel - first_panel) * panel_columns<T> * static_cast<std::int64_t>(sizeof(T)) > far_weights;
+    return inner * panels * panel_columns<T> * static_cast<std::int64_t>(sizeof(T)) > far_weights;
 }
 
 // One row, panel after panel. Several k at once keep the multipliers busy, and the weights are read in the order in which
@@ -208,12 +208,11 @@ inline std::int64_t rounds_of(std::int64_t rows, int panels) {
     return std::int64_t{tiles_of(rows, together)} * ((panels + together - 1) / together);
 }
 
-// out[:, first panel * columns ...] of `rows` rows.
+// out[:, first panel * columns ...] of `rows` rows. `far`: see `are_far`.
 template <class T>
 void product(Factor<T>* factors, int count, const T* init, std::int64_t init_row, T* out, std::int64_t out_row,
-             std::int64_t rows, int columns, int first_panel, int last_panel, Ahead* ahead = nullptr) {
+             std::int64_t rows, int columns, int first_panel, int last_panel, bool far, Ahead* ahead) {
     constexpr int P = panel_columns<T>;
-    const bool far = are_far(factors, count, first_panel, last_panel);
     if (rows == 1) return (far ? product_row<T, true> : product_row<T, false>)(factors, count, init, out, columns, first_panel, last_panel);
     const int most = panels_of(rows, far);
     // The hardware guesses no further than a page of memory, so the tiles of a panel share the asking for the next one.

@@ -20,15 +20,13 @@ template <class T> void Run<T>::chunk(Member<T>& m, Index first, Index last) con
     for (Index i = first; i < last; ++i) {
         const Index t = s.descending ? first + last - 1 - i : i;
         if (!part.active[t]) continue;
-        // Of other rows a member may make other columns.
-        if (i > first && part.active[t] != part.active[s.descending ? t + 1 : t - 1]) team_barrier->wait();
         place(m, t, first);
         enter(m, t);
         look_ahead(m, t, first, last);
         stages(m, s.step, m.step, part.active[t], m.ahead.empty() ? nullptr : &m.ahead);
         leave(m, t);
     }
-    team_barrier->wait();
+    if (columns.open_end()) team_barrier->wait();
     if (!s.after.empty() && rows) {
         place_chunk(m, first);
         stages(m, s.after, m.after, rows);

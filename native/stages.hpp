@@ -6,18 +6,18 @@
 namespace steploom::STEPLOOM_ISA {
 
 template <class T>
-void Run<T>::run_product(const Member<T>& m, const Stage& stage, Index row, Index rows, int first, int last, Ahead* ahead) const {
+void Run<T>::run_product(const Member<T>& m, const Stage& stage, Index rows, Panels panels, Ahead* ahead) const {
     Factor<T> factors[most_terms];
     const int count = static_cast<int>(stage.terms.size());
     for (int i = 0; i < count; ++i) {
         const Term& term = stage.terms[i];
         const Packed<T>& p = packed_of(term.matrix);
-        const Index left = row_of(m, term.left);
-        factors[i] = {find(m, term.left) + row * left, left, p.panels, Index{panel_columns<T>} * p.inner, p.inner};
+        factors[i] = {find(m, term.left), row_of(m, term.left), p.panels, Index{panel_columns<T>} * p.inner, p.inner};
     }
-    const Index init = row_of(m, stage.init), out = row_of(m, stage.out);
-    const T* from = find(m, stage.init);
-    product(factors, count, from ? from + row * init : nullptr, init, find(m, stage.out) + row * out, out, rows, stage.width, first, last, ahead);
+    const bool far = are_far(factors, count, panels.count());
+    for (int i = 0; i < panels.times; ++i)
+        product(factors, count, find(m, stage.init), row_of(m, stage.init), find(m, stage.out), row_of(m, stage.out), rows,
+                stage.width, panels.first + i * panels.apart, panels.last + i * panels.apart, far, ahead);
 }
 
 // Points the operands of a pass at where the buffers are now.
@@ -104,22 +104,16 @@ void Run<T>::run_rows(const Member<T>& m, const std::vector<Stage>& list, const 
     }
 }
 
-// All stages of a list on `rows` rows, shared among the team.
+// All stages of a list on `rows` rows, shared among the team. After those of a step it need not have waited: see `open_end`.
 template <class T>
 void Run<T>::stages(Member<T>& m, const std::vector<Stage>& list, std::vector<PreparedStage<T>>& prepared, Index rows, Ahead* ahead) const {
-    const bool by_row = rows >= 4 * m.team || m.team == 1;
+    const bool by_row = this->by_row(m, rows), keeps = &list == &s.step && this->keeps(m, rows);
     const Index row = by_row ? rows * m.place / m.team : 0, height = by_row ? rows * (m.place + 1) / m.team - row : rows;
     const auto is_product = [](const Stage& stage) { return stage.kind == StageKind::Product; };
-    const bool keeps = columns.unit && !by_row && &list == &s.step;
-    const auto own = columns.own(m.place, m.team, panel_columns<T>);
     for (std::size_t i = 0; i < list.size();) {
         const Stage& stage = list[i];
         if (is_product(stage)) {
-            const auto [begin, end] = own_panels(m, stage);
-            if (!keeps) run_product(m, stage, 0, rows, begin, end, ahead);
-            else
-                for (int unit = 0; unit < stage.width; unit += columns.unit)
-                    run_product(m, stage, 0, rows, (unit + own.first) / panel_columns<T>, (unit + own.second) / panel_columns<T>, ahead);
+            run_product(m, stage, rows, own_panels(m, stage, keeps), ahead);
             ++i;
         } else if (by_row) {
             const std::size_t last = std::find_if(list.begin() + i, list.end(), is_product) - list.begin();
@@ -128,9 +122,10 @@ void Run<T>::stages(Member<T>& m, const std::vector<Stage>& list, std::vector<Pr
             i = last;
         } else {
             point(m, prepared[i]);
-            const int blocks = (stage.width + 15) / 16;
-            const int first = keeps ? own.first : blocks * m.place / m.team * 16;
-            const int last = keeps ? own.second : std::min(stage.width, blocks * (m.place + 1) / m.team * 16);
+            // Lines of the cache belong to one member.
+            const int block = keeps ? panel_columns<T> : 16;
+            const auto [begin, end] = share_of((stage.width + block - 1) / block, m.place, m.team);
+            const int first = begin * block, last = std::min(stage.width, end * block);
             if (stage.kind == StageKind::Elementwise && last > first) run_elementwise(prepared[i], 0, rows, first, last);
             else if (stage.kind != StageKind::Elementwise && m.place == 0) run_groups(m, stage, 0, rows);
             ++i;

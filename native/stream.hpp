@@ -75,7 +75,7 @@ template <class T> class StreamLayer : Run<T> {
         }
         this->stages(m, this->s.before, m.before, batch);
         this->stages(m, this->s.step, m.step, batch);
-        if (!this->columns.waits.empty() && !this->columns.waits.back()) this->team_barrier->wait();
+        if (this->columns.open_end()) this->team_barrier->wait();
         this->stages(m, this->s.after, m.after, batch);
         if (thread == 0) {
             for (int b : copied_outputs_)

@@ -20,23 +20,24 @@ Schedule written_again(bool by_the_same_step) {
     return s;
 }
 
-std::vector<char> waits(const Schedule& s) { return keep_columns(s, 16).waits; }
+std::vector<char> waits(const Schedule& s) { return keep_columns(s, 16, 2).waits; }
 
 }  // namespace
 
 void test_columns() {
     // What follows the product is made of columns of its own; the next product reads the state of all.
-    const Columns forward = keep_columns(lstm_forward(8, 64, true, true), 16);
-    check(forward.unit == 64 && forward.waits == std::vector<char>{0, 1}, "a team waits once a step of an LSTM");
+    const Columns forward = keep_columns(lstm_forward(8, 64, true, true), 16, 2);
+    check(forward.width == 64 && forward.waits == std::vector<char>{0, 1}, "a team waits once a step of an LSTM");
     check(waits(lstm_forward(8, 64, false, true)) == std::vector<char>{0, 1}, "and so it does where nothing is saved");
     check(waits(lstm_backward(8, 64)) == std::vector<char>{1, 0}, "and on the way back");
-    check(forward.own(0, 3, 16) == std::pair{0, 16} && forward.own(2, 3, 16) == std::pair{32, 64}, "members have whole panels");
-    check(keep_columns(lstm_forward(8, 40, true, true), 16).unit == 0, "units are no part of a panel");
+    check(keep_columns(lstm_forward(8, 96, true, true), 16, 4).width == 0, "nobody gets twice the work of another");
+    check(keep_columns(lstm_forward(8, 128, true, true), 16, 16).width == 0, "nobody is left without work");
+    check(keep_columns(lstm_forward(8, 40, true, true), 16, 2).width == 0, "columns are dealt out by whole panels");
     check(waits(written_again(true)) == std::vector<char>{1, 0, 1}, "nobody overtakes who still reads, within a step");
     check(waits(written_again(false)) == std::vector<char>{0, 1, 1}, "nor from one step to the next");
     Schedule mixed = lstm_forward(8, 64, true, true);
     mixed.step[1].ops[0].in[0].column = 16;
-    check(keep_columns(mixed, 16).unit == 0, "columns of other units are others'");
+    check(keep_columns(mixed, 16, 2).width == 0, "who reads other columns waits");
 }
 
 }  // namespace steploom::test

@@ -8,6 +8,7 @@ import threading
 import pytest
 import torch
 
+from steploom.cells.cell import Cell
 from steploom.cells.registry import cell_names, make_cell
 from steploom.engine import native
 from steploom.engine.choice import use_engine
@@ -236,6 +237,33 @@ def test_a_team_changes_no_result(name, monkeypatch):
             results.append((y, *torch.autograd.grad(y.square().sum(), [x, *rnn.parameters()])))
         for result in results[1:]:
             torch.testing.assert_close(result, results[0], rtol=1e-11, atol=1e-11)
+
+
+class Overtaking(Cell):
+    """A fast thread could make the next step's z while a slow one still reads this step's for its product."""
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        self.states = {"h": hidden_size, "s": hidden_size}
+        self.input = torch.nn.Linear(input_size, hidden_size)
+        self.of_z = torch.nn.Linear(hidden_size, hidden_size)
+        self.of_s = torch.nn.Linear(hidden_size, hidden_size)
+
+    def forward(self, x, h, s):
+        z = (h * s + 0.3).tanh()
+        return (self.input(x) + self.of_z(z) + self.of_s(s)).tanh(), (s + h).cos()
+
+
+def test_no_thread_overtakes_one_that_still_reads(monkeypatch):
+    rnn = Recurrent(Overtaking(8, 64), engine="native").double()
+    x = torch.randn(60, 2, 8, dtype=torch.float64)
+    results = []
+    for team in (1, *[2, 3] * 10):
+        monkeypatch.setattr(native, "threads_of", lambda compiled, x, team=team: (1, team, ""))
+        with torch.no_grad():
+            results.append(rnn(x)[0])
+    for result in results[1:]:
+        torch.testing.assert_close(result, results[0], rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("kernels", core().kernels())

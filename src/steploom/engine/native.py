@@ -128,7 +128,9 @@ def without_lengths(
 ) -> Sequences:
     """How batches of the shape of `x` are run that have neither lengths nor resets; see `run`."""
     slices, team, isa = threads_of(compiled, x)
-    saved = -1 if checkpoint_every else saved_elements(compiled.training, x.shape[0], x.shape[1], None, slices)
+    # Under no_grad nobody has asked for the pass of training, which takes milliseconds to make.
+    unknown = checkpoint_every or not torch.is_grad_enabled()
+    saved = -1 if unknown else saved_elements(compiled.training, x.shape[0], x.shape[1], None, slices)
     return Sequences(None, backwards, None, slices, team, isa, batch_first, checkpoint_every, saved)
 
 
