@@ -143,7 +143,7 @@ inline void bind_stream(nb::module_& m) {
         .def(nb::init<const std::vector<LayerSpec>&, bool, const std::string&, std::int64_t, std::int64_t, int, bool, nb::object,
                       nb::object, nb::object, nb::object, nb::object>(),
              nb::keep_alive<1, 2>())
-        .def("push", &StreamCore::push, nb::arg("x"))
+        .def("push", &StreamCore::push, nb::arg("x").none())
         .def("run", &StreamCore::run)
         .def("read_state", &StreamCore::read_state)
         .def("write_state", &StreamCore::write_state);

@@ -182,6 +182,7 @@ def test_a_hook_sees_every_step():
         (torch.zeros(2, 3, dtype=torch.bfloat16), r"x is bfloat16 .*x.to\(torch.float32\)"),
         (torch.zeros(2, 3, device="meta"), "x is on meta"),
         ([[0.0] * 3] * 2, "x must be a NumPy array or a tensor, found list"),
+        (None, "x must be a NumPy array or a tensor, found NoneType"),
     ],
 )
 def test_a_wrong_input_is_named(engine, x, said):
@@ -191,6 +192,14 @@ def test_a_wrong_input_is_named(engine, x, said):
         stream.push(x)
     for a, b in zip(before, stream.state(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_the_order_of_bytes_does_not_count():
+    stream = Recurrent(LSTMCell(3, 8)).stream(2)
+    x = np.arange(6, dtype=np.float32).reshape(2, 3)
+    first = stream.push(x).copy()
+    stream.reset()
+    np.testing.assert_array_equal(stream.push(x.astype(">f4")), first)
 
 
 def test_other_wrong_arguments_are_named():

@@ -1,5 +1,7 @@
 """The drop-ins equal torch.nn, loaded from its state_dict, on every engine."""
 
+import re
+
 import pytest
 import torch
 from torch import nn
@@ -165,6 +167,30 @@ def test_weights_that_are_swapped_for_a_call(engine):
             parameter.mul_(2)
     with use_engine(engine):
         assert_same(torch.func.functional_call(layer, weights, (x,)), reference(x), **TOLERANCE)
+
+
+@pytest.mark.parametrize("engine", ["auto", "native", "aten", "reference"])
+@pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize(
+    "shape, state",
+    [((4,), None), ((2, 3, 2, 4), None), ((0, 2, 4), None), ((3, 2, 4), (1, 5)), ((3, 4), (1, 2, 5))],
+)
+def test_wrong_dimensions_are_told_as_torch_tells_them(kind, engine, shape, state):
+    layer, expected = pair(kind)
+    hx = None if state is None else torch.zeros(state) if kind != "lstm" else (torch.zeros(state),) * 2
+    with pytest.raises((ValueError, RuntimeError)) as of_torch:
+        expected(torch.zeros(shape), hx)
+    words = "2D or 3D|sequence length to be larger than 0|input, hx (and cx )?should also be"
+    assert re.search(words, str(of_torch.value))
+    for _ in range(2):
+        with use_engine(engine), pytest.raises(of_torch.type, match=words):
+            layer(torch.zeros(shape), hx)
+
+
+def test_an_input_that_is_no_tensor():
+    layer, _ = pair("gru")
+    with pytest.raises(TypeError, match="GRU: Expected input to be a tensor or a PackedSequence, got list instead"):
+        layer([[1.0]])
 
 
 @pytest.mark.parametrize("engine", ["native", "aten", "reference"])

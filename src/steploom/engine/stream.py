@@ -167,14 +167,15 @@ class Convert:
             raise OptionError(
                 f"x must be (batch, input_size) = ({self.batch}, {self.input_size}), found {tuple(x.shape)}."
             )
-        if dtype_name(x.dtype) != dtype_name(self.dtype):
+        found = x.dtype if isinstance(x, Tensor) else x.dtype.newbyteorder("=")
+        if dtype_name(found) != dtype_name(self.dtype):
             how = (
                 f"x.to(torch.{dtype_name(self.dtype)})"
                 if isinstance(x, Tensor)
                 else f'x.astype("{dtype_name(self.dtype)}")'
             )
             raise OptionError(
-                f"x is {dtype_name(x.dtype)} but the weights are {dtype_name(self.dtype)}. Convert it: {how}."
+                f"x is {dtype_name(found)} but the weights are {dtype_name(self.dtype)}. Convert it: {how}."
             )
         array = x.detach().numpy() if isinstance(x, Tensor) else np.asarray(x)
         return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))

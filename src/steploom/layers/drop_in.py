@@ -65,9 +65,11 @@ OWN = (RNN, LSTM, GRU)
 def _run(module: nn.RNNBase, input: Any, hx: Any, torch_forward: Callable[[Any, Any], Any]) -> Any:
     if type(module) in OWN and (way := short_way(module, input)) is not None:
         if hx is not None:
+            _check_dimensions(module, input, hx)
             return _run_cells(module, input, hx, way)
         y, state = way.from_zeros(module, input)
         return y, state if isinstance(module, nn.LSTM) else state[0]
+    _check_dimensions(module, input, hx)
     name = engine_asked_for()
     if name in ("auto", "native"):
         obstacle = _native_obstacle(module, input)
@@ -82,6 +84,26 @@ def _run(module: nn.RNNBase, input: Any, hx: Any, torch_forward: Callable[[Any, 
     if name == "reference" or (packed and input.data.device.type == "cpu"):
         return _run_cells(module, input, hx, _by_cells)
     return torch_forward(input, hx)
+
+
+def _check_dimensions(module: nn.RNNBase, input: object, hx: object) -> None:
+    """Raises what torch.nn raises where the input, or the state beside it, has dimensions that no layer takes."""
+    if isinstance(input, PackedSequence):
+        return
+    name = type(module).__name__
+    if not isinstance(input, Tensor):
+        raise TypeError(
+            f"{name}: Expected input to be a tensor or a PackedSequence, got {type(input).__name__} instead"
+        )
+    if input.dim() not in (2, 3):
+        raise ValueError(f"{name}: Expected input to be 2D or 3D, got {input.dim()}D instead")
+    steps = input.shape[1 if module.batch_first and input.dim() == 3 else 0]
+    if not steps:
+        raise RuntimeError(f"{name}: Expected sequence length to be larger than 0")
+    for part in hx if isinstance(hx, tuple | list) else (hx,):
+        if isinstance(part, Tensor) and part.dim() != input.dim():
+            form = "batched 3-D" if input.dim() == 3 else "unbatched 2-D"
+            raise RuntimeError(f"For {form} input, hx should also be {input.dim()}-D but got {part.dim()}-D tensor")
 
 
 def _native_obstacle(module: nn.RNNBase, input: Tensor | PackedSequence) -> str | None:
