@@ -175,6 +175,36 @@ def test_start_off_the_grid_is_the_next_row(tmp_path: Path, frequency: str, star
     assert times[source.begins[0]] == pd.Timestamp(first)
 
 
+@pytest.mark.parametrize(
+    ("step", "wrong", "right"),
+    [("W-SUN", "W-MON", ("W", "W-SUN")), ("2W-SUN", "2W-TUE", ("2W", "2W-SUN")),
+     ("QS-FEB", "QS-JAN", ("QS", "QS-FEB", "QS-MAY", "Q")), ("YE-JUN", "YE-DEC", ("YE", "YE-JUN"))],
+)  # fmt: skip
+def test_an_anchor_that_is_named_must_be_that_of_the_rows(
+    tmp_path: Path, step: str, wrong: str, right: tuple[str, ...]
+) -> None:
+    times = pd.date_range("2020-01-05", periods=60, freq=step)
+    pd.DataFrame({"ds": times, "y": 1.0}).to_csv(tmp_path / "a.csv", index=False)
+    with pytest.raises(DataError) as caught:
+        read_training_data(options(horizon=2, frequency=wrong), [tmp_path / "a.csv"], None, None)
+    assert str(caught.value).endswith(
+        f"a.csv, row 2: 60 of 60 rows lie off the grid of {wrong}, this one at {times[0]:%Y-%m-%d}. "
+        f"Check --frequency: with {wrong.partition('-')[0]} each series keeps the grid of its own rows"
+    )
+    for frequency in right:
+        found = read_training_data(options(horizon=2, frequency=frequency), [tmp_path / "a.csv"], None, None)
+        assert len(found.data.series[0]) == 60 and found.data.series[0].start == times[0]
+
+
+def test_the_rows_of_series_off_the_named_anchor_are_counted(tmp_path: Path) -> None:
+    starts = {"a": "2020-01-06", "b": "2020-01-08"}
+    rows = [(name, time) for name in starts for time in pd.date_range(starts[name], periods=40, freq="7D")]
+    pd.DataFrame(rows, columns=["unique_id", "ds"]).assign(y=1.5).to_csv(tmp_path / "a.csv", index=False)
+    with pytest.raises(DataError, match=r"row 42: 40 of 80 rows lie off the grid of W-MON, this one at 2020-01-08\."):
+        read_training_data(options(horizon=2, frequency="W-MON"), [tmp_path / "a.csv"], None, None)
+    assert len(read_training_data(options(horizon=2, frequency="W"), [tmp_path / "a.csv"], None, None).data) == 2
+
+
 def test_another_frequency_is_refused(tmp_path: Path) -> None:
     past = read_training_data(options(), [hourly(tmp_path, 1000)], None, None).past
     days = pd.DataFrame({"ds": pd.date_range("2021-01-01", periods=30), "y": 1.0})

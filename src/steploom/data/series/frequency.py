@@ -37,6 +37,7 @@ __all__ = [
     "fixed_step",
     "grid_positions",
     "name_for_people",
+    "on_anchor",
     "season_lengths",
     "time_grid",
 ]
@@ -82,8 +83,12 @@ def name_for_people(frequency: str, starts: Iterable[np.datetime64]) -> str:
         starts: a time on the grid of each series.
     """
     name, _, anchor = frequency.partition("-")
-    offset = to_offset(frequency)
-    return frequency if not anchor or all(offset.is_on_offset(pd.Timestamp(t)) for t in starts) else name
+    return frequency if not anchor or all(on_anchor(time, frequency) for time in starts) else name
+
+
+def on_anchor(time: np.datetime64, frequency: str) -> bool:
+    """Whether a time has the weekday or the month that the alias names: a Monday for W-MON."""
+    return bool(to_offset(frequency).is_on_offset(pd.Timestamp(time)))
 
 
 @lru_cache

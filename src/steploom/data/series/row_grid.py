@@ -8,7 +8,7 @@ from pandas.tseries.frequencies import to_offset
 
 from steploom.data.series.columns import Columns
 from steploom.data.series.find_frequency import FIRST_DAYS, FrequencyProblem, anchors, find_frequency
-from steploom.data.series.frequency import MONTHLY, grid_positions
+from steploom.data.series.frequency import MONTHLY, grid_positions, on_anchor
 from steploom.data.series.gridding import GridRows
 from steploom.data.series.summer_time import IN_UTC, PLAIN_TIMES, TWICE, hour_stands_twice, moved_in_utc
 from steploom.data.series.table_group import TableGroup
@@ -100,7 +100,14 @@ def frequency_of_rows(
 
 
 def lay_out(
-    tables: TableGroup, times: Times, codes: Ints, order: Ints, frequency: str, zone: bool | None, trained: bool
+    tables: TableGroup,
+    times: Times,
+    codes: Ints,
+    order: Ints,
+    frequency: str,
+    zone: bool | None,
+    trained: bool,
+    anchored: bool = False,
 ) -> tuple[GridRows, npt.NDArray[np.bool_], list[str]]:
     """The rows on the grids of their series, which rows these are, and notes: rows off the grid are left out.
 
@@ -111,9 +118,10 @@ def lay_out(
         frequency: the step of the grids.
         zone: whether the times have a zone.
         trained: whether the step is that of an earlier training, and not named or found now.
+        anchored: whether the grids must lie on the anchor of the frequency, the MON of W-MON.
 
     Raises:
-        DataError: most rows lie off the grid, or a time is far away from its neighbours.
+        DataError: most rows lie off the grid, a grid off the anchor, or a time is far away from its neighbours.
     """
     anchor = anchors(times, codes, frequency)
     positions, regular = grid_positions(times, anchor, frequency)
@@ -139,6 +147,8 @@ def lay_out(
             f"{file.name}, row {line}, {stamp(times[np.argmin(np.where(regular, np.inf, order))])}"
             f"{f'; {IN_UTC}. {PLAIN_TIMES}' if moved else ''}"
         )
+    if anchored:
+        _check_anchor(tables, times, order, anchor, frequency)
     codes, positions, anchor = codes[regular], positions[regular], anchor[regular]
     begin = np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]])
     offsets = np.r_[begin, len(codes)]
@@ -155,6 +165,24 @@ def lay_out(
             hint="Check the time stamps of these rows",
         )
     return grid, regular, notes
+
+
+def _check_anchor(tables: TableGroup, times: Times, order: Ints, anchor: Times, frequency: str) -> None:
+    """Every series must have the weekday or the months that were named.
+
+    Args:
+        tables, times, order, frequency: as in `lay_out`.
+        anchor: (rows,) a time on the grid of each row's series.
+    """
+    distinct, number = np.unique(anchor, return_inverse=True)
+    off = np.flatnonzero(~np.array([on_anchor(time, frequency) for time in distinct], bool)[number])
+    if len(off):
+        any_anchor = frequency.partition("-")[0]
+        raise tables.error(
+            f"{len(off)} of {len(times)} rows lie off the grid of {frequency}, this one at {stamp(times[off[0]])}",
+            int(order[off[0]]),
+            hint=f"Check --frequency: with {any_anchor} each series keeps the grid of its own rows",
+        )
 
 
 def begins_of_last_table(tables: TableGroup, columns: Columns, rows: GridRows, order: Ints) -> list[int]:

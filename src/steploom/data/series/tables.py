@@ -79,6 +79,7 @@ def read_series(
     files: Sequence[Path],
     asked: Columns | Learnt,
     frequency: str | None = None,
+    anchored: bool = False,
     need_values: bool = True,
     keep_future: bool = False,
     keep_leading: bool = False,
@@ -90,6 +91,7 @@ def read_series(
         files: CSV or Parquet files in the order of time.
         asked: the columns that the user named; or what training learnt, which is then held to.
         frequency: the step, where it is not to be found from the data.
+        anchored: whether the series must lie on the anchor of `frequency`, the MON of W-MON; else it is a mere name.
         need_values: whether a series without any value is an error; it is left out otherwise.
         keep_future: whether a series without any value is kept for its covariates known ahead, with no row but these.
         keep_leading: whether the rows of a series before its first value are kept, for their covariates.
@@ -115,7 +117,7 @@ def read_series(
     check_order(tables, columns, names, codes, times, order, zone)
     known_frequency = learnt.frequency if learnt else frequency
     step = known_frequency or frequency_of_rows(tables, columns, times, codes, order, zone)
-    rows, kept, notes = lay_out(tables, times, codes, order, step, zone, learnt is not None)
+    rows, kept, notes = lay_out(tables, times, codes, order, step, zone, learnt is not None, anchored)
     order = order[kept]
 
     if isinstance(asked, Columns) and not asked.targets:

@@ -81,7 +81,9 @@ def read_training_data(
     )
     frequency = check_frequency(options.frequency) if options.frequency else None
     rule = _rule_of_training(options)
-    table = read_series(train, asked, frequency, rule=rule)
+    # Without an anchor each series keeps its own; check_frequency makes W to W-SUN.
+    anchored = "-" in (options.frequency or "")
+    table = read_series(train, asked, frequency, anchored, rule=rule)
     _say(table)
     whole = table
     if valid is not None:
