@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steploom.data.series.find_frequency import FrequencyProblem, anchors, find_frequency
-from steploom.data.series.frequency import check_frequency, grid_positions, season_lengths, time_grid
+from steploom.data.series.frequency import check_frequency, grid_positions, season_lengths, step_in_words, time_grid
 from steploom.errors import OptionError
 
 FREQUENCIES = [
@@ -97,6 +97,16 @@ def test_times_between_the_grid_are_off_it() -> None:
 )  # fmt: skip
 def test_seasons(frequency: str, seasons: tuple[int, ...]) -> None:
     assert season_lengths(frequency) == seasons
+
+
+@pytest.mark.parametrize(
+    ("frequency", "words"),
+    [("h", "hour"), ("15min", "15 minutes"), ("90min", "90 minutes"), ("2h", "2 hours"), ("W-SUN", "7 days"),
+     ("D", "day"), ("B", "business day"), ("ME", "month"), ("2QS-FEB", "6 months"), ("YE-DEC", "12 months"),
+     ("100ms", "100 milliseconds"), ("250us", "250000 nanoseconds")],
+)  # fmt: skip
+def test_steps_in_words(frequency: str, words: str) -> None:
+    assert step_in_words(frequency) == words
 
 
 def test_irregular_rows_are_tolerated_few_and_refused_many() -> None:

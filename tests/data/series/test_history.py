@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from steploom.data.series.history import continue_from, series_from_json, series_to_json, tail
+from steploom.data.series.history import between_rows, continue_from, series_from_json, series_to_json, tail
 from steploom.data.series.series import Series, SeriesSet
 
 
@@ -60,6 +60,16 @@ def test_not_continued_over_a_long_gap_another_name_or_another_phase() -> None:
         data, rows, count = continue_from([series()], SeriesSet([later], "h"), [2], 5)
         assert (count, rows) == (0, [2])
         equal(data.series[0], later)
+
+
+def test_series_that_would_go_on_but_for_their_grid() -> None:
+    for start, found in (
+        ("2020-01-01T10:30", True), ("2020-01-01T01:30", True), ("2020-01-01T15:30", True), ("2020-01-01T10", False),
+        ("2019-12-31T23:30", False), ("2020-01-01T16:30", False),
+    ):  # fmt: skip
+        later = SeriesSet([series("new", start), series(start=start)], "h")
+        before = series()
+        assert [(i, one.id) for i, one in between_rows([before], later, 5)] == ([(1, "a")] if found else [])
 
 
 def test_covariates_known_ahead_alone_leave_the_target_as_it_was() -> None:

@@ -39,6 +39,7 @@ __all__ = [
     "name_for_people",
     "on_anchor",
     "season_lengths",
+    "step_in_words",
     "time_grid",
 ]
 
@@ -49,6 +50,10 @@ _SECOND, _MINUTE, _HOUR, _DAY, _WEEK = 1, 60, 3600, 86_400, 604_800
 MONTHLY = {MonthBegin: 1, MonthEnd: 1, QuarterBegin: 3, QuarterEnd: 3, YearBegin: 12, YearEnd: 12}
 """Months in one step of each calendar offset."""
 _MONTH_ENDS = (MonthEnd, QuarterEnd, YearEnd)
+_WORDS = (
+    (86_400 * 10**9, "day"), (3600 * 10**9, "hour"), (60 * 10**9, "minute"), (10**9, "second"), (10**6, "millisecond"),
+    (1, "nanosecond"),
+)  # fmt: skip
 _MONDAY = 4  # days from 1970-01-01, a Thursday
 
 
@@ -89,6 +94,16 @@ def name_for_people(frequency: str, starts: Iterable[np.datetime64]) -> str:
 def on_anchor(time: np.datetime64, frequency: str) -> bool:
     """Whether a time has the weekday or the month that the alias names: a Monday for W-MON."""
     return bool(to_offset(frequency).is_on_offset(pd.Timestamp(time)))
+
+
+def step_in_words(frequency: str) -> str:
+    """What stands behind "every": "7 days", "hour", "3 months"."""
+    step, offset = fixed_step(frequency), to_offset(frequency)
+    if step is None:
+        count, unit = _units_of_step(offset), "business day" if type(offset) is BusinessDay else "month"
+    else:
+        count, unit = next((step // size, name) for size, name in _WORDS if step % size == 0)
+    return unit if count == 1 else f"{count} {unit}s"
 
 
 @lru_cache

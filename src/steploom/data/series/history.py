@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from steploom.data.series.frequency import grid_positions, time_grid
 from steploom.data.series.series import FloatArray, Series, SeriesSet
 
-__all__ = ["continue_from", "series_from_json", "series_to_json", "tail"]
+__all__ = ["between_rows", "continue_from", "series_from_json", "series_to_json", "tail"]
 
 
 def tail(series: Series, rows: int, frequency: str) -> Series:
@@ -65,8 +65,8 @@ def continue_from(
     for series, begin in zip(data, begins, strict=True):
         empty = series.leading
         before = earlier.get(series.id)
-        place = _place_of(series, before, data.frequency) if before is not None else None
-        if before is None or place is None or not 0 < place + empty <= len(before) + largest_gap:
+        place, on_grid = _place_of(series, before, data.frequency, largest_gap) if before is not None else (None, False)
+        if before is None or place is None or not on_grid:
             result.append(tail(series, len(series) - empty, data.frequency))
             rows.append(begin - empty)
             continue
@@ -89,10 +89,27 @@ def continue_from(
     return data.with_series(result), rows, count
 
 
-def _place_of(after: Series, before: Series, frequency: str) -> int | None:
-    """The row of `before` at which another series begins, which may lie outside it; None off the grid."""
+def between_rows(history: Sequence[Series], data: SeriesSet, largest_gap: int) -> Iterator[tuple[int, Series]]:
+    """The numbers of the series that `continue_from` leaves alone only for lying off the grid, with their histories."""
+    earlier = {series.id: series for series in history}
+    for i, series in enumerate(data):
+        if series.id in earlier:
+            before = earlier[series.id]
+            place, on_grid = _place_of(series, before, data.frequency, largest_gap)
+            if place is not None and not on_grid:
+                yield i, before
+
+
+def _place_of(after: Series, before: Series, frequency: str, largest_gap: int) -> tuple[int | None, bool]:
+    """The row of `before` at or behind which another series begins, and whether it begins on the grid.
+
+    The row may lie outside `before`; None where the values of `after` do not begin behind its first row, or too far
+    behind its last one.
+    """
     position, on_grid = grid_positions(np.array([after.start]), before.start, frequency)
-    return int(position[0]) if on_grid[0] else None
+    place = int(position[0])
+    near = 0 < place + after.leading <= len(before) + largest_gap
+    return place if near else None, bool(on_grid[0])
 
 
 def _joined(before: FloatArray, after: FloatArray, place: int, empty: int) -> FloatArray:

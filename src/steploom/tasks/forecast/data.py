@@ -12,13 +12,14 @@ import numpy as np
 
 from steploom.data.series.columns import Columns
 from steploom.data.series.frequency import check_frequency
-from steploom.data.series.history import continue_from, tail
+from steploom.data.series.history import tail
 from steploom.data.series.origins import Split, default_context, short_series, split_at, split_by_time
 from steploom.data.series.series import SeriesSet
 from steploom.data.series.tables import SeriesTable, read_series
 from steploom.data.series.value_rule import ValueRule
 from steploom.data.series.window_layout import rows_before
 from steploom.errors import DataError
+from steploom.tasks.forecast.later_table import check_step, follow
 from steploom.tasks.forecast.past import Past, Source
 from steploom.tasks.forecast.yardstick import Yardstick
 
@@ -152,7 +153,7 @@ def read_source(
         _say(joined)
         source = Source(joined.data, joined.begins)
     else:
-        data, begins, count = continue_from(past.series, table.data, table.begins, context // 2)
+        data, begins, count = follow(past.series, table, context // 2)
         if count:
             logger.info(f"{count} of {len(data)} series go on from the training data, which is their context")
         source = Source(data, begins)
@@ -171,7 +172,7 @@ def read_to_predict(past: Past, file: Path | None, context: int, rule: ValueRule
     check_step(table)
     _say(table)
     _say_new(past, table)
-    data, _, count = continue_from(past.series, table.data, table.begins, context // 2)
+    data, _, count = follow(past.series, table, context // 2)
     if count:
         logger.info(f"{count} of {len(data)} series go on from the training data")
     empty = [series.id for series in data if not len(series)]
@@ -196,19 +197,6 @@ def _rule_of_training(options: ForecastOptions) -> ValueRule | None:
     if options.output == "negative_binomial":
         return _COUNTS
     return _FROM_0_ON if options.logarithm else None
-
-
-def check_step(table: SeriesTable) -> None:
-    """A later table must have the step of the training data, not only rows on its grid."""
-    for series in table.data:
-        measured = np.flatnonzero(np.isfinite(series.target))
-        if len(measured) >= 10 and np.diff(measured).min() > 1:
-            raise DataError(
-                f"the model was trained on data with the frequency {table.data.frequency}; "
-                f"series '{series.id}' steps by {np.diff(measured).min()} of these",
-                file=table.files[0],
-                hint="Give data of the same frequency",
-            )
 
 
 def _without_short(table: SeriesTable, context: int, horizon: int, validated: bool) -> SeriesTable:
