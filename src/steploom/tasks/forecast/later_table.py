@@ -67,7 +67,7 @@ def _check_categories(history: Sequence[Series], table: SeriesTable) -> None:
                     f"'{levels[old]}', in the training data, to '{levels[new]}'",
                     file=table.files[0],
                     column=column,
-                    hint="Give a series that is another one another name",
+                    hint="Give another series another name",
                 )
 
 
