@@ -123,6 +123,7 @@ template <class T> void Run<T>::enter(Member<T>& m, Index t) const {
     const Index begun = s.descending ? (t + 1 < c.time ? part.active[t + 1] : 0) : (t == 0 ? 0 : part.active[t]);
     const bool resets = c.resets && !s.descending;
     if (begun == part.active[t] && !resets) return;
+    // Others may still be at the step before; where the rows change, so may the columns of a member.
     team_barrier->wait();
     if (m.place == 0)
         for (std::size_t b = 0; b < s.buffers.size(); ++b) {
@@ -147,6 +148,7 @@ template <class T> void Run<T>::leave(Member<T>& m, Index t) const {
     const Index going = s.descending ? (t == 0 ? 0 : part.active[t]) : (t + 1 < c.time ? part.active[t + 1] : 0);
     const bool resets = c.resets && s.descending;
     if (going == part.active[t] && !resets) return;
+    // Others may still be at this step; where the rows change, so may the columns of a member.
     team_barrier->wait();
     if (m.place == 0)
         for (std::size_t b = 0; b < s.buffers.size(); ++b) {

@@ -50,10 +50,10 @@ _SECOND, _MINUTE, _HOUR, _DAY, _WEEK = 1, 60, 3600, 86_400, 604_800
 MONTHLY = {MonthBegin: 1, MonthEnd: 1, QuarterBegin: 3, QuarterEnd: 3, YearBegin: 12, YearEnd: 12}
 """Months in one step of each calendar offset."""
 _MONTH_ENDS = (MonthEnd, QuarterEnd, YearEnd)
-_WORDS = (
-    (86_400 * 10**9, "day"), (3600 * 10**9, "hour"), (60 * 10**9, "minute"), (10**9, "second"), (10**6, "millisecond"),
-    (1, "nanosecond"),
-)  # fmt: skip
+_NANOSECONDS = {
+    "day": _DAY * 10**9, "hour": _HOUR * 10**9, "minute": _MINUTE * 10**9, "second": 10**9, "millisecond": 10**6,
+    "nanosecond": 1,
+}  # fmt: skip
 _MONDAY = 4  # days from 1970-01-01, a Thursday
 
 
@@ -102,7 +102,7 @@ def step_in_words(frequency: str) -> str:
     if step is None:
         count, unit = _units_of_step(offset), "business day" if type(offset) is BusinessDay else "month"
     else:
-        count, unit = next((step // size, name) for size, name in _WORDS if step % size == 0)
+        count, unit = next((step // size, name) for name, size in _NANOSECONDS.items() if step % size == 0)
     return unit if count == 1 else f"{count} {unit}s"
 
 
