@@ -2,18 +2,15 @@
 
     python benchmarks/memory.py
 
-Each training runs in a fresh process, which reports by how much the peak of its resident memory rises above what it
-held before. Linux alone tells a process this.
+For its memory each training runs in a fresh process, which reports by how much the peak of its resident memory rises
+above what it held before (Linux alone tells a process this); for their times they take turns in one process.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import measure
@@ -38,57 +35,49 @@ def layer(input_size: int, hidden_size: int, every: int) -> Recurrent:
     return Recurrent(make_cell("lstm", input_size, hidden_size), engine="native", checkpoint_every=every or None)
 
 
-def child(point: measure.Point, every: int, repeats: int) -> None:
-    """Train and print the extra memory and the median time, as JSON."""
+def training(point: measure.Point, every: int) -> measure.Side:
+    """A step of training on a long sequence: outputs and gradients."""
     steps, batch, input_size, hidden_size = point
-    torch.manual_seed(0)
+    torch.manual_seed(0)  # the same weights and data for all
     rnn = layer(input_size, hidden_size, every)
-    parameters = list(rnn.parameters())
-
-    def train(data: torch.Tensor, grad: torch.Tensor) -> list[torch.Tensor | None]:
-        return measure.gradients(lambda: rnn(data)[0], [data, *parameters], grad)
-
-    # What is loaded and compiled at the first call is no memory of the sequence.
-    short = 2 * max(every, 1)
-    train(torch.randn(short, batch, input_size, requires_grad=True), torch.randn(short, batch, hidden_size))
-    torch.manual_seed(1)  # the same data in all processes
     x = torch.randn(steps, batch, input_size, requires_grad=True)
     arriving = torch.randn(steps, batch, hidden_size)
+    return lambda: measure.gradients(lambda: rnn(x)[0], [x, *rnn.parameters()], arriving)
+
+
+def child(point: measure.Point, every: int) -> None:
+    """Train once and print the extra memory in MiB."""
+    # What is loaded and compiled at the first call is no memory of the sequence.
+    training((2 * max(every, 1), *point[1:]), every)()
+    train = training(point, every)
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     before = resident("VmRSS")
-    values = train(x, arriving)
-    extra = max(resident("VmHWM") - before, 1 / 1024)  # what is kept from the first call may be enough
-    sums = [0.0 if value is None else float(value.double().sum()) for value in values]
-    taken = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        train(x, arriving)
-        taken.append(time.perf_counter() - start)
-    print(json.dumps({"extra_mib": extra, "seconds": statistics.median(taken), "sums": sums}))
+    train()
+    print(max(resident("VmHWM") - before, 1 / 1024))  # what is kept from the first call may be enough
 
 
-def in_child(point: measure.Point, every: int, given: argparse.Namespace) -> dict[str, object]:
+def in_child(point: measure.Point, every: int, given: argparse.Namespace) -> float:
     """`child` in a fresh process."""
     words = ["--child", str(every), "--points", ",".join(map(str, point)), "--threads", str(given.threads)]
-    words += ["--quick"] if given.quick else []
     done = subprocess.run([sys.executable, __file__, *words], check=True, capture_output=True, text=True)
-    answer: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
-    return answer
+    return float(done.stdout.splitlines()[-1])
 
 
 def checkpoints(point: measure.Point, given: argparse.Namespace) -> list[measure.Record]:
-    """Extra memory and time with and without checkpoints; one in about the square root of the steps is kept."""
-    every = max(2, round(point[0] ** 0.5))
+    """Extra memory and time with and without checkpoints, of which there are half the square root of the steps."""
+    # As many as that root take the least memory, but each segment costs a little time of its own.
+    every = max(2, round(2 * point[0] ** 0.5))
+    sides = {str(kind): training(point, kind) for kind in (0, every)}
+    expected, found = (run() for run in sides.values())
+    if not (worst := measure.error(found, expected)) <= measure.ALLOWED:
+        raise SystemExit(f"training with checkpoint_every={every} differs by {worst:.1e} of the largest value")
+    times = measure.alternate(sides, given.quick)
+    del expected, found
     records: list[measure.Record] = []
     for kind in (0, every):
-        records.append({"name": "lstm", "point": list(point), "checkpoint_every": kind, **in_child(point, kind, given)})
-    for line in records:
-        sums = line.pop("sums")
-        if line is records[0]:
-            expected = sums
-        scale = max(abs(value) for value in expected)
-        if any(not abs(a - b) <= 1e-3 * scale for a, b in zip(sums, expected, strict=True)):
-            raise SystemExit(f"the gradients with checkpoint_every={line['checkpoint_every']} are wrong")
+        line: measure.Record = {"name": "lstm", "point": list(point), "checkpoint_every": kind, "error": worst}
+        line["extra_mib"], line["seconds"] = in_child(point, kind, given), times[str(kind)]
+        records.append(line)
         line["memory_share"] = line["extra_mib"] / records[0]["extra_mib"]
         line["time_share"] = line["seconds"] / records[0]["seconds"]
         print(
@@ -129,7 +118,7 @@ def main() -> None:
         (__doc__ or "").partition("\n")[0], POINTS, child={"type": int, "metavar": "EVERY", "help": "used by itself"}
     )
     if given.child is not None:
-        child(given.points[0], given.child, 1 if given.quick else 5)
+        child(given.points[0], given.child)
         return
     records = [line for point in given.points for line in checkpoints(point, given)]
     records.append(leak(100 if given.quick else LEAK_CALLS))

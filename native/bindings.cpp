@@ -2,6 +2,7 @@
 // This file, those whose names end in _binding and unchanged.hpp alone know Python.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
@@ -33,7 +34,7 @@ void run(const Schedule& schedule, bool is_double, const std::string& isa, std::
          const std::vector<std::tuple<Pointer, std::int64_t, std::int64_t>>& sequences,
          const std::vector<Pointer>& state_in, const std::vector<Pointer>& state_out,
          const std::vector<Pointer>& state_reset, const std::vector<Pointer>& leaves,
-         const std::vector<Pointer>& gradients, Pointer saved, int slices, int team) {
+         const std::vector<Pointer>& gradients, Pointer saved, int slices, int team, bool adds, std::optional<KeptWeights*> kept_weights) {
     if (slices < 1 || team < 1 || (slices > 1 && team > 1))
         throw std::invalid_argument("either slices or team may be more than 1");
     Call call;
@@ -62,6 +63,8 @@ void run(const Schedule& schedule, bool is_double, const std::string& isa, std::
     call.saved = pointer(saved);
     call.slices = slices;
     call.team = team;
+    call.adds = adds;
+    call.kept_weights = kept_weights.value_or(nullptr);
     call.interrupted = &interrupted;
     const Kernels& k = kernels_named(isa);
     bool finished = false;
@@ -85,6 +88,7 @@ NB_MODULE(_native, m) {
     bind_schedule(m);
     bind_stream(m);
     bind_unchanged(m);
+    nb::class_<KeptWeights>(m, "KeptWeights").def(nb::init<>());
     m.def("run", &run);
     m.def("saved_elements",
           [](const std::vector<int>& widths, std::int64_t time, std::int64_t batch, Pointer lengths, int slices) {

@@ -87,8 +87,12 @@ template <class T> class Reservation {
     }
     std::unique_ptr<Workspace> take() {
         auto space = std::make_unique<Workspace>(elements_ * sizeof(T));
-        for (const auto& [array, at] : wanted_) *array = space->template at<T>(at);
+        lie_in(*space);
         return space;
+    }
+    // Memory that the same arrays have taken before.
+    void lie_in(const Workspace& space) {
+        for (const auto& [array, at] : wanted_) *array = space.template at<T>(at);
     }
 
   private:
@@ -120,13 +124,14 @@ template <class T> class Run {
     std::vector<Member<T>> members;
     std::vector<Packed<T>> packed;
     std::vector<int> packed_at;      // of each matrix of the call; -1: no product reads it
+    bool packs = true;               // whether the weights have yet to be packed
     std::vector<Member<T>> readers;  // one a thread: places in any slice, for the gradients
     bool shared_gradients = false;   // whether two gradients add to the same memory
     bool own_sums = false;           // whether each thread sums up the gradients over the rows of its own slice
     std::vector<OwnSum<T>> weight_sums, vector_sums;
     std::vector<T*> vectors, constants;
     std::vector<char> in_chunk;  // whether a buffer is used by `before`, `after` or a gradient
-    std::unique_ptr<Workspace> space;
+    std::unique_ptr<Workspace> space, packed_space;
     std::unique_ptr<Barrier> team_barrier, all_barrier;
     Columns columns;  // of the members of a team
     Index chunk_steps = 1, chunk_rows = 1;
@@ -152,6 +157,7 @@ template <class T> class Run {
     void layout();
     void find_chunk_buffers();
     void find_matrices();
+    void place_weights();
     void choose_chunks();
     void find_shared_gradients();
     void choose_sums();

@@ -84,6 +84,7 @@ template <class T> void Run<T>::gradients(int thread, Index first, Index last, b
         const Index rows = parts[i].offset[last] - parts[i].offset[first];
         place_chunk(at, first);
         const bool fresh = begins && (own_sums || i == 0);
+        const bool writes = fresh && !c.adds;
         const Share share = own_sums ? Share{0, 1} : Share{thread, threads};
         for (std::size_t k = 0; k < s.weight_gradients.size(); ++k) {
             const WeightGradient& g = s.weight_gradients[k];
@@ -91,7 +92,7 @@ template <class T> void Run<T>::gradients(int thread, Index first, Index last, b
             if (!m.gradient) continue;
             if (shared_gradients) all_barrier->wait();
             if (own_sums && thread) weight_gradient(g, at, rows, weight_sums[k].of(thread), share, !fresh);
-            else weight_gradient(g, at, rows, place_of(m), share, !(g.fresh && fresh));
+            else weight_gradient(g, at, rows, place_of(m), share, !(g.fresh && writes));
         }
         // One block of rows after the other: several sums read the same values. Without rows, what is fresh is cleared.
         const Index block = shared_gradients ? std::max<Index>(1, rows) : 8;
@@ -102,7 +103,7 @@ template <class T> void Run<T>::gradients(int thread, Index first, Index last, b
                 if (!to) continue;
                 if (shared_gradients) all_barrier->wait();
                 const bool own = own_sums && thread;
-                const bool add = !(fresh && r == 0 && (own || g.fresh));
+                const bool add = r > 0 || !(own ? fresh : g.fresh && writes);
                 vector_gradient(g, at, r, std::min(rows, r + block), own ? vector_sums[k].of(thread).data : to + g.column, share, add);
             }
     }

@@ -28,8 +28,8 @@ template <class T> void Run<T>::layout() {
     find_shared_gradients();
     choose_sums();
 
+    place_weights();
     Reservation<T> memory;
-    for (Packed<T>& p : packed) memory.add(p.panels, Index{p.count()} * panel_columns<T> * p.inner);
     vectors.resize(s.vector_widths.size());
     for (std::size_t i = 0; i < vectors.size(); ++i) memory.add(vectors[i], s.vector_widths[i]);
     constants.resize(s.constants.size());
@@ -80,6 +80,16 @@ template <class T> void Run<T>::find_matrices() {
                 packed_at[matrix] = static_cast<int>(packed.size());
                 packed.push_back({matrix, stage.width, stage.inners[i], nullptr});
             }
+}
+
+// Panels of this call alone, or those that the caller keeps.
+template <class T> void Run<T>::place_weights() {
+    Reservation<T> memory;
+    for (Packed<T>& p : packed) memory.add(p.panels, Index{p.count()} * panel_columns<T> * p.inner);
+    std::unique_ptr<Workspace>& panels = c.kept_weights ? c.kept_weights->of(s) : packed_space;
+    packs = !panels;
+    if (packs) panels = memory.take();
+    else memory.lie_in(*panels);
 }
 
 // Rows of a chunk: few enough to stay in the second-level cache, enough to use a weight often once it is there.

@@ -64,7 +64,7 @@ template <class T> bool Run<T>::operator()() {
             FlushDenormals flush;
             Member<T>& m = members[thread];
             if (begin == 0) {
-                pack_share(thread, threads);
+                if (packs) pack_share(thread, threads);
                 all_barrier->wait();
             }
             for (Index i = begin; i < end; ++i) {

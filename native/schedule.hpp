@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "kept_weights.hpp"
 #include "opcodes.hpp"
 
 namespace steploom {
@@ -135,6 +136,8 @@ struct Call {
     std::vector<MatrixView> matrices;
     std::vector<void*> vectors;
     std::vector<void*> vector_gradients;
+    bool adds = false;  // to the gradients of matrices and vectors that stand there, also to those that a pass writes whole
+    KeptWeights* kept_weights = nullptr;
     void* saved = nullptr;
     int slices = 1, team = 1;
     bool (*interrupted)() = nullptr;

@@ -181,6 +181,58 @@ void test_callers() {
     for (const Got<float>& one : got) same(one, expected, tolerance<float>, "several callers");
 }
 
+// Calls that add to gradients, with weights that the first of them has packed.
+template <class T> void added(int slices, int team) {
+    const Problem p({12, 5, 3, 20}, false, false, false, 11);
+    const auto [time, batch, input, hidden] = p.shape;
+    const std::int64_t I = input, H = hidden, B = batch;
+    std::vector<T> x = as<T>(p.x), w = as<T>(p.w), u = as<T>(p.u), b = as<T>(p.b), d = as<T>(p.d), dy = as<T>(p.dy);
+    std::vector<T> y(time * B * H), dx(x.size()), saved(saved_elements(std::vector<int>(7, hidden), time, B, nullptr, slices));
+    Call forward;
+    forward.time = time, forward.batch = B, forward.slices = slices, forward.team = team;
+    forward.sequences = {{x.data(), B * I, I}, {y.data(), B * H, H}};
+    forward.state_in = forward.state_out = forward.state_reset = {nullptr, nullptr};
+    forward.matrices = {{w.data(), I, 1, nullptr, 0, 0}, {u.data(), H, 1, nullptr, 0, 0}};
+    forward.vectors = {b.data(), d.data()};
+    forward.saved = saved.data();
+    KeptWeights kept;
+    forward.kept_weights = &kept;
+    const Kernels& k = kernels_named("");
+    const Schedule there = lstm_forward(input, hidden, true, false);
+    Schedule back = lstm_backward(input, hidden);
+    for (WeightGradient& g : back.weight_gradients) g.fresh = true;
+    for (VectorGradient& g : back.vector_gradients) g.fresh = true;
+    run<T>(k, there, forward);
+    const std::vector<T> first = y;
+    std::vector<T> dw(w.size(), T(7)), du(u.size(), T(7)), db(b.size(), T(7));  // written over by the first call
+    Call backward = forward;
+    backward.sequences = {{x.data(), B * I, I}, {dy.data(), B * H, H}, {dx.data(), B * I, I}};
+    backward.matrices = {{w.data(), I, 1, dw.data(), I, 1}, {u.data(), H, 1, du.data(), H, 1},
+                         {w.data(), 1, I, nullptr, 0, 0}, {u.data(), 1, H, nullptr, 0, 0}};
+    backward.vectors = {}, backward.vector_gradients = {db.data()};
+    run<T>(k, back, backward);
+    const std::vector<T> dw_once = dw, du_once = du, db_once = db, dx_once = dx;
+    // Whoever keeps packed weights says that they stay as they are: these would be seen if they were packed again.
+    std::fill(w.begin(), w.end(), T(9)), std::fill(u.begin(), u.end(), T(9));
+    run<T>(k, there, forward);
+    backward.adds = true;
+    run<T>(k, back, backward);
+    const std::string name = "adding, slices " + std::to_string(slices) + ", team " + std::to_string(team);
+    const auto twice = [](std::vector<T> v) {
+        for (T& value : v) value *= 2;
+        return v;
+    };
+    close(y, first, 0, name + ": y");
+    close(dx, dx_once, 0, name + ": dx");
+    close(dw, twice(dw_once), tolerance<T>, name + ": dW");
+    close(du, twice(du_once), tolerance<T>, name + ": dU");
+    close(db, twice(db_once), tolerance<T>, name + ": db");
+}
+
+void test_calls_that_add() {
+    for (const auto& [slices, team] : {std::pair{1, 1}, {2, 1}, {1, 2}}) added<float>(slices, team), added<double>(slices, team);
+}
+
 // What is asked between chunks is heeded: an endless computation would not be one.
 void test_interruption() {
     static int asked;

@@ -4,6 +4,7 @@ namespace steploom::test {
 
 void test_lstm();
 void test_callers();
+void test_calls_that_add();
 void test_interruption();
 void test_instructions();
 void test_groups();

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["BUILD_COMMAND", "Core", "CoreSchedule", "CoreStream", "CoreUnchanged", "core", "version"]
+__all__ = ["BUILD_COMMAND", "Core", "CoreKeptWeights", "CoreSchedule", "CoreStream", "CoreUnchanged", "core", "version"]
 
 BUILD_COMMAND = "pip install -c constraints.txt -e ."
 
@@ -88,6 +88,10 @@ class CoreStream(Protocol):
         """Copy a state from an address; `rows` is that of the flags of those rows that are copied, or 0."""
 
 
+class CoreKeptWeights(Protocol):
+    """Weights packed by a first call, for the calls after it with the same weights."""
+
+
 class CoreUnchanged(Protocol):
     """Whether objects hold what they held; `steploom.engine.watch` says which, and keeps them."""
 
@@ -129,9 +133,12 @@ class Core(Protocol):
         saved: int,
         slices: int,
         team: int,
+        adds: bool,
+        kept_weights: CoreKeptWeights | None,
         /,
     ) -> None:
-        """Run a schedule over a batch; of each of the sequences the address and the strides of steps and rows."""
+        """Run a schedule over a batch; of each of the sequences the address and the strides of steps and rows. `adds`:
+        to gradients that stand there."""
 
     def saved_elements(self, widths: Sequence[int], time: int, batch: int, lengths: int, slices: int, /) -> int:
         """Elements of all regions that a call keeps for its backward pass."""
@@ -152,6 +159,9 @@ class Core(Protocol):
         /,
     ) -> CoreSchedule:
         """An empty schedule; kind, width, number of what the caller hands over, and saved region of each buffer."""
+
+    def KeptWeights(self) -> CoreKeptWeights:
+        """For calls with the same weights, the same type of numbers and the same build of the kernels."""
 
     def Stream(
         self,

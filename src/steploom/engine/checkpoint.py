@@ -12,6 +12,7 @@ from torch import Tensor
 from steploom.engine.compiled import Compiled
 from steploom.engine.native import once, refuse_batches, time_first
 from steploom.engine.passes import Gradients, Sequences, backward, forward, saved_for, unwritten
+from steploom.native import core
 
 __all__ = ["RunInSegments", "backward_in_segments", "forward_in_segments", "kept_elements"]
 
@@ -73,16 +74,20 @@ def forward_in_segments(
     """As `forward`; the states at the head of each segment are written to `kept`."""
     time, batch, _ = x.shape
     width = compiled.widths[0]
-    y = unwritten(x, *((batch, time, width) if sequences.batch_first else (time, batch, width)))
+    shape = (batch, time, width) if sequences.batch_first else (time, batch, width)
+    y = x.new_zeros(shape) if sequences.lengths is not None else unwritten(x, *shape)
     steps = 1 if sequences.batch_first else 0
+    kept_weights = core().KeptWeights()
     current = [*states] or [x.new_zeros((batch, width)) for width in compiled.widths]
+    heads = _heads(compiled, kept, batch)
     for number, (first, last) in enumerate(_segments(time, sequences)):
-        for place, state in zip(_kept_states(compiled, kept, number, batch), current, strict=True):
-            place.copy_(state)
+        for head, state in zip(heads, current, strict=True):
+            head[number].copy_(state)
         part = _part(sequences, first, last)
         current, _ = _reset_between(sequences, last, time, current, starts)
-        part_y, current = forward(compiled, compiled.inference, x[first:last], current, leaves, starts, part, None)
-        y.narrow(steps, first, last - first).copy_(part_y)
+        to = y.narrow(steps, first, last - first)
+        given = (x[first:last], current, leaves, starts, part)
+        _, current = forward(compiled, compiled.inference, *given, None, y=to, kept_weights=kept_weights)
     return y, current
 
 
@@ -104,33 +109,50 @@ def backward_in_segments(
     end = 1 + states + len(leaves)
     # A segment's entering states are always asked for; what resets give is asked for where the user asks for it.
     asked = [needs[0], *[True] * count, *needs[1 + states :]]
-    dx = unwritten(x, *x.shape) if needs[0] else None
-    sums: Gradients = [None] * (len(leaves) + len(needs) - end)
+    dx = None
+    if needs[0]:
+        whole = sequences.lengths is None and compiled.plan.dx is not None
+        dx = unwritten(x, *x.shape) if whole else x.new_zeros(x.shape)
+    sums: Gradients = []  # of the leaves
+    of_resets: Gradients = [None] * (len(needs) - end)
+    kept_weights = core().KeptWeights()
+    heads = _heads(compiled, kept, batch)
     arriving = list(dfinals)
     for number, (first, last) in reversed(list(enumerate(_segments(time, sequences)))):
         part = _part(sequences, first, last)
-        entering, cut = _reset_between(sequences, last, time, _kept_states(compiled, kept, number, batch), starts)
+        entering, cut = _reset_between(sequences, last, time, [head[number] for head in heads], starts)
         segment = x[first:last]
         saved = saved_for(compiled.training, segment, part)
-        forward(compiled, compiled.training, segment, entering, leaves, starts, part, saved)
-        dsegment = None if dy is None else dy[first:last]
-        found = backward(compiled, segment, saved, leaves, dsegment, arriving, asked, count, part)
-        if dx is not None:
-            assert found[0] is not None
-            dx[first:last] = found[0]
-        arriving, rest = list(found[1 : 1 + count]), found[1 + count :]
+        forward(
+            compiled, compiled.training, segment, entering, leaves, starts, part, saved, kept_weights=kept_weights
+        )
+        _, *found = backward(
+            compiled,
+            segment,
+            saved,
+            leaves,
+            None if dy is None else dy[first:last],
+            arriving,
+            asked,
+            count,
+            part,
+            dx=None if dx is None else dx[first:last],
+            sums=sums,
+            kept_weights=kept_weights,
+        )
+        arriving, sums, of_starts = found[:count], found[count : count + len(leaves)], found[count + len(leaves) :]
         if cut is not None:
             for place, gradient in enumerate(arriving):
                 if gradient is not None:
                     if starts:
-                        reset_gradient = rest[len(leaves) + place]
+                        reset_gradient = of_starts[place]
                         if reset_gradient is not None:
                             reset_gradient += torch.where(cut, gradient, 0)
                     arriving[place] = torch.where(cut, 0, gradient)
-        for place, gradient in enumerate(rest):
-            held = sums[place]
-            sums[place] = gradient if held is None or gradient is None else held.add_(gradient)
-    return [dx, *(arriving if states else []), *sums]
+        for place, gradient in enumerate(of_starts):
+            held = of_resets[place]
+            of_resets[place] = gradient if held is None or gradient is None else held.add_(gradient)
+    return [dx, *(arriving if states else []), *sums, *of_resets]
 
 
 def _segments(time: int, sequences: Sequences) -> list[tuple[int, int]]:
@@ -168,8 +190,8 @@ def _reset_between(
     return replaced, cut
 
 
-def _kept_states(compiled: Compiled, kept: Tensor, number: int, batch: int) -> list[Tensor]:
-    """The states at the head of a segment, before any reset there: views (batch, size)."""
-    total = batch * sum(compiled.widths)
-    parts = torch.split(kept[number * total : (number + 1) * total], [batch * width for width in compiled.widths])
-    return [part.view(batch, width) for part, width in zip(parts, compiled.widths, strict=True)]
+def _heads(compiled: Compiled, kept: Tensor, batch: int) -> list[Tensor]:
+    """Each state at the heads of all segments, before any reset there: views (segments, batch, size)."""
+    sizes = [batch * width for width in compiled.widths]
+    parts = torch.split(kept.view(-1, sum(sizes)), sizes, dim=1)
+    return [part.view(-1, batch, width) for part, width in zip(parts, compiled.widths, strict=True)]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from steploom.engine.compiled import Compiled, Pass
 from steploom.engine.threads import inlines
-from steploom.native import core
+from steploom.native import CoreKeptWeights, core
 
 __all__ = ["Gradients", "Sequences", "backward", "forward", "saved_elements", "saved_for", "unwritten"]
 
@@ -58,17 +58,20 @@ def forward(
     sequences: Sequences,
     saved: Tensor | None,
     finals_of: tuple[int, ...] = (),
+    y: Tensor | None = None,
+    kept_weights: CoreKeptWeights | None = None,
 ) -> tuple[Tensor, list[Tensor]]:
     """The outputs, as they lie in memory, and the final states (*finals_of, batch, size); what the backward pass reads
-    is written to `saved`."""
+    is written to `saved`. The outputs go to `y` where it is given; its padding is left as it is."""
     time, batch, _ = x.shape
     if one_way.inline is not None and inlines(batch // sequences.slices):
         one_way = one_way.inline
     widths = compiled.widths
     if x.stride(2) != 1:
         x = x.contiguous()
-    shape = (batch, time, widths[0]) if sequences.batch_first else (time, batch, widths[0])
-    y = x.new_zeros(shape) if sequences.lengths is not None else unwritten(x, *shape)
+    if y is None:
+        shape = (batch, time, widths[0]) if sequences.batch_first else (time, batch, widths[0])
+        y = x.new_zeros(shape) if sequences.lengths is not None else unwritten(x, *shape)
     finals = [x.new_empty((*finals_of, batch, width)) for width in widths]
     row, step = y.stride()[:2] if sequences.batch_first else y.stride()[1::-1]
     places = [(x.data_ptr(), x.stride(0), x.stride(1)), (y.data_ptr(), step, row)]
@@ -83,6 +86,7 @@ def forward(
         leaves,
         (),
         saved,
+        kept_weights=kept_weights,
     )
     return y, finals
 
@@ -119,8 +123,12 @@ def backward(
     needs: Sequence[bool],
     states: int,
     sequences: Sequences,
+    dx: Tensor | None = None,
+    sums: Gradients | None = None,
+    kept_weights: CoreKeptWeights | None = None,
 ) -> Gradients:
-    """The gradients of x, the entering states, the leaves and the states of resets: those that `needs` asks for."""
+    """The gradients of x, the entering states, the leaves and the states of resets: those that `needs` asks for. That
+    of x goes to `dx` where it is given, its padding left as it is; those of the leaves are added to `sums`."""
     time, batch, _ = x.shape
     widths = compiled.widths
     one_way = compiled.backward if needs[0] else compiled.backward_without_dx
@@ -131,22 +139,19 @@ def backward(
     elif dy.stride(2) != 1:
         dy = dy.contiguous()
     places = [(x.data_ptr(), x.stride(0), x.stride(1)), (dy.data_ptr(), dy.stride(0), dy.stride(1))]
-    dx = None
-    if needs[0]:
+    if needs[0] and dx is None:
         whole = sequences.lengths is None and compiled.plan.dx is not None
         # Not empty_like, which takes over what strides x has: the core writes the features of a step side by side.
         dx = unwritten(x, *x.shape) if whole else x.new_zeros(x.shape)
-        places.append((dx.data_ptr(), dx.stride(0), dx.stride(1)))
-    else:
-        places.append((0, 0, 0))
+    places.append((0, 0, 0) if dx is None else (dx.data_ptr(), dx.stride(0), dx.stride(1)))
     dstates = [x.new_empty((batch, width)) for width in widths] if states else []
     end = 1 + states + len(leaves)
     dresets = [x.new_zeros((batch, width)) for width in widths] if len(needs) > end else []
-    gradients = [
+    gradients = sums or [
         None if not needed else _unwritten_like(leaf) if written else torch.zeros_like(leaf)
         for leaf, needed, written in zip(leaves, needs[1 + states : end], one_way.written, strict=True)
     ]
-    _run(one_way, x, sequences, places, dfinals, dstates, dresets, leaves, gradients, saved)
+    _run(one_way, x, sequences, places, dfinals, dstates, dresets, leaves, gradients, saved, bool(sums), kept_weights)
     return [dx, *dstates, *gradients, *dresets]
 
 
@@ -161,6 +166,8 @@ def _run(
     leaves: Sequence[Tensor],
     gradients: Sequence[Tensor | None],
     saved: Tensor | None,
+    adds: bool = False,
+    kept_weights: CoreKeptWeights | None = None,
 ) -> None:
     time, batch, _ = like.shape
     # What is made contiguous here must live until the core has run.
@@ -186,6 +193,8 @@ def _run(
         0 if saved is None else saved.data_ptr(),
         sequences.slices,
         sequences.team,
+        adds,
+        kept_weights,
     )
 
 
