@@ -177,7 +177,7 @@ template <class T> class Run {
     void leave(Member<T>& m, Index t) const;
     void stages(Member<T>& m, const std::vector<Stage>& list, std::vector<PreparedStage<T>>& prepared, Index rows, Ahead* ahead = nullptr) const;
     void look_ahead(Member<T>& m, Index t, Index first, Index last) const;
-    void run_product(const Member<T>& m, const Stage& stage, Index rows, Panels panels, Ahead* ahead) const;
+    void run_product(const Member<T>& m, const Stage& stage, Index rows, Panels panels, bool far, Ahead* ahead) const;
     void point(const Member<T>& m, PreparedStage<T>& prepared) const;
     void run_elementwise(const PreparedStage<T>& prepared, Index row, Index rows, int first, int last) const;
     void run_rows(const Member<T>& m, const std::vector<Stage>& list, const std::vector<PreparedStage<T>>& prepared,

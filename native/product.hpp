@@ -117,16 +117,10 @@ void product_tile(const Factor<T>* factors, int count, const T* init, std::int64
         }
 }
 
-// Weights beyond this many bytes come from the third-level cache or from memory. They are asked for a whole panel early
-// then, beside what is asked for in any case; nearer ones would only be slowed down by that.
+// Where a list of stages reads more bytes of weights than these, over and over, they come from the third-level cache or from
+// memory. They are asked for a whole panel early then, beside what is asked for in any case; nearer ones would only be slowed
+// down by that.
 constexpr std::int64_t far_weights = std::int64_t{3} << 19;
-
-// Whether so many panels of all factors are that large.
-template <class T> bool are_far(const Factor<T>* factors, int count, int panels) {
-    std::int64_t inner = 0;
-    for (int f = 0; f < count; ++f) inner += factors[f].inner;
-    return inner * panels * panel_columns<T> * static_cast<std::int64_t>(sizeof(T)) > far_weights;
-}
 
 // One row, panel after panel. Several k at once keep the multipliers busy, and the weights are read in the order in which
 // they stand: with weights in the second-level cache that is as fast as reading them alone.

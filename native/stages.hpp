@@ -6,7 +6,7 @@
 namespace steploom::STEPLOOM_ISA {
 
 template <class T>
-void Run<T>::run_product(const Member<T>& m, const Stage& stage, Index rows, Panels panels, Ahead* ahead) const {
+void Run<T>::run_product(const Member<T>& m, const Stage& stage, Index rows, Panels panels, bool far, Ahead* ahead) const {
     Factor<T> factors[most_terms];
     const int count = static_cast<int>(stage.terms.size());
     for (int i = 0; i < count; ++i) {
@@ -14,7 +14,6 @@ void Run<T>::run_product(const Member<T>& m, const Stage& stage, Index rows, Pan
         const Packed<T>& p = packed_of(term.matrix);
         factors[i] = {find(m, term.left), row_of(m, term.left), p.panels, Index{panel_columns<T>} * p.inner, p.inner};
     }
-    const bool far = are_far(factors, count, panels.count());
     for (int i = 0; i < panels.times; ++i)
         product(factors, count, find(m, stage.init), row_of(m, stage.init), find(m, stage.out), row_of(m, stage.out), rows,
                 stage.width, panels.first + i * panels.apart, panels.last + i * panels.apart, far, ahead);
@@ -110,10 +109,14 @@ void Run<T>::stages(Member<T>& m, const std::vector<Stage>& list, std::vector<Pr
     const bool by_row = this->by_row(m, rows), keeps = &list == &s.step && this->keeps(m, rows);
     const Index row = by_row ? rows * m.place / m.team : 0, height = by_row ? rows * (m.place + 1) / m.team - row : rows;
     const auto is_product = [](const Stage& stage) { return stage.kind == StageKind::Product; };
+    Index weights = 0;  // that the member reads, of all products together: each of them finds what the others left of the cache
+    for (const Stage& stage : list)
+        for (int inner : stage.inners) weights += Index{own_panels(m, stage, keeps).count()} * panel_columns<T> * inner;
+    const bool far = weights * static_cast<Index>(sizeof(T)) > far_weights;
     for (std::size_t i = 0; i < list.size();) {
         const Stage& stage = list[i];
         if (is_product(stage)) {
-            run_product(m, stage, rows, own_panels(m, stage, keeps), ahead);
+            run_product(m, stage, rows, own_panels(m, stage, keeps), far, ahead);
             ++i;
         } else if (by_row) {
             const std::size_t last = std::find_if(list.begin() + i, list.end(), is_product) - list.begin();
