@@ -11,7 +11,7 @@ from torch import Tensor
 
 from steploom.engine.compiled import Compiled
 from steploom.engine.native import once, refuse_batches, time_first
-from steploom.engine.passes import Gradients, Sequences, backward, forward, saved_for, unwritten
+from steploom.engine.passes import Gradients, Sequences, backward, dx_for, forward, outputs_for, saved_for
 from steploom.native import core
 
 __all__ = ["RunInSegments", "backward_in_segments", "forward_in_segments", "kept_elements"]
@@ -73,9 +73,7 @@ def forward_in_segments(
 ) -> tuple[Tensor, list[Tensor]]:
     """As `forward`; the states at the head of each segment are written to `kept`."""
     time, batch, _ = x.shape
-    width = compiled.widths[0]
-    shape = (batch, time, width) if sequences.batch_first else (time, batch, width)
-    y = x.new_zeros(shape) if sequences.lengths is not None else unwritten(x, *shape)
+    y = outputs_for(compiled, x, sequences)
     steps = 1 if sequences.batch_first else 0
     kept_weights = core().KeptWeights()
     current = [*states] or [x.new_zeros((batch, width)) for width in compiled.widths]
@@ -103,16 +101,13 @@ def backward_in_segments(
     states: int,
     sequences: Sequences,
 ) -> Gradients:
-    """As `native.backward`, each segment run again first."""
+    """As `backward`, each segment run again first."""
     time, batch, _ = x.shape
     count = len(compiled.widths)
     end = 1 + states + len(leaves)
     # A segment's entering states are always asked for; what resets give is asked for where the user asks for it.
     asked = [needs[0], *[True] * count, *needs[1 + states :]]
-    dx = None
-    if needs[0]:
-        whole = sequences.lengths is None and compiled.plan.dx is not None
-        dx = unwritten(x, *x.shape) if whole else x.new_zeros(x.shape)
+    dx = dx_for(compiled, x, sequences) if needs[0] else None
     sums: Gradients = []  # of the leaves
     of_resets: Gradients = [None] * (len(needs) - end)
     kept_weights = core().KeptWeights()
@@ -123,9 +118,7 @@ def backward_in_segments(
         entering, cut = _reset_between(sequences, last, time, [head[number] for head in heads], starts)
         segment = x[first:last]
         saved = saved_for(compiled.training, segment, part)
-        forward(
-            compiled, compiled.training, segment, entering, leaves, starts, part, saved, kept_weights=kept_weights
-        )
+        forward(compiled, compiled.training, segment, entering, leaves, starts, part, saved, kept_weights=kept_weights)
         _, *found = backward(
             compiled,
             segment,

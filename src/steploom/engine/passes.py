@@ -13,7 +13,7 @@ from steploom.engine.compiled import Compiled, Pass
 from steploom.engine.threads import inlines
 from steploom.native import CoreKeptWeights, core
 
-__all__ = ["Gradients", "Sequences", "backward", "forward", "saved_elements", "saved_for", "unwritten"]
+__all__ = ["Gradients", "Sequences", "backward", "dx_for", "forward", "outputs_for", "saved_elements", "saved_for"]
 
 # Bytes from which on fresh memory is costly: the system clears it page by page.
 LARGE = 1 << 22
@@ -63,15 +63,14 @@ def forward(
 ) -> tuple[Tensor, list[Tensor]]:
     """The outputs, as they lie in memory, and the final states (*finals_of, batch, size); what the backward pass reads
     is written to `saved`. The outputs go to `y` where it is given; its padding is left as it is."""
-    time, batch, _ = x.shape
+    batch = x.shape[1]
     if one_way.inline is not None and inlines(batch // sequences.slices):
         one_way = one_way.inline
     widths = compiled.widths
     if x.stride(2) != 1:
         x = x.contiguous()
     if y is None:
-        shape = (batch, time, widths[0]) if sequences.batch_first else (time, batch, widths[0])
-        y = x.new_zeros(shape) if sequences.lengths is not None else unwritten(x, *shape)
+        y = outputs_for(compiled, x, sequences)
     finals = [x.new_empty((*finals_of, batch, width)) for width in widths]
     row, step = y.stride()[:2] if sequences.batch_first else y.stride()[1::-1]
     places = [(x.data_ptr(), x.stride(0), x.stride(1)), (y.data_ptr(), step, row)]
@@ -89,6 +88,19 @@ def forward(
         kept_weights=kept_weights,
     )
     return y, finals
+
+
+def outputs_for(compiled: Compiled, x: Tensor, sequences: Sequences) -> Tensor:
+    """Room for the outputs, with 0 where there is padding: the core writes the steps of each sequence alone."""
+    time, batch, _ = x.shape
+    shape = (batch, time) if sequences.batch_first else (time, batch)
+    return _room(x, (*shape, compiled.widths[0]), whole=sequences.lengths is None)
+
+
+def dx_for(compiled: Compiled, x: Tensor, sequences: Sequences) -> Tensor:
+    """Room for the gradient of x, with 0 where there is padding, and everywhere for a cell that does not read x."""
+    # Not empty_like, which takes over what strides x has: the core writes the features of a step side by side.
+    return _room(x, x.shape, whole=sequences.lengths is None and compiled.plan.dx is not None)
 
 
 def saved_elements(one_way: Pass, time: int, batch: int, lengths: Tensor | None, slices: int) -> int:
@@ -140,9 +152,7 @@ def backward(
         dy = dy.contiguous()
     places = [(x.data_ptr(), x.stride(0), x.stride(1)), (dy.data_ptr(), dy.stride(0), dy.stride(1))]
     if needs[0] and dx is None:
-        whole = sequences.lengths is None and compiled.plan.dx is not None
-        # Not empty_like, which takes over what strides x has: the core writes the features of a step side by side.
-        dx = unwritten(x, *x.shape) if whole else x.new_zeros(x.shape)
+        dx = dx_for(compiled, x, sequences)
     places.append((0, 0, 0) if dx is None else (dx.data_ptr(), dx.stride(0), dx.stride(1)))
     dstates = [x.new_empty((batch, width)) for width in widths] if states else []
     end = 1 + states + len(leaves)
@@ -200,6 +210,11 @@ def _run(
 
 def _places(tensors: Sequence[Tensor | None]) -> list[int]:
     return [0 if tensor is None else tensor.data_ptr() for tensor in tensors]
+
+
+def _room(like: Tensor, shape: Sequence[int], whole: bool) -> Tensor:
+    # `whole`: all of it will be written.
+    return unwritten(like, *shape) if whole else like.new_zeros(shape)
 
 
 def _unwritten_like(leaf: Tensor) -> Tensor:

@@ -47,8 +47,9 @@ class Recurrent(nn.Module):
         zoneout: share of each state's units that keep their old value at a step: at random in training, in
             expectation otherwise (Krueger et al. 2017). A mapping gives a rate to some states by name.
         checkpoint_every: number of steps of which the native engine keeps nothing but the states before them; the
-            backward pass runs them again. It saves memory on long sequences, and training takes about a third longer.
-            Once to twice the square root of the number of steps is a good choice. Other engines keep everything.
+            backward pass runs them again. It saves memory on long sequences, and training takes a third to a half
+            longer. Once to twice the square root of the number of steps is a good choice. Other engines keep
+            everything.
         input_dropout: rate of the dropout with one mask a sequence on the first layer's input; None: as
             `variational_dropout` says for the input of each layer.
 
