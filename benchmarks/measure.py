@@ -201,7 +201,7 @@ def show(line: Record) -> None:
 
 def write(given: argparse.Namespace, name: str, records: Sequence[Record]) -> Path:
     """Write the records of a benchmark, with what they were measured on, as JSON. Those of other points that were
-    measured under the same conditions stay."""
+    measured under the same conditions stay; of the same one none does, since shares belong to figures beside them."""
     given.results.mkdir(parents=True, exist_ok=True)
     file = Path(given.results) / f"{name}.json"
     machine = {
@@ -212,8 +212,9 @@ def write(given: argparse.Namespace, name: str, records: Sequence[Record]) -> Pa
         "steploom": steploom.__version__,
         "quick": given.quick,
     }
-    lines = {_subject(line): line for line in [*_measured(file, machine), *records]}
-    file.write_text(json.dumps({"benchmark": name, "machine": machine, "records": [*lines.values()]}, indent=1) + "\n")
+    by_subject = _by_subject(_measured(file, machine)) | _by_subject(records)
+    lines = [line for group in by_subject.values() for line in group]
+    file.write_text(json.dumps({"benchmark": name, "machine": machine, "records": lines}, indent=1) + "\n")
     return file
 
 
@@ -225,9 +226,12 @@ def _measured(file: Path, machine: Mapping[str, object]) -> list[Record]:
     return found["records"] if found["machine"] == machine else []
 
 
-def _subject(line: Record) -> tuple[object, ...]:
-    # A figure of memory has no `what`, but segments; that of leaks no point.
-    return line["name"], tuple(line.get("point", ())), line.get("what"), line.get("checkpoint_every")
+def _by_subject(records: Sequence[Record]) -> dict[tuple[object, ...], list[Record]]:
+    found: dict[tuple[object, ...], list[Record]] = {}
+    for line in records:
+        # A figure of memory has no `what`; that of leaks no point.
+        found.setdefault((line["name"], tuple(line.get("point", ())), line.get("what")), []).append(line)
+    return found
 
 
 def _processor() -> str:

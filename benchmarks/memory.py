@@ -71,8 +71,8 @@ def checkpoints(point: measure.Point, given: argparse.Namespace) -> list[measure
     expected, found = (run() for run in sides.values())
     if not (worst := measure.error(found, expected)) <= measure.ALLOWED:
         raise SystemExit(f"training with checkpoint_every={every} differs by {worst:.1e} of the largest value")
-    times = measure.alternate(sides, given.quick)
     del expected, found
+    times = measure.alternate(sides, given.quick)
     records: list[measure.Record] = []
     for kind in (0, every):
         line: measure.Record = {"name": "lstm", "point": list(point), "checkpoint_every": kind, "error": worst}

@@ -102,6 +102,16 @@ def test_what_has_no_peer_or_no_measured_error_has_empty_fields(
     assert "| own | 3, 2, 1, 4 | training | 4 |  |  |  |" in table.compared([line])
 
 
+def test_figures_beside_another_one_go_with_it(measure: ModuleType, tmp_path: Path) -> None:
+    def kept(*every: int) -> list[int]:
+        lines = [{"name": "lstm", "point": (5, 1, 2, 3), "checkpoint_every": kind, "time_share": 1.0} for kind in every]
+        file = measure.write(argparse.Namespace(results=tmp_path, quick=False), "memory", lines)
+        return [line["checkpoint_every"] for line in json.loads(file.read_text())["records"]]
+
+    assert kept(0, 2) == [0, 2]
+    assert kept(0, 4) == [0, 4]  # what was measured with 2 is a share of a figure that is gone
+
+
 def test_a_run_of_some_points_leaves_the_figures_of_the_others(measure: ModuleType, tmp_path: Path) -> None:
     def kept(*records: tuple[str, int, float], quick: bool = False) -> list[tuple[str, int, float]]:
         lines = [
