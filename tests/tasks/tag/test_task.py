@@ -418,6 +418,22 @@ def test_spans_in_an_unknown_scheme_are_labels_and_that_is_said(tmp_path, caplog
     assert ("of BILOU, write L as E and U as S" in caplog.text) == said
 
 
+def test_sentences_that_look_like_columns_are_said(entities, tmp_path, caplog):
+    caplog.set_level("INFO", logger="steploom")
+    # Of one line, or of lines of equally many words, no row tells that they are no columns.
+    (tmp_path / "a.txt").write_text("Ada went to Oslo\n")
+    assert [len(words) for words in entities.predict(tmp_path / "a.txt").value] == [1]
+    said = "a.txt: 1 word in 1 sentence, read from column 1 of 4, a word a line. For plain sentences, one a line, give"
+    assert f"{said} --lines" in caplog.text
+    caplog.clear()
+    assert [len(words) for words in entities.predict(tmp_path / "a.txt", lines=True).value] == [4]
+    (tmp_path / "b.txt").write_text("Ada\nwent\n")
+    entities.predict(tmp_path / "b.txt")
+    (tmp_path / "c.txt").write_text("Ada\tx\nwent\ty\n")
+    entities.predict(tmp_path / "c.txt")
+    assert "column" not in caplog.text
+
+
 def test_repaired_tags_are_scored_as_they_were_read(entities, tmp_path, caplog):
     caplog.set_level("INFO", logger="steploom")
     (tmp_path / "a.txt").write_text("\n".join(["Alan x B-PER\nParks x I-PER\n\nyes x O\nOslo x I-LOC\n"] * 10))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from steploom.data.counted import counted
 from steploom.data.labelled.conll import ConllFile, parse_columns, parse_sentences
 from steploom.data.labelled.tag_schemes import spans_of
 from steploom.data.text.files import read_text
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
     from steploom.tasks.tag.task import PredictOptions, Tag
 
 __all__ = ["predict_tags", "read_words"]
+
+logger = logging.getLogger("steploom")
+
+_PLAIN = "For plain sentences, one a line, give --lines"
 
 
 def predict_tags(task: Tag, network: Tagger, data: Path | None, options: PredictOptions) -> Prediction:
@@ -68,8 +74,14 @@ def read_words(task: Tag, data: Path | None, options: PredictOptions) -> ConllFi
     column = task.options.word_column
     alone = all(len(line.split()) == 1 for line in text.split("\n") if line.strip())
     try:
-        return parse_columns(text, 1 if alone else column, path)
+        file = parse_columns(text, 1 if alone else column, path)
     except DataError as error:
         if " as in row " not in str(error):
             raise
-        raise DataError(f"{error}. For plain sentences, one a line, give --lines") from None
+        raise DataError(f"{error}. {_PLAIN}") from None
+    if file.columns > 1 and file.separator == " ":
+        # Lines of equally many words look like columns, and all words but one of each would be left without a tag.
+        words = counted(sum(len(sentence.words) for sentence in file.sentences), "word")
+        read = f"{words} in {counted(len(file.sentences), 'sentence')}"
+        logger.info(f"{path}: {read}, read from column {column} of {file.columns}, a word a line. {_PLAIN}")
+    return file
