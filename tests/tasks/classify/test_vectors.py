@@ -177,6 +177,33 @@ def test_labels_of_any_type(tmp_path, kind):
     assert read_npz(tmp_path / "a.npz", names, True, False, True)[1] == ["0", "1", "2", "2", "1", "0"]
 
 
+def test_the_arrays_of_the_training_are_those_of_later_files(tmp_path, caplog):
+    caplog.set_level("INFO", logger="steploom")
+    draw = np.random.default_rng(0)
+    target = draw.integers(0, 2, 60)
+    images = draw.normal(size=(60, 5, 3)) + target[:, None, None]
+    lengths = draw.integers(1, 6, 60)
+    np.savez(tmp_path / "a.npz", images=images, target=target, lengths=lengths)
+    trained = train("classify", tmp_path / "a.npz", tmp_path / "m", **SMALL)
+    for model in (trained, load(trained.path)):
+        wanted, scores = model.predict(tmp_path / "a.npz").value, model.evaluate(tmp_path / "a.npz").metrics
+        # Other arrays with usual names, as where a table of features or of numbered groups was added.
+        more = {"x": np.zeros((60, 5, 3)), "y": 1 - target}
+        np.savez(tmp_path / "b.npz", **more, images=images, target=target, lengths=lengths)
+        assert model.predict(tmp_path / "b.npz").value == wanted
+        assert model.evaluate(tmp_path / "b.npz").metrics == scores
+        # A file may have them under other names.
+        np.savez(tmp_path / "c.npz", data=images, label=target, length=lengths)
+        assert model.predict(tmp_path / "c.npz").value == wanted
+        assert model.evaluate(tmp_path / "c.npz").metrics == scores
+        assert "lengths" not in caplog.text
+        np.savez(tmp_path / "d.npz", images=images, n=lengths)
+        model.predict(tmp_path / "d.npz")
+        said = "d.npz: there is no array 'lengths', which the training had: all 5 steps of each example are read"
+        assert said in caplog.text
+        caplog.clear()
+
+
 def test_idx_files_have_no_names_to_choose_from(folder, tmp_path):
     for options in ({"array": "x"}, {"label": "y"}, {"lengths": "n"}):
         with pytest.raises(OptionError, match=f"--{next(iter(options))}: the arrays of idx files have no names"):

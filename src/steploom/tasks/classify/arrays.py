@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from steploom.data.labelled.arrays_npz import NpzFile
 from steploom.data.name_list import names_shown
 from steploom.errors import DataError, OptionError, nearest
 
-__all__ = ["idx_labels", "read_npz"]
+__all__ = ["found_arrays", "idx_labels", "read_npz"]
 
 logger = logging.getLogger("steploom")
 
@@ -25,8 +25,26 @@ _LABELS = ("y", "label", "labels", "target", "targets", "classes")
 _LENGTHS = ("lengths", "length")
 
 
+def found_arrays(file: Path, names: Mapping[str, str | None]) -> dict[str, str | None]:
+    """The names of the arrays "inputs", "label" and "lengths" in a training file, None for one that is not there.
+
+    Args:
+        file: an .npz file.
+        names: those that were given; None: by a usual name.
+
+    Raises:
+        DataError, OptionError: as for `read_npz`.
+    """
+    return dict(zip(("inputs", "label", "lengths"), _chosen(NpzFile(file), names, {}, labelled=True), strict=True))
+
+
 def read_npz(
-    file: Path, names: dict[str, str | None], first: bool, pixels: bool, labelled: bool
+    file: Path,
+    names: Mapping[str, str | None],
+    first: bool,
+    pixels: bool,
+    labelled: bool,
+    trained: Mapping[str, str | None] | None = None,
 ) -> tuple[VectorSequences, list[str]]:
     """The sequences of an .npz file, and their labels where they are wanted.
 
@@ -36,31 +54,15 @@ def read_npz(
         first: whether the file is one to train on, whose form options must fit.
         pixels: whether images are read pixel by pixel.
         labelled: whether labels must be there.
+        trained: what `found_arrays` found in training, and is taken where the file has it.
 
     Raises:
         DataError: the file cannot be used.
         OptionError: an option does not fit it.
     """
-    archive = NpzFile(file)
-    label = _named(archive, names["label"], _LABELS, "--label") if labelled or names["label"] in archive.names else None
-    lengths = _named(archive, names["lengths"], _LENGTHS, "--lengths")
-    others = [name for name in archive.names if name not in (label, lengths)]
-    inputs = _named(archive, names["inputs"], _INPUTS, "--array")
-    if inputs is None and not labelled:
-        others = [name for name in others if name.lower() not in _LABELS]
-    inputs = inputs or (others[0] if len(others) == 1 else None)
-    if inputs is None or (label is None and labelled):
-        what, option = ("inputs", "--array") if inputs is None else ("labels", "--label")
-        raise DataError(
-            f"which array holds the {what} is not clear; there are {names_shown(archive.names)}",
-            file=file,
-            hint=f"Name it with {option}",
-        )
+    archive, trained = NpzFile(file), trained or {}
+    inputs, label, lengths = _chosen(archive, names, trained, labelled)
     chosen = [name for name in (inputs, label, lengths) if name is not None]
-    if len(set(chosen)) < len(chosen):
-        raise OptionError(
-            f"--array, --label and --lengths: one array cannot be two of them, found {names_shown(chosen)}"
-        )
     archive.headers(chosen)
     array = archive.read(inputs)
     if first and pixels and (array.ndim < 3 or lengths is not None):
@@ -68,6 +70,10 @@ def read_npz(
     found = sequences_of(
         array, file, f"the array '{inputs}'", None if lengths is None else archive.read(lengths), pixels
     )
+    if lengths is None and trained.get("lengths") is not None:
+        steps = int(found.lengths[0])
+        said = f"there is no array '{trained['lengths']}', which the training had"
+        logger.info(f"{file}: {said}: all {counted(steps, 'step')} of each example are read")
     if label is None or not labelled:
         return found, []
     labels = _labels_of(archive.read(label), file, f"the array '{label}'")
@@ -76,8 +82,36 @@ def read_npz(
     return found, labels
 
 
-def _named(archive: NpzFile, asked: str | None, usual: Sequence[str], option: str) -> str | None:
-    """The array that was asked for, else one with a usual name, else None."""
+def _chosen(
+    archive: NpzFile, names: Mapping[str, str | None], trained: Mapping[str, str | None], labelled: bool
+) -> tuple[str, str | None, str | None]:
+    """The names of the inputs, the labels and the lengths."""
+    label = None
+    if labelled or names["label"] in archive.names:
+        label = _named(archive, names["label"], trained.get("label"), _LABELS, "--label")
+    lengths = _named(archive, names["lengths"], trained.get("lengths"), _LENGTHS, "--lengths")
+    others = [name for name in archive.names if name not in (label, lengths)]
+    inputs = _named(archive, names["inputs"], trained.get("inputs"), _INPUTS, "--array")
+    if inputs is None and not labelled:
+        others = [name for name in others if name.lower() not in _LABELS]
+    inputs = inputs or (others[0] if len(others) == 1 else None)
+    if inputs is None or (label is None and labelled):
+        what, option = ("inputs", "--array") if inputs is None else ("labels", "--label")
+        raise DataError(
+            f"which array holds the {what} is not clear; there are {names_shown(archive.names)}",
+            file=archive.path,
+            hint=f"Name it with {option}",
+        )
+    chosen = [name for name in (inputs, label, lengths) if name is not None]
+    if len(set(chosen)) < len(chosen):
+        raise OptionError(
+            f"--array, --label and --lengths: one array cannot be two of them, found {names_shown(chosen)}"
+        )
+    return inputs, label, lengths
+
+
+def _named(archive: NpzFile, asked: str | None, trained: str | None, usual: Sequence[str], option: str) -> str | None:
+    """The array that was asked for, else that of the training, else one with a usual name, else None."""
     if asked is not None:
         if asked in archive.names:
             return asked
@@ -85,6 +119,8 @@ def _named(archive: NpzFile, asked: str | None, usual: Sequence[str], option: st
             f"{option}: {archive.path} has no array '{asked}'; it has {names_shown(archive.names)}."
             f"{nearest(asked, archive.names)}"
         )
+    if trained in archive.names:
+        return trained
     by_name = {name.lower(): name for name in reversed(archive.names)}
     return next((by_name[name] for name in usual if name in by_name), None)
 

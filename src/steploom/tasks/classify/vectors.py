@@ -21,7 +21,7 @@ from steploom.errors import DataError, OptionError
 from steploom.layers.shift import RandomShift
 from steploom.models.classifier import Classifier, SequenceClassifier
 from steploom.models.recurrent_shape import RecurrentShape
-from steploom.tasks.classify.arrays import idx_labels, read_npz
+from steploom.tasks.classify.arrays import found_arrays, idx_labels, read_npz
 from steploom.tasks.classify.kind import Kind, refuse_ignored
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ class VectorsKind(Kind):
                 refuse_ignored(options, ("array", "label", "lengths"), "the arrays of idx files have no names")
         names = {"inputs": options.array, "label": options.label, "lengths": options.lengths}
         names |= {} if learnt is None else learnt["arrays"]
+        trained = {} if learnt is None else learnt.get("found", {})
         pixels = options.steps == "pixels"
         parts: list[VectorSequences] = []
         sources: list[Path] = []
@@ -81,7 +82,7 @@ class VectorsKind(Kind):
                 array = read_idx(file)
                 idx["labels" if array.ndim == 1 else "inputs"].append((file, array))
             else:
-                found = read_npz(file, names, learnt is None, pixels, labelled)
+                found = read_npz(file, names, learnt is None, pixels, labelled, trained)
                 parts, sources = [*parts, found[0]], [*sources, file]
                 labels.append(found[1])
         for file, array in idx["inputs"]:
@@ -114,6 +115,9 @@ class VectorsKind(Kind):
             f"sequences of {_span(lengths)} steps of {inputs.size} {'number' if inputs.size == 1 else 'numbers'}"
         )
         described = {"kind": cls.name, "arrays": arrays, "size": inputs.size, "shape": shape}
+        archive = next((file for file in files if not is_idx(first_bytes(file, 8))), None)
+        if archive is not None:
+            described["found"] = found_arrays(archive, arrays)
         return {"inputs": described, "scaler": scaler.to_json()}
 
     def readers(self) -> dict[str, Callable[[Any], object]]:
@@ -126,6 +130,8 @@ class VectorsKind(Kind):
             for name in ("inputs", "label", "lengths"):
                 if not isinstance(found["arrays"][name], (str, type(None))):
                     raise TypeError("'arrays' should be names")
+                if "found" in found and not isinstance(found["found"][name], (str, type(None))):
+                    raise TypeError("'found' should be names")
 
         def scaler(found: Any) -> None:
             if len(Scaler.from_json(found).mean) not in (1, self.artefacts["inputs"]["size"]):
