@@ -99,6 +99,17 @@ def test_blank_lines_between_texts_are_said(model, tmp_path, monkeypatch, caplog
     assert len(model.predict().value) == 2 and "blank" not in caplog.text
 
 
+def test_the_first_row_of_a_single_column_is_said_to_be_a_text(model, tmp_path, caplog):
+    caplog.set_level("INFO", logger="steploom")
+    (tmp_path / "a.csv").write_text("Opinion\nA dull film!\nSo awful\n")
+    assert [row["text"] for row in model.predict(tmp_path / "a.csv").value] == ["Opinion", "A dull film!", "So awful"]
+    said = "a.csv: one column, whose first row, 'Opinion', is read as a text; a header would be 'text', as in training"
+    assert said in caplog.text
+    caplog.clear()
+    (tmp_path / "a.csv").write_text("text\nA dull film!\nSo awful\n")
+    assert [row["row"] for row in model.predict(tmp_path / "a.csv").value] == [2, 3] and "header" not in caplog.text
+
+
 def test_texts_come_from_a_file_without_labels_an_option_or_standard_input(model, folder, tmp_path, monkeypatch):
     (tmp_path / "a.txt").write_text("A dull film!\n\nSo awful\n")
     plain = model.predict(tmp_path / "a.txt").value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +14,8 @@ from steploom.data.text.table import JSON_LINES, column_place, rows_below, suffi
 from steploom.errors import DataError
 
 __all__ = ["LabelledText", "read_labelled_texts", "read_plain_texts"]
+
+logger = logging.getLogger("steploom")
 
 
 class LabelledText(NamedTuple):
@@ -52,6 +55,9 @@ def read_labelled_texts(path: Path, columns: TextColumns, labelled: bool) -> lis
     first = [name.strip() for name in rows[0][1]]
     if not labelled and len(first) == 1 and (not columns.header or columns.text not in first):
         # A text a line, without a header.
+        if columns.header:
+            read = f"one column, whose first row, '{first[0][:40]}', is read as a text"
+            logger.info(f"{path}: {read}; a header would be '{columns.text}', as in training")
         return [_checked(path, row, cells[0], None) for row, cells in rows]
     named = [name for name in (columns.text, columns.label) if name is not None]
     places = [column_place(path, first, name, None, columns.header)[0] for name in named]
