@@ -212,3 +212,34 @@ def test_wrong_activation(kind):
 def test_unknown_activation(kind):
     with pytest.raises(CellError, match=r"No activation is called 'tahn'\. Did you mean 'tanh'\?"):
         kind(2, 3, "tahn")
+
+
+class Remembering(Decay):
+    """Keeps its sizes as most modules do, before its states are declared."""
+
+    def __init__(self, input_size, hidden_size, output_size=None):
+        super().__init__(input_size, hidden_size)
+        self.input_size, self.hidden_size = input_size, hidden_size
+        self.states = {"h": output_size or self.hidden_size}
+
+
+def test_a_cell_may_keep_its_hidden_size():
+    cell = check_declaration(Remembering(3, 4))
+    assert cell.hidden_size == cell.like(input_size=7).hidden_size == 4
+    probe(cell)
+
+
+def test_a_hidden_size_other_than_that_of_the_output_is_told():
+    with pytest.raises(CellError, match=r"sets self\.hidden_size to 4, but its first state `h`, .* 6 .* another name"):
+        check_declaration(Remembering(3, 4, 6))
+
+
+def test_like_keeps_what_the_constructor_put_into_evaluation():
+    class Frozen(Decay):
+        def __init__(self, input_size, hidden_size):
+            super().__init__(input_size, hidden_size)
+            self.input.eval()
+
+    assert not Frozen(2, 3).like().input.training
+    assert Frozen(2, 3).like().training
+    assert not Frozen(2, 3).eval().like().training

@@ -66,8 +66,13 @@ class Cell(nn.Module):
 
     @property
     def hidden_size(self) -> int:
-        """Size of the first state, which is the cell's output."""
-        return next(iter(self.states.values()))
+        """Size of the first state, which is the cell's output. A cell may set it, too, to nothing else than that."""
+        size: int | None = self.__dict__.get("hidden_size")
+        return next(iter(self.states.values())) if size is None else size
+
+    @hidden_size.setter
+    def hidden_size(self, size: int) -> None:
+        self.__dict__["hidden_size"] = size
 
     def initial_state(self, batch: int, *, dtype: torch.dtype, device: torch.device | str) -> tuple[Tensor, ...]:
         """The states before the first step, one tensor (batch, size) a state: zeros, unless a cell overrides this."""
@@ -96,7 +101,8 @@ class Cell(nn.Module):
         # Only where it is another one: what a cell keeps in a dtype of its own, complex numbers above all, stays.
         if (dtype := real_weight(self).dtype) != real_weight(cell).dtype:
             cell.to(dtype=dtype)
-        return cell.train(self.training)
+        # Not where it stands in that mode already: parts of it may have been put into evaluation by its constructor.
+        return cell if cell.training == self.training else cell.train(self.training)
 
     def extra_repr(self) -> str:
         """The constructor's arguments, for `print(cell)`."""
@@ -121,6 +127,13 @@ def check_declaration(cell: object) -> Cell:
         raise CellError(
             f"{name} declares its states as {states!r}. Set self.states in __init__ to a dictionary from name to size, "
             'such as {"h": hidden_size}.'
+        )
+    first, size = next(iter(states.items()))
+    if cell.hidden_size != size:
+        raise CellError(
+            f"{name} sets self.hidden_size to {cell.hidden_size!r}, but its first state `{first}`, the output, has "
+            f"{size} units, and layers read hidden_size as the size of the output. Keep the other size under another "
+            "name."
         )
     return cell
 
