@@ -52,6 +52,28 @@ def test_what_rounding_leaves_of_a_gradient_that_vanishes_is_no_difference():
     check_native(RandomCell(3, 4, 27).double())
 
 
+@pytest.mark.parametrize("seed", [7, 8, 9])
+def test_a_bias_that_changes_nothing_passes(seed):
+    torch.manual_seed(seed)
+    check_native(Biased(6, 3, 4).double())
+
+
+class Biased(Cell):
+    """Attends to its own parts. A bias of the keys shifts all scores of a query alike, so its gradient is 0."""
+
+    def __init__(self, input_size, parts, size):
+        super().__init__()
+        self.parts, self.size = parts, size
+        self.states = {"h": parts * size}
+        self.input = nn.Linear(input_size, parts * size)
+        self.query, self.key = nn.Linear(size, size), nn.Linear(size, size)
+
+    def forward(self, x, h):
+        new = torch.tanh(self.input(x) + h).view(-1, self.parts, self.size)
+        scores = self.query(new) @ self.key(new).mT / self.size**0.5
+        return ((scores.softmax(-1) @ new).flatten(1),)
+
+
 class Odd(Good):
     """A cell of which float64 tells less, or other things, than float32."""
 
