@@ -93,6 +93,10 @@ STEPS = {
             h.view(-1, 2, 1, 4), c.view(-1, 2, 1, 4), c.view(-1, 2, 1, 4), s.heads[:, :1, :1], scale=0.3
         ).flatten(1),
     ),
+    "bilinear": lambda s, x, h, c: (
+        F.bilinear(h[:, :2], c[:, :4], s.square.weight.view(8, 2, 4), s.vector),
+        F.bilinear(c[:, :4], h[:, 6:], s.square.weight.T.reshape(8, 4, 2)) + c,
+    ),
     "any and all": lambda s, x, h, c: (
         torch.where((h > 0.5).any(-1, keepdim=True), h, c),
         c * (c > -1).view(-1, 2, 4).all(1).to(c.dtype).repeat(1, 2),

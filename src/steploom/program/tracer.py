@@ -16,6 +16,7 @@ from torch.overrides import TorchFunctionMode
 
 from steploom.errors import UnsupportedOperation
 from steploom.program.attention import attention
+from steploom.program.bilinear import bilinear
 from steploom.program.builder import Builder
 from steploom.program.casts import dtype_name, in_float64
 from steploom.program.leaves import Leaves
@@ -137,6 +138,8 @@ class Tracer(TorchFunctionMode):
             func, args, kwargs = in_float64(func, args, kwargs)
         if func is F.scaled_dot_product_attention:
             func = attention
+        if func is F.bilinear:
+            func = bilinear
         if name == "where":
             args = tuple(self._tensor(item) if isinstance(item, (int, float)) else item for item in args)
         result = func(*args, **kwargs)
