@@ -61,6 +61,14 @@ def test_segments_change_no_result(every):
     both_ways(StartLearnt(3, 4), 7, every, given=False)
 
 
+def test_a_batch_without_rows():
+    rnn = Recurrent(make_cell("lstm", 3, 4), engine="native", checkpoint_every=2)
+    x = torch.randn(5, 0, 3, requires_grad=True)
+    y, h, c, dx, *gradients = results(rnn, x, None, None, None)
+    assert (y.shape, h.shape, c.shape, dx.shape) == ((5, 0, 4), (1, 0, 4), (1, 0, 4), x.shape)
+    assert not any(gradient.any() for gradient in gradients)
+
+
 @pytest.mark.parametrize("name", cell_names())
 def test_every_cell(name):
     both_ways(make_cell(name, 3, 4), 5, 2, batch_first=True)

@@ -77,7 +77,7 @@ def forward_in_segments(
     steps = 1 if sequences.batch_first else 0
     kept_weights = core().KeptWeights()
     current = [*states] or [x.new_zeros((batch, width)) for width in compiled.widths]
-    heads = _heads(compiled, kept, batch)
+    heads = _heads(compiled, kept, len(_segments(time, sequences)), batch)
     for number, (first, last) in enumerate(_segments(time, sequences)):
         for head, state in zip(heads, current, strict=True):
             head[number].copy_(state)
@@ -111,7 +111,7 @@ def backward_in_segments(
     sums: Gradients = []  # of the leaves
     of_resets: Gradients = [None] * (len(needs) - end)
     kept_weights = core().KeptWeights()
-    heads = _heads(compiled, kept, batch)
+    heads = _heads(compiled, kept, len(_segments(time, sequences)), batch)
     arriving = list(dfinals)
     for number, (first, last) in reversed(list(enumerate(_segments(time, sequences)))):
         part = _part(sequences, first, last)
@@ -183,8 +183,8 @@ def _reset_between(
     return replaced, cut
 
 
-def _heads(compiled: Compiled, kept: Tensor, batch: int) -> list[Tensor]:
+def _heads(compiled: Compiled, kept: Tensor, segments: int, batch: int) -> list[Tensor]:
     """Each state at the heads of all segments, before any reset there: views (segments, batch, size)."""
     sizes = [batch * width for width in compiled.widths]
-    parts = torch.split(kept.view(-1, sum(sizes)), sizes, dim=1)
-    return [part.view(-1, batch, width) for part, width in zip(parts, compiled.widths, strict=True)]
+    parts = torch.split(kept.view(segments, sum(sizes)), sizes, dim=1)
+    return [part.view(segments, batch, width) for part, width in zip(parts, compiled.widths, strict=True)]
