@@ -34,7 +34,8 @@ void run(const Schedule& schedule, bool is_double, const std::string& isa, std::
          const std::vector<std::tuple<Pointer, std::int64_t, std::int64_t>>& sequences,
          const std::vector<Pointer>& state_in, const std::vector<Pointer>& state_out,
          const std::vector<Pointer>& state_reset, const std::vector<Pointer>& leaves,
-         const std::vector<Pointer>& gradients, Pointer saved, int slices, int team, bool adds, std::optional<KeptWeights*> kept_weights) {
+         const std::vector<Pointer>& gradients, Pointer saved, int slices, int team, bool adds,
+         std::optional<KeptWeights*> kept_weights) {
     if (slices < 1 || team < 1 || (slices > 1 && team > 1))
         throw std::invalid_argument("either slices or team may be more than 1");
     Call call;

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <utility>
 
 #include "memory.hpp"
 
@@ -11,14 +12,20 @@ namespace steploom {
 
 struct Schedule;
 
-// All calls are made with one build of the kernels and one type of numbers, and one at a time.
+// All calls are made with one build of the kernels and one type of numbers, and one at a time. Schedules are told apart by
+// their places, so they live at least as long as this.
 class KeptWeights {
   public:
     KeptWeights() = default;
     KeptWeights(const KeptWeights&) = delete;
     KeptWeights& operator=(const KeptWeights&) = delete;
-    // The panels of one schedule; null until somebody has put them there.
-    std::unique_ptr<Workspace>& of(const Schedule& schedule) { return panels_[&schedule]; }
+    // The panels of one schedule, or null where none were kept.
+    const Workspace* of(const Schedule& schedule) const {
+        const auto found = panels_.find(&schedule);
+        return found == panels_.end() ? nullptr : found->second.get();
+    }
+    // Panels that are complete: a call that fails before has left nothing to be taken for weights.
+    void keep(const Schedule& schedule, std::unique_ptr<Workspace> panels) { panels_[&schedule] = std::move(panels); }
 
   private:
     std::map<const Schedule*, std::unique_ptr<Workspace>> panels_;

@@ -39,8 +39,8 @@ template <class T> void Run<T>::layout() {
     for (OwnSum<T>& own : vector_sums) memory.add(own.data, (threads - 1) * own.size);
     members.resize(threads), readers.resize(threads);
     for (Member<T>& m : members) memory.add(m.registers, Index{std::max(1, s.registers)} * tile_values);
-    const auto packs = [](const WeightGradient& g) { return packs_tiles<T>(std::max(g.n, g.k)); };
-    if (std::any_of(s.weight_gradients.begin(), s.weight_gradients.end(), packs))
+    const auto packs_its_tiles = [](const WeightGradient& g) { return packs_tiles<T>(std::max(g.n, g.k)); };
+    if (std::any_of(s.weight_gradients.begin(), s.weight_gradients.end(), packs_its_tiles))
         for (Member<T>& reader : readers) memory.add(reader.outer, outer_space<T>);
     space = memory.take();
 
@@ -86,10 +86,10 @@ template <class T> void Run<T>::find_matrices() {
 template <class T> void Run<T>::place_weights() {
     Reservation<T> memory;
     for (Packed<T>& p : packed) memory.add(p.panels, Index{p.count()} * panel_columns<T> * p.inner);
-    std::unique_ptr<Workspace>& panels = c.kept_weights ? c.kept_weights->of(s) : packed_space;
-    packs = !panels;
-    if (packs) panels = memory.take();
-    else memory.lie_in(*panels);
+    const Workspace* kept = c.kept_weights ? c.kept_weights->of(s) : nullptr;
+    packs = !kept;
+    if (packs) packed_space = memory.take();
+    else memory.lie_in(*kept);
 }
 
 // Rows of a chunk: few enough to stay in the second-level cache, enough to use a weight often once it is there.

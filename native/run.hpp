@@ -82,6 +82,7 @@ template <class T> bool Run<T>::operator()() {
             }
         };
         on_threads(threads, work);
+        if (begin == 0 && packs && c.kept_weights) c.kept_weights->keep(s, std::move(packed_space));
         if (end < chunks && c.interrupted && c.interrupted()) return false;
     }
     return true;

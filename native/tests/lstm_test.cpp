@@ -183,7 +183,7 @@ void test_callers() {
 
 // Calls that add to gradients, with weights that the first of them has packed.
 template <class T> void added(int slices, int team) {
-    const Problem p({12, 5, 3, 20}, false, false, false, 11);
+    const Problem p({250, 5, 3, 20}, false, false, false, 11);  // several chunks
     const auto [time, batch, input, hidden] = p.shape;
     const std::int64_t I = input, H = hidden, B = batch;
     std::vector<T> x = as<T>(p.x), w = as<T>(p.w), u = as<T>(p.u), b = as<T>(p.b), d = as<T>(p.d), dy = as<T>(p.dy);
