@@ -204,6 +204,32 @@ def test_the_arrays_of_the_training_are_those_of_later_files(tmp_path, caplog):
         caplog.clear()
 
 
+def test_numbers_in_another_unit_are_said(tmp_path, caplog):
+    draw = np.random.default_rng(0)
+    target = draw.integers(0, 2, 60)
+    bytes_ = np.clip(draw.normal(60, 20, (60, 8, 8, 1)) + 100 * target[:, None, None, None], 0, 255).round()
+    files = {"bytes": bytes_, "shares": bytes_ / 255, "vectors": bytes_[..., 0], "thousandths": bytes_[..., 0] / 1000}
+    for name, values in files.items():
+        np.savez(tmp_path / f"{name}.npz", x=values, y=target)
+    np.savez(tmp_path / "one.npz", x=files["vectors"][:1], y=target[:1])
+    said = "numbers are far from those in training"
+    for name, same, others in (
+        ("bytes", ("bytes",), ("shares",)),
+        ("shares", ("shares",), ("bytes",)),
+        ("vectors", ("vectors", "one"), ("thousandths",)),
+        ("thousandths", ("thousandths",), ("vectors", "one")),
+    ):
+        caplog.clear()
+        model = train("classify", tmp_path / f"{name}.npz", tmp_path / f"model-{name}", **SMALL)
+        for other in same:
+            model.evaluate(tmp_path / f"{other}.npz")
+        assert said not in caplog.text
+        for other in others:
+            caplog.clear()
+            model.predict(tmp_path / f"{other}.npz")
+            assert f"{other}.npz: the {said}" in caplog.text
+
+
 def test_idx_files_have_no_names_to_choose_from(folder, tmp_path):
     for options in ({"array": "x"}, {"label": "y"}, {"lengths": "n"}):
         with pytest.raises(OptionError, match=f"--{next(iter(options))}: the arrays of idx files have no names"):

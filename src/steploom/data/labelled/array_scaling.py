@@ -16,6 +16,11 @@ __all__ = ["ScaledSequences", "Scaler"]
 
 # Examples whose numbers are looked at together.
 _CHUNK = 4096
+# What lies so many deviations away on average, or varies by so small a share of one, is in another unit. Few numbers
+# may vary as little as they like.
+_FAR = 10.0
+_NARROW = 0.02
+_MANY = 500
 # What varies less, of its size, is the rounding of a constant.
 _NOISE = 1e-13
 
@@ -67,6 +72,16 @@ class Scaler:
     def none(cls) -> Self:
         """The scaler that changes nothing."""
         return cls((0.0,), (1.0,))
+
+    def fits(self, sequences: VectorSequences) -> bool:
+        """Whether sequences have numbers like those it was fitted to, by the first of them: not in another unit."""
+        values, padding = next(_chunks(sequences))
+        scaled = (values - torch.tensor(self.mean).double()) / torch.tensor(self.deviation).double()
+        scaled = scaled.flatten(0, 1)[~padding.flatten()]
+        spread = (scaled - scaled.mean(0)).abs().mean()
+        varied = any(part != 1 for part in self.deviation)
+        narrow = varied and scaled.numel() >= _MANY and bool(spread < _NARROW)
+        return not narrow and not bool((scaled.abs().mean(0) > _FAR).any())
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""

@@ -153,8 +153,14 @@ class VectorsKind(Kind):
             raise ValueError("'shape' should be larger than images are moved in training")
 
     def encode(self, examples: Examples, training: bool) -> Encoded:
-        """The scaled vectors."""
-        return ScaledSequences(examples.inputs, Scaler.from_json(self.artefacts["scaler"]))
+        """The scaled vectors; whether they are in another unit than those of the training is said."""
+        scaler = Scaler.from_json(self.artefacts["scaler"])
+        if not training and self.options.scale != "none" and len(examples.inputs) and not scaler.fits(examples.inputs):
+            logger.warning(
+                f"{examples.files[0]}: the numbers are far from those in training: do not rely on these labels. "
+                "Check the unit, such as 0 to 1 in the place of 0 to 255"
+            )
+        return ScaledSequences(examples.inputs, scaler)
 
     def build(self, classes: int, class_weights: Tensor | None) -> Classifier:
         """Recurrent layers over the vectors, pooling, scores. Inputs are dropped only where that is asked for."""
