@@ -15,6 +15,7 @@
 #include "columns.hpp"
 #include "elementwise.hpp"
 #include "groups.hpp"
+#include "matrices.hpp"
 #include "memory.hpp"
 #include "outer.hpp"
 #include "partition.hpp"
@@ -182,7 +183,7 @@ template <class T> class Run {
     void run_elementwise(const PreparedStage<T>& prepared, Index row, Index rows, int first, int last) const;
     void run_rows(const Member<T>& m, const std::vector<Stage>& list, const std::vector<PreparedStage<T>>& prepared,
                   std::size_t first, std::size_t last, Index row, Index rows) const;
-    void run_groups(const Member<T>& m, const Stage& stage, Index row, Index rows) const;
+    void run_by_row(const Member<T>& m, const Stage& stage, Index row, Index rows) const;
     void chunk(Member<T>& m, Index first, Index last) const;
     void gradients(int thread, Index first, Index last, bool begins);
     void weight_gradient(const WeightGradient& g, const Member<T>& at, Index rows, SumPlace<T> to, Share share, bool add);

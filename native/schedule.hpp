@@ -56,19 +56,32 @@ struct Term {
 // On groups of neighbouring columns: Sum, Max. Dot: the sum of the products of two inputs. Moments: the means of all
 // groups, then 1 / sqrt(variance + epsilon) of all groups. Standardize (columns, their moments): mean 0 and variance 1.
 // StandardizeGrad (gradient, vector it is first multiplied with or none, standardized columns, moments): the gradient of
-// the columns.
-enum class StageKind : int { Product, Elementwise, Sum, Max, Dot, Moments, Standardize, StandardizeGrad };
+// the columns. Gather: columns of the input in another order. Matmul: products of the matrices that two inputs hold.
+enum class StageKind : int { Product, Elementwise, Sum, Max, Dot, Moments, Standardize, StandardizeGrad, Gather, Matmul };
+
+// (n, k) by (k, m); a transposed one lies there as (k, n), or as (m, k). Not both are.
+struct MatmulSizes {
+    int n = 0, k = 0, m = 0;
+    bool left_transposed = false, right_transposed = false;
+};
+
+// Columns that a gather writes side by side: `count` from `first` on, each `step` after the one before; 0 where first is -1.
+struct Stretch {
+    int first, count, step;
+};
 
 struct Stage {
     StageKind kind;
-    int width = 0;                // Product: columns made; Elementwise: columns; on groups: columns of the first input
+    int width = 0;                // Product, Gather, Matmul: columns made; Elementwise: columns; on groups: columns of the first input
     std::vector<Term> terms;      // Product: out = init + sum of left @ M.T
     std::vector<int> inners;      // Product: K of each term
     Operand init;                 // Product: what it is added to (None: zero)
-    Operand out;                  // Product, on groups
-    Operand in[4];                // on groups
-    int groups = 1;               // on groups: of how many
+    Operand out;                  // all but Elementwise
+    Operand in[4];                // on groups; Gather: the first; Matmul: the first two
+    int groups = 1;               // on groups: of how many; Matmul: pairs of matrices
     double epsilon = 0;           // Moments
+    std::vector<Stretch> stretches;  // Gather
+    MatmulSizes matmul;           // Matmul
     std::vector<ElementOp> ops;   // Elementwise
 };
 

@@ -97,6 +97,33 @@ inline void add_on_groups(Schedule& s, const std::string& where, const std::stri
     part(s, where).push_back(std::move(stage));
 }
 
+inline void add_gather(Schedule& s, const std::string& where, const OperandSpec& out, const OperandSpec& input,
+                const std::vector<std::tuple<int, int, int>>& stretches) {
+    Stage stage;
+    stage.kind = StageKind::Gather;
+    stage.out = whole(out);
+    stage.in[0] = whole(input);
+    for (const auto& [first, count, step] : stretches) {
+        stage.stretches.push_back({first, count, step});
+        stage.width += count;
+    }
+    part(s, where).push_back(std::move(stage));
+}
+
+inline void add_matmul(Schedule& s, const std::string& where, const OperandSpec& out, const OperandSpec& left, const OperandSpec& right,
+                int groups, int n, int k, int m, int left_transposed, int right_transposed) {
+    if (left_transposed && right_transposed) throw std::invalid_argument("one of the two matrices lies as it is");
+    Stage stage;
+    stage.kind = StageKind::Matmul;
+    stage.width = groups * n * m;
+    stage.groups = groups;
+    stage.matmul = {n, k, m, left_transposed != 0, right_transposed != 0};
+    stage.out = whole(out);
+    stage.in[0] = whole(left);
+    stage.in[1] = whole(right);
+    part(s, where).push_back(std::move(stage));
+}
+
 inline void bind_schedule(nb::module_& m) {
     nb::class_<Schedule>(m, "Schedule")
         .def("__init__",
@@ -118,6 +145,8 @@ inline void bind_schedule(nb::module_& m) {
         .def("product", &add_product)
         .def("elementwise", &add_elementwise)
         .def("on_groups", &add_on_groups)
+        .def("gather", &add_gather)
+        .def("matmul", &add_matmul)
         .def("weight_gradient",
              [](Schedule& s, int matrix, const OperandSpec& grad, const OperandSpec& left, int n, int k, bool fresh) {
                  s.weight_gradients.push_back({matrix, whole(grad), whole(left), n, k, fresh});

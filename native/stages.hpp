@@ -28,8 +28,10 @@ template <class T> void Run<T>::point(const Member<T>& m, PreparedStage<T>& prep
 template <class T>
 void Run<T>::run_elementwise(const PreparedStage<T>& prepared, Index row, Index rows, int first, int last) const {
     constexpr int L = lanes<T>;
-    const int blocks = (last - first + tile_values - 1) / tile_values;
-    const int width = ((last - first + blocks - 1) / blocks + L - 1) / L * L;
+    int widest = last - first;
+    for (int group : prepared.groups) widest = std::min(widest, group);
+    const int blocks = (widest + tile_values - 1) / tile_values;
+    const int width = ((widest + blocks - 1) / blocks + L - 1) / L * L;
     const Index height = std::max<Index>(1, tile_values / width);
     for (Index r = row; r < row + rows; r += height) {
         const int tile_rows = static_cast<int>(std::min(height, row + rows - r));
@@ -56,7 +58,7 @@ void Run<T>::run_elementwise(const PreparedStage<T>& prepared, Index row, Index 
     }
 }
 
-template <class T> void Run<T>::run_groups(const Member<T>& m, const Stage& stage, Index row, Index rows) const {
+template <class T> void Run<T>::run_by_row(const Member<T>& m, const Stage& stage, Index row, Index rows) const {
     const int groups = stage.groups, size = stage.width / groups;
     struct Rows {
         T* data;
@@ -68,6 +70,14 @@ template <class T> void Run<T>::run_groups(const Member<T>& m, const Stage& stag
     for (Index r = row; r < row + rows; ++r) {
         T* const to = out.at(r);
         const T *a = in[0].at(r), *b = in[1].at(r), *c = in[2].at(r), *d = in[3].at(r);
+        if (stage.kind == StageKind::Gather) {
+            reorder(to, a, stage.stretches);
+            continue;
+        }
+        if (stage.kind == StageKind::Matmul) {
+            matmul(to, a, b, stage.matmul, groups);
+            continue;
+        }
         for (int g = 0; g < groups; ++g) {
             const int first = g * size;
             switch (stage.kind) {
@@ -80,7 +90,9 @@ template <class T> void Run<T>::run_groups(const Member<T>& m, const Stage& stag
                     standardize_grad(to + first, a + first, b ? b + first : b, c + first, size, d[groups + g]);
                     break;
                 case StageKind::Product:
-                case StageKind::Elementwise: break;  // not on groups
+                case StageKind::Elementwise:
+                case StageKind::Gather:
+                case StageKind::Matmul: break;  // not on groups
             }
         }
     }
@@ -98,7 +110,7 @@ void Run<T>::run_rows(const Member<T>& m, const std::vector<Stage>& list, const 
         const Index here = std::min(height, row + rows - r);
         for (std::size_t i = first; i < last; ++i) {
             if (list[i].kind == StageKind::Elementwise) run_elementwise(prepared[i], r, here, 0, list[i].width);
-            else run_groups(m, list[i], r, here);
+            else run_by_row(m, list[i], r, here);
         }
     }
 }
@@ -130,7 +142,7 @@ void Run<T>::stages(Member<T>& m, const std::vector<Stage>& list, std::vector<Pr
             const auto [begin, end] = share_of((stage.width + block - 1) / block, m.place, m.team);
             const int first = begin * block, last = std::min(stage.width, end * block);
             if (stage.kind == StageKind::Elementwise && last > first) run_elementwise(prepared[i], 0, rows, first, last);
-            else if (stage.kind != StageKind::Elementwise && m.place == 0) run_groups(m, stage, 0, rows);
+            else if (stage.kind != StageKind::Elementwise && m.place == 0) run_by_row(m, stage, 0, rows);
             ++i;
         }
         if (!keeps || columns.waits[i - 1]) team_barrier->wait();

@@ -8,6 +8,7 @@ void test_calls_that_add();
 void test_interruption();
 void test_instructions();
 void test_groups();
+void test_matrices();
 void test_barrier();
 void test_columns();
 

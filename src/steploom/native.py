@@ -51,6 +51,27 @@ class CoreSchedule(Protocol):
     ) -> None:
         """One instruction on groups of features."""
 
+    def gather(
+        self, section: str, out: OperandSpec, source: OperandSpec, stretches: Sequence[tuple[int, int, int]], /
+    ) -> None:
+        """Columns in another order: the first, the number and the step of stretches of them; -1 for zeros."""
+
+    def matmul(
+        self,
+        section: str,
+        out: OperandSpec,
+        left: OperandSpec,
+        right: OperandSpec,
+        groups: int,
+        n: int,
+        k: int,
+        m: int,
+        left_transposed: int,
+        right_transposed: int,
+        /,
+    ) -> None:
+        """Products (n, k) by (k, m) of matrices that lie one after the other in two values."""
+
     def weight_gradient(
         self, matrix: int, grad: OperandSpec, left: OperandSpec, width: int, rows: int, written_whole: bool, /
     ) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from steploom.program.program import Argument, Instruction, Leaf, Program, Value
 
 FLAT = {"sign", "floor", "gt", "ge", "lt", "le", "eq", "ne", "detach", "fill"}
 OF_BACKWARD_STEPS = {"sigmoid_grad", "tanh_grad", "relu_grad", "standardize_grad", "scaled_standardize_grad"}
-ATTRS: dict[str, dict[str, float]] = {
+ATTRS: dict[str, dict[str, Any]] = {
     "sum": {"groups": 2},
     "max": {"groups": 2},
     "dot": {"groups": 2},
@@ -24,6 +25,8 @@ ATTRS: dict[str, dict[str, float]] = {
     "standardize": {"groups": 2, "eps": 1e-5},
     "expand": {"width": 12},
     "slice": {"start": 1, "stop": 4},
+    "gather": {"order": (4, 1, 1, -1, 0, 4)},
+    "matmul": {"groups": 2, "n": 3, "k": 1, "m": 3, "left_transposed": 0, "right_transposed": 0},
 }
 POSITIVE = {"log", "sqrt", "rsqrt", "reciprocal", "log1p", "div", "pow"}
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from steploom.engine.places import NOTHING, Kind, Operand, Where
 from steploom.engine.sections import Sections
-from steploom.engine.staging import Aliases, Elementwise, OnGroups, Products, Stage
+from steploom.engine.staging import Aliases, Alone, Elementwise, Products, Stage
 from steploom.engine.written import written_whole
 from steploom.native import CoreSchedule, core
+from steploom.program.gathers import stretches
 from steploom.program.plan import Plan
 from steploom.program.program import Instruction, MatrixView, Value, VectorView
 
@@ -176,17 +177,26 @@ class _Lowering(Sections):
                 self.work += 2 * matrix.width * matrix.rows
                 self.weights += matrix.width * matrix.rows if section == "step" else 0
             self.emitted.append(("product", (section, stage.out.width, self.operand(stage.out), init, terms)))
-        elif isinstance(stage, OnGroups):
-            i = stage.instruction
-            assert isinstance(i.args[0], Value)
-            sizes = (i.op, i.args[0].width, int(i.attrs["groups"]), float(i.attrs.get("eps", 0)))
-            inputs = [self.operand(argument) for argument in i.args]
-            if i.op == "standardize_grad":
-                inputs.insert(1, NOTHING)  # no scale
-            self.emitted.append(("on_groups", (section, *sizes, self.operand(i.out), inputs)))
+        elif isinstance(stage, Alone):
+            self._emit_alone(section, stage.instruction)
         else:
             self.emitted.append(("elementwise", (section, stage.width, self._allocate(stage))))
             self.work += stage.width * len(stage.instructions)
+
+    def _emit_alone(self, section: str, i: Instruction) -> None:
+        out, *inputs = (self.operand(value) for value in (i.out, *i.args))
+        if i.op == "gather":
+            self.emitted.append(("gather", (section, out, *inputs, stretches(i.attrs["order"]))))
+        elif i.op == "matmul":
+            shape = [int(i.attrs[name]) for name in ("groups", "n", "k", "m", "left_transposed", "right_transposed")]
+            self.emitted.append(("matmul", (section, out, *inputs, *shape)))
+            self.work += 2 * i.out.width * int(i.attrs["k"])
+        else:
+            assert isinstance(i.args[0], Value)
+            if i.op == "standardize_grad":
+                inputs.insert(1, NOTHING)  # no scale
+            sizes = (i.op, i.args[0].width, int(i.attrs["groups"]), float(i.attrs.get("eps", 0)))
+            self.emitted.append(("on_groups", (section, *sizes, out, inputs)))
 
     def _allocate(self, stage: Elementwise) -> list[tuple[str, Operand, list[Operand]]]:
         """Registers for what is read in this pass alone, each taken again once its value has been read for the last

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 
 from steploom.engine.places import Kind, Operand, Places, Where
-from steploom.engine.staging import Elementwise, OnGroups, Products, Stage, stages_of
+from steploom.engine.staging import Alone, Elementwise, Products, Stage, stages_of
 from steploom.program.primitives import LEAST_SHARED, read_whole
 from steploom.program.program import Argument, Instruction, Value
 
@@ -169,7 +169,7 @@ class Sections(Places):
                     for left, _ in stage.terms:
                         reads(left, name, number, True)
                     reads(stage.init, name, number, True)
-                elif isinstance(stage, OnGroups):
+                elif isinstance(stage, Alone):
                     memory.add(stage.instruction.out)
                     for argument in stage.instruction.args:
                         reads(argument, name, number, True)

@@ -1,8 +1,8 @@
 """The order of the native core: the instructions of a section put into stages.
 
-A stage is one sum of products, one elementwise pass over values of one width, or one instruction on groups of features.
-What a stage reads in whole rows (the left side of a product, what groups are taken of, a slice) was finished by an
-earlier stage.
+A stage is one sum of products, one elementwise pass over values of one width, or one instruction that runs by itself:
+on groups of features, or a gather. What a stage reads in whole rows (the left side of a product, what groups are taken
+of, a slice) was finished by an earlier stage.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from steploom.native import core
-from steploom.program.primitives import ON_GROUPS
+from steploom.program.primitives import ALONE
 from steploom.program.program import Argument, Instruction, Value
 
-__all__ = ["Aliases", "Elementwise", "OnGroups", "Products", "Stage", "stages_of"]
+__all__ = ["Aliases", "Alone", "Elementwise", "Products", "Stage", "stages_of"]
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class Products:
 
 
 @dataclass(frozen=True)
-class OnGroups:
-    """The sum of each group of features, their moments, or another of `ON_GROUPS`."""
+class Alone:
+    """The sum of each group of features, a gather, or another instruction that runs by itself."""
 
     instruction: Instruction
 
@@ -42,7 +42,7 @@ class Elementwise:
     instructions: list[Instruction] = field(default_factory=list)
 
 
-Stage = Products | OnGroups | Elementwise
+Stage = Products | Alone | Elementwise
 
 
 @dataclass
@@ -115,14 +115,14 @@ def stages_of(instructions: Sequence[Instruction], uses: Counter[Value], aliases
         if products:
             stages += products
         else:
-            on_groups = [
+            alone = [
                 item
                 for item in waiting
-                if isinstance(item, Instruction) and item.op in ON_GROUPS and all(map(whole_ready, item.args))
+                if isinstance(item, Instruction) and item.op in ALONE and all(map(whole_ready, item.args))
             ]
-            if on_groups:
-                ready = [*on_groups]
-                stages += [OnGroups(item) for item in on_groups]
+            if alone:
+                ready = [*alone]
+                stages += [Alone(item) for item in alone]
             else:
                 stage = _widest_pass(waiting, whole_ready)
                 ready = [*stage.instructions]
@@ -137,12 +137,12 @@ def stages_of(instructions: Sequence[Instruction], uses: Counter[Value], aliases
 def _widest_pass(waiting: Sequence[Instruction | Products], whole_ready: Callable[[Argument], bool]) -> Elementwise:
     """The elementwise pass that does most of what can be done now."""
     best = Elementwise(0)
-    widths = {item.out.width for item in waiting if isinstance(item, Instruction) and item.op not in ON_GROUPS}
+    widths = {item.out.width for item in waiting if isinstance(item, Instruction) and item.op not in ALONE}
     for width in sorted(widths):
         stage = Elementwise(width)
         inside: set[Argument] = set()
         for item in waiting:
-            if isinstance(item, Products) or item.op in ON_GROUPS or item.out.width != width:
+            if isinstance(item, Products) or item.op in ALONE or item.out.width != width:
                 continue
             if all(whole_ready(argument) or (item.op != "expand" and argument in inside) for argument in item.args):
                 stage.instructions.append(item)

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from steploom.program.gathers import is_stretch
 from steploom.program.primitives import is_elementwise
 from steploom.program.program import Argument, Instruction, Value
-from steploom.program.rules import Number
 
 if TYPE_CHECKING:
     from steploom.program.builder import Builder
 
 __all__ = ["simpler"]
 
-_Rule = Callable[["Builder", list[Argument], dict[str, Number]], Argument | None]
+_Rule = Callable[["Builder", list[Argument], dict[str, Any]], Argument | None]
 
 MIRRORED = {"gt": "lt", "ge": "le", "lt": "gt", "le": "ge"}
 
 
-def simpler(build: Builder, op: str, args: Sequence[Argument], attrs: dict[str, Number]) -> Argument | None:
+def simpler(build: Builder, op: str, args: Sequence[Argument], attrs: dict[str, Any]) -> Argument | None:
     """A simpler way to the result of an instruction that is about to be written, or None.
 
     Sums are reassociated and a division by a number becomes a product with its inverse; nothing else that changes how
@@ -65,7 +65,7 @@ def _without_fill(build: Builder, argument: Argument) -> Argument:
     return argument
 
 
-def _add(build: Builder, args: list[Argument], attrs: dict[str, Number]) -> Argument | None:
+def _add(build: Builder, args: list[Argument], attrs: dict[str, Any]) -> Argument | None:
     a, b = args
     if isinstance(a, float):
         return build("add", b, a)
@@ -81,7 +81,7 @@ def _add(build: Builder, args: list[Argument], attrs: dict[str, Number]) -> Argu
     return None
 
 
-def _sub(build: Builder, args: list[Argument], attrs: dict[str, Number]) -> Argument | None:
+def _sub(build: Builder, args: list[Argument], attrs: dict[str, Any]) -> Argument | None:
     a, b = args
     if isinstance(b, float):
         return build("add", a, -b)
@@ -93,7 +93,7 @@ def _sub(build: Builder, args: list[Argument], attrs: dict[str, Number]) -> Argu
     return None
 
 
-def _neg(build: Builder, args: list[Argument], attrs: dict[str, Number]) -> Argument | None:
+def _neg(build: Builder, args: list[Argument], attrs: dict[str, Any]) -> Argument | None:
     maker = build.maker(args[0])
     if maker is None:
         return None
@@ -106,7 +106,7 @@ def _neg(build: Builder, args: list[Argument], attrs: dict[str, Number]) -> Argu
     return None
 
 
-def _mul(build: Builder, args: list[Argument], attrs: dict[str, Number]) -> Argument | None:
+def _mul(build: Builder, args: list[Argument], attrs: dict[str, Any]) -> Argument | None:
     a, b = args
     if isinstance(a, float):
         return build("mul", b, a)
@@ -125,7 +125,7 @@ def _mul(build: Builder, args: list[Argument], attrs: dict[str, Number]) -> Argu
     return None
 
 
-def _div(build: Builder, args: list[Argument], attrs: dict[str, Number]) -> Argument | None:
+def _div(build: Builder, args: list[Argument], attrs: dict[str, Any]) -> Argument | None:
     a, b = args
     if isinstance(b, float) and b != 0:
         return build("mul", a, 1 / b)
@@ -135,13 +135,13 @@ def _div(build: Builder, args: list[Argument], attrs: dict[str, Number]) -> Argu
 
 
 def _compare(op: str) -> _Rule:
-    def rule(build: Builder, args: list[Argument], attrs: dict[str, Number]) -> Argument | None:
+    def rule(build: Builder, args: list[Argument], attrs: dict[str, Any]) -> Argument | None:
         return build(MIRRORED.get(op, op), args[1], args[0]) if isinstance(args[0], float) else None
 
     return rule
 
 
-def _where(build: Builder, args: list[Argument], attrs: dict[str, Number]) -> Argument | None:
+def _where(build: Builder, args: list[Argument], attrs: dict[str, Any]) -> Argument | None:
     mask, a, b = args
     if isinstance(mask, float):
         chosen = a if mask else b
@@ -149,7 +149,7 @@ def _where(build: Builder, args: list[Argument], attrs: dict[str, Number]) -> Ar
     return a if a is b and _is_rows(a) else None
 
 
-def _slice(build: Builder, args: list[Argument], attrs: dict[str, Number]) -> Argument | None:
+def _slice(build: Builder, args: list[Argument], attrs: dict[str, Any]) -> Argument | None:
     source = args[0]
     assert isinstance(source, Value)
     start, stop = int(attrs["start"]), int(attrs["stop"])
@@ -163,6 +163,9 @@ def _slice(build: Builder, args: list[Argument], attrs: dict[str, Number]) -> Ar
         return build("slice", maker.args[0], start=first + start, stop=first + stop)
     if maker.op == "fill":
         return build("fill", width=stop - start, value=maker.attrs["value"])
+    if maker.op == "gather":
+        order = maker.attrs["order"][start:stop]
+        return build("gather", maker.args[0], order=order) if is_stretch(order) else None
     if maker.op == "concat":
         return build.concat(list(_parts(build, maker, start, stop)))
     return None
@@ -180,7 +183,7 @@ def _parts(build: Builder, concat: Instruction, start: int, stop: int) -> list[V
     return parts
 
 
-def _concat(build: Builder, args: list[Argument], attrs: dict[str, Number]) -> Argument | None:
+def _concat(build: Builder, args: list[Argument], attrs: dict[str, Any]) -> Argument | None:
     parts: list[Argument] = []
     for part in args:
         maker = build.maker(part)
@@ -206,13 +209,13 @@ def _joined(build: Builder, left: Argument, right: Argument) -> Argument | None:
     return None
 
 
-def _groups(build: Builder, args: list[Argument], attrs: dict[str, Number]) -> Argument | None:
+def _groups(build: Builder, args: list[Argument], attrs: dict[str, Any]) -> Argument | None:
     source = args[0]
     assert isinstance(source, Value)
     return source if attrs["groups"] == source.width else None
 
 
-def _sum(build: Builder, args: list[Argument], attrs: dict[str, Number]) -> Argument | None:
+def _sum(build: Builder, args: list[Argument], attrs: dict[str, Any]) -> Argument | None:
     maker = build.maker(args[0])
     if maker is not None and maker.op == "neg":
         return build("neg", build("sum", maker.args[0], **attrs))
@@ -221,7 +224,7 @@ def _sum(build: Builder, args: list[Argument], attrs: dict[str, Number]) -> Argu
     return _groups(build, args, attrs)
 
 
-def _expand(build: Builder, args: list[Argument], attrs: dict[str, Number]) -> Argument | None:
+def _expand(build: Builder, args: list[Argument], attrs: dict[str, Any]) -> Argument | None:
     source = args[0]
     assert isinstance(source, Value)
     if attrs["width"] == source.width:
@@ -230,7 +233,35 @@ def _expand(build: Builder, args: list[Argument], attrs: dict[str, Number]) -> A
     return build("fill", width=attrs["width"], value=maker.attrs["value"]) if maker and maker.op == "fill" else None
 
 
-def _product(build: Builder, args: list[Argument], attrs: dict[str, Number]) -> Argument | None:
+def _gather(build: Builder, args: list[Argument], attrs: dict[str, Any]) -> Argument | None:
+    source, order = args[0], attrs["order"]
+    assert isinstance(source, Value)
+    if is_stretch(order):
+        return build("slice", source, start=order[0], stop=order[0] + len(order))
+    maker = build.maker(source)
+    if maker is None:
+        return None
+    if maker.op == "gather":
+        first = maker.attrs["order"]
+        return build("gather", maker.args[0], order=tuple(column if column < 0 else first[column] for column in order))
+    if maker.op == "fill" and (min(order) >= 0 or maker.attrs["value"] == 0):
+        return build("fill", width=len(order), value=maker.attrs["value"])
+    return None
+
+
+def _matmul(build: Builder, args: list[Argument], attrs: dict[str, Any]) -> Argument | None:
+    """Vectors lie as they do: a column by a matrix is a row by its transpose."""
+    left, right = args
+    n, k, m = attrs["n"], attrs["k"], attrs["m"]
+    if m == 1 and n > 1:
+        turned = {"left_transposed": 0, "right_transposed": int(k > 1 and not attrs["left_transposed"])}
+        return build("matmul", right, left, **{**attrs, "n": 1, "m": n, **turned})
+    plain = {"left_transposed": 0} if n == 1 or k == 1 else {}
+    plain |= {"right_transposed": 0} if k == 1 else {}
+    return build("matmul", left, right, **{**attrs, **plain}) if any(attrs[name] for name in plain) else None
+
+
+def _product(build: Builder, args: list[Argument], attrs: dict[str, Any]) -> Argument | None:
     maker, matrix = build.maker(args[0]), args[1]
     assert isinstance(matrix, Value)
     if maker is not None and maker.op == "fill" and maker.attrs["value"] == 0:
@@ -258,5 +289,7 @@ _RULES: dict[str, _Rule] = {
     "sum": _sum,
     "max": _groups,
     "expand": _expand,
+    "gather": _gather,
+    "matmul": _matmul,
     "product": _product,
 } | {op: _compare(op) for op in (*MIRRORED, "eq", "ne")}

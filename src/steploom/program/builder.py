@@ -9,7 +9,7 @@ import torch
 from steploom.program.algebra import simpler
 from steploom.program.primitives import PRIMITIVES, is_elementwise, width_of
 from steploom.program.program import Argument, Instruction, Value
-from steploom.program.rules import Number
+from steploom.program.rules import Attribute
 
 __all__ = ["Builder"]
 
@@ -32,7 +32,7 @@ class Builder:
         self._makers: dict[Value, Instruction] = {}
         self._known: dict[Hashable, Value] = {}
 
-    def __call__(self, op: str, *args: Argument, **attrs: Number) -> Argument:
+    def __call__(self, op: str, *args: Argument, **attrs: Attribute) -> Argument:
         """The result of `op(args; attrs)`: known already, simpler than that, or written now."""
         if args and all(isinstance(argument, float) for argument in args) and is_elementwise(op):
             numbers = [torch.tensor(argument, dtype=torch.float64) for argument in args]
@@ -40,14 +40,14 @@ class Builder:
         known = simpler(self, op, args, attrs)
         return known if known is not None else self.write(op, *args, **attrs)
 
-    def rows(self, op: str, *args: Argument, **attrs: Number) -> Value:
+    def rows(self, op: str, *args: Argument, **attrs: Attribute) -> Value:
         """The same where the result cannot be a number."""
         result = self(op, *args, **attrs)
         if isinstance(result, float):
             raise TypeError(f"{op} of numbers is the number {result}")
         return result
 
-    def write(self, op: str, *args: Argument, **attrs: Number) -> Value:
+    def write(self, op: str, *args: Argument, **attrs: Attribute) -> Value:
         """Write an instruction as it stands, unless it stands there already."""
         keys: list[Hashable] = [repr(a) if isinstance(a, float) else a for a in args]
         key = (op, frozenset(keys) if op in COMMUTATIVE else tuple(keys), tuple(sorted(attrs.items())))

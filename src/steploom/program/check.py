@@ -120,7 +120,7 @@ def _check_argument(argument: Argument, known: set[Value], leaves: Sequence[Leaf
 
 def _check_widths(i: Instruction) -> None:
     values = [argument for argument in i.args if isinstance(argument, Value)]
-    _demand(i.out.width == width_of(i.op, i.args, dict(i.attrs)), f"{i} has the wrong width")
+    _demand(i.out.width == width_of(i.op, i.args, i.attrs), f"{i} has the wrong width")
     if is_elementwise(i.op):
         _demand(all(value.width == i.out.width for value in values), f"{i} joins different widths")
         _demand(any(value.kind == "rows" for value in values), f"{i} reads no rows")
@@ -128,6 +128,13 @@ def _check_widths(i: Instruction) -> None:
         _demand(values[0].width == values[1].rows, f"{i} multiplies what does not fit")
     elif i.op == "slice":
         _demand(0 <= i.attrs["start"] < i.attrs["stop"] <= values[0].width, f"{i} reaches out")
+    elif i.op == "gather":
+        _demand(all(-1 <= column < values[0].width for column in i.attrs["order"]), f"{i} reaches out")
+    elif i.op == "matmul":
+        groups, n, k, m = (int(i.attrs[name]) for name in ("groups", "n", "k", "m"))
+        fits = [value.width for value in values] == [groups * n * k, groups * k * m]
+        _demand(fits, f"{i} multiplies what does not fit")
+        _demand(not (i.attrs["left_transposed"] and i.attrs["right_transposed"]), f"{i} has both sides transposed")
     elif i.op in ON_GROUPS:
         groups = int(i.attrs["groups"])
         _demand(values[0].width % groups == 0, f"{i} has groups of different size")

@@ -16,7 +16,7 @@ from steploom.program.traced import Rows
 
 __all__ = ["Layout", "code", "columns", "gather", "layout"]
 
-MOST_PARTS = 128
+MOST_SLICES = 8  # of one value; more of them are taken by one instruction
 
 
 @dataclass(frozen=True)
@@ -79,10 +79,9 @@ def columns(moved: Tensor, batch: int, total: int) -> tuple[list[int], int]:
 
 
 def gather(build: Builder, sources: Sequence[Value], wanted: list[int], padding: float = 0.0) -> Value:
-    """The columns `wanted` of the sources side by side, in slices as long as they can be.
+    """The columns `wanted` of the sources side by side, `padding` where they are -1.
 
-    Raises:
-        UnsupportedOperation: there are too many of them.
+    A few slices stay slices, of which products and sums with others know more than of columns in any order.
     """
     starts = [0]
     for source in sources:
@@ -99,8 +98,9 @@ def gather(build: Builder, sources: Sequence[Value], wanted: list[int], padding:
     expansion = _expansion(wanted) if len(runs) > 1 else None
     if expansion is not None:
         return build.rows("expand", gather(build, sources, expansion, padding), width=len(wanted))
-    if len(runs) > MOST_PARTS:
-        raise UnsupportedOperation(f"features are reordered into {len(runs)} pieces")
+    used = sorted({owner[run[0]] for run in runs if run[0] >= 0})
+    if len(runs) > len(used) + MOST_SLICES:
+        return _reordered(build, {starts[number]: sources[number] for number in used}, wanted, padding)
     parts: list[Value] = []
     made: dict[tuple[int, int], Value] = {}
     for run in runs:
@@ -113,6 +113,18 @@ def gather(build: Builder, sources: Sequence[Value], wanted: list[int], padding:
                 made[key] = build.rows("slice", source, start=start, stop=start + len(run))
         parts.append(made[key])
     return build.concat(parts)
+
+
+def _reordered(build: Builder, sources: dict[int, Value], wanted: list[int], padding: float) -> Value:
+    """The same by one instruction on all sources together, each with the number of its first column."""
+    places: dict[int, int] = {}
+    for start, source in sources.items():
+        places |= {start + column: len(places) + column for column in range(source.width)}
+    parts = list(sources.values())
+    if padding and -1 in wanted:
+        places[-1] = len(places)
+        parts.append(build.write("fill", width=1, value=padding))
+    return build.rows("gather", build.concat(parts), order=tuple(places.get(column, -1) for column in wanted))
 
 
 def _expansion(wanted: list[int]) -> list[int] | None:

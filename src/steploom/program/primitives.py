@@ -8,17 +8,21 @@ native/schedule_binding.hpp names.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from steploom.program import rules
+from steploom.program.gathers import gather_columns, gather_gradient
+from steploom.program.matrices import matmul_columns, matmul_gradient
 from steploom.program.program import Argument, Instruction
-from steploom.program.rules import Number, Rule
+from steploom.program.rules import Rule
 
 __all__ = [
+    "ALONE",
     "LEAST_SHARED",
     "NORMS",
     "ON_GROUPS",
@@ -181,16 +185,19 @@ PRIMITIVES: dict[str, Primitive] = {
     "standardize_grad": Primitive(3, _standardize_gradient, None),
     "scaled_standardize_grad": Primitive(4, _scaled_standardize_gradient, None),
     "expand": Primitive(1, _repeat_columns, rules.expand_gradient),
+    "gather": Primitive(1, gather_columns, gather_gradient),
+    "matmul": Primitive(2, matmul_columns, matmul_gradient),
 }
 
 # So many columns must share a value for it to be read in place: passes over fewer cost more than to write it to each
 # of them first.
-LEAST_SHARED = 16
+LEAST_SHARED = 96
 
 REDUCTIONS = {"sum", "max", "dot", "moments"}
 NORMS = {"standardize", "standardize_grad", "scaled_standardize_grad"}  # their last argument are moments
 ON_GROUPS = NORMS | REDUCTIONS
-STRUCTURE = {"fill", "product", "slice", "concat", "expand"} | ON_GROUPS
+ALONE = ON_GROUPS | {"gather", "matmul"}  # of what the native core runs a row at a time, each instruction by itself
+STRUCTURE = {"fill", "product", "slice", "concat", "expand"} | ALONE
 
 
 def is_elementwise(op: str) -> bool:
@@ -203,7 +210,7 @@ def read_whole(i: Instruction) -> tuple[Argument, ...]:
     return () if is_elementwise(i.op) else i.args
 
 
-def width_of(op: str, args: Sequence[Argument], attrs: dict[str, Number]) -> int:
+def width_of(op: str, args: Sequence[Argument], attrs: Mapping[str, Any]) -> int:
     """The width of an instruction's result: the shape rule of each primitive."""
     widths = [argument.width for argument in args if not isinstance(argument, float)]
     if op in ("fill", "expand"):
@@ -212,6 +219,10 @@ def width_of(op: str, args: Sequence[Argument], attrs: dict[str, Number]) -> int
         return widths[1]
     if op == "slice":
         return int(attrs["stop"]) - int(attrs["start"])
+    if op == "gather":
+        return len(attrs["order"])
+    if op == "matmul":
+        return int(attrs["groups"] * attrs["n"] * attrs["m"])
     if op == "concat":
         return sum(widths)
     if op in REDUCTIONS:

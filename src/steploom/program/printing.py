@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from steploom.program.derivative import Derivative, VectorGradient, WeightGradient
     from steploom.program.plan import Plan
-    from steploom.program.program import Argument, Instruction, Program
+    from steploom.program.program import Argument, Instruction, Order, Program
 
 __all__ = ["equation", "print_derivative", "print_plan", "print_program"]
 
 INFIX = {"add": "+", "sub": "-", "div": "/", "gt": ">", "ge": "≥", "lt": "<", "le": "≤", "eq": "=", "ne": "≠"}
+SIDES = ("left", "right")
+SHOWN = 8  # columns of a gather
 PREFIX = {"sigmoid": "σ", "neg": "-"}
 
 
@@ -80,6 +82,10 @@ def _right_side(instruction: Instruction) -> str:
         return f"{args[1]} @ {args[0]}"
     if op == "slice":
         return f"{args[0]}[{attrs['start']}:{attrs['stop']}]"
+    if op == "gather":
+        return f"{args[0]}[{_order(attrs['order'])}]"
+    if op == "matmul":
+        return _matmul(args, attrs)
     if op == "concat":
         return f"[{', '.join(args)}]"
     if op == "fill":
@@ -96,6 +102,20 @@ def _right_side(instruction: Instruction) -> str:
         return f"-{args[0]}"
     given = [*args, *(f"{name}={value:g}" for name, value in attrs.items())]
     return f"{PREFIX.get(op, op)}({', '.join(given)})"
+
+
+def _matmul(args: Sequence[str], attrs: Mapping[str, Any]) -> str:
+    """Such as "S ⊗ kᵀ (4 of 16x16 by 16x1)"."""
+    left, right = (f"{arg}ᵀ" if attrs[f"{side}_transposed"] else arg for arg, side in zip(args, SIDES, strict=True))
+    sizes = f"{attrs['n']}x{attrs['k']} by {attrs['k']}x{attrs['m']}"
+    groups = f"{attrs['groups']} of " if attrs["groups"] > 1 else ""
+    return f"{left} @ {right} ({groups}{sizes})"
+
+
+def _order(order: Order) -> str:
+    """The first columns of an order; "-" stands for 0."""
+    shown = ["-" if column < 0 else str(column) for column in order[:SHOWN]]
+    return ", ".join(shown if len(order) <= SHOWN else [*shown, f"… {len(order)} in all"])
 
 
 def _times(instruction: Instruction) -> str:

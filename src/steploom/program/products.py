@@ -10,6 +10,7 @@ from torch import Tensor
 
 from steploom.errors import UnsupportedOperation
 from steploom.program.codes import columns, gather
+from steploom.program.gathers import is_stretch
 from steploom.program.operators import Forms, Handler, is_rows, match, numbered, rows_of
 from steploom.program.program import Value
 from steploom.program.prologue import Reference
@@ -161,31 +162,34 @@ def _of_spread(tracer: Tracer, left: Traced, right: Traced, flat: Reference) -> 
 
 
 def _of_rows(tracer: Tracer, left: Traced, right: Traced, result: Tensor) -> Rows:
-    """A product a row of the batch: (.., n, k) and (.., k, m), as a sum over the k of products element by element."""
+    """A product a row of the batch: (g, n, k) and (g, k, m), with the batch among the g."""
     matrices = tracer.spread.get(rows_of(right).value)
     if matrices is not None and left.sample.dim() == 3:
         return _of_spread(tracer, left, right, matrices)
     if left.sample.dim() != 3:
         raise UnsupportedOperation("it mixes the rows of the batch")
-    k = left.sample.shape[2]
-    if k > MOST_PRODUCTS:
-        raise UnsupportedOperation(f"it sums over {k} products of states")
-    numbers, total = numbered(tracer, [left, right])
-    value: Value | None = None
-    before = 0
-    for inner in range(k):
-        one = numbers[0].narrow(2, inner, 1).expand(*result.shape)
-        other = numbers[1].narrow(1, inner, 1).expand(*result.shape)
-        sources = [rows_of(left).value, rows_of(right).value]
-        first, before = columns(one, tracer.batch, total)
-        second, before_other = columns(other, tracer.batch, total)
-        if before != before_other:
-            raise UnsupportedOperation("it mixes the rows of the batch")
-        build = tracer.build
-        term = build.rows("mul", gather(build, sources, first), gather(build, sources, second))
-        value = term if value is None else build.rows("add", value, term)
-    assert value is not None and prod(result.shape) == value.width * tracer.batch
-    return Rows(value, before)
+    (groups, n, k), m = left.sample.shape, right.sample.shape[2]
+    a, a_turned, before = _matrices(tracer, left)
+    b, b_turned, other = _matrices(tracer, right)
+    if groups % tracer.batch or before != other:
+        raise UnsupportedOperation("it mixes the rows of the batch")
+    if a_turned and b_turned:
+        b, b_turned, _ = _matrices(tracer, right, as_it_is=True)
+    sizes = {"groups": groups // tracer.batch, "n": n, "k": k, "m": m}
+    lies = {"left_transposed": a_turned, "right_transposed": b_turned}
+    return Rows(tracer.build.rows("matmul", a, b, **sizes, **lies), before)
+
+
+def _matrices(tracer: Tracer, traced: Traced, as_it_is: bool = False) -> tuple[Value, int, int]:
+    """The matrices (g, rows, columns) that a value holds, whether they lie there transposed, and the number of them
+    before the batch; moved there, if they lie in another way."""
+    (codes,), total = numbered(tracer, [traced])
+    wanted, before = columns(codes, tracer.batch, total)
+    turned, _ = columns(codes.mT, tracer.batch, total)
+    value = rows_of(traced).value
+    transposed = not as_it_is and not is_stretch(wanted) and is_stretch(turned)
+    taken = gather(tracer.build, [value], turned if transposed else wanted)
+    return taken, int(transposed), before
 
 
 HANDLERS: dict[str, Handler] = {

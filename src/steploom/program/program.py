@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from steploom.program.printing import print_program
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from steploom.program.derivative import Derivative
     from steploom.program.prologue import Prologue
 
-__all__ = ["Argument", "Instruction", "Leaf", "MatrixView", "Program", "Value", "VectorView"]
+__all__ = ["Argument", "Instruction", "Leaf", "MatrixView", "Order", "Program", "Value", "VectorView"]
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,8 @@ class Value:
 
 Argument = Value | float
 
+Order: TypeAlias = tuple[int, ...]  # columns of a value one after the other; -1 for 0
+
 
 @dataclass(frozen=True, eq=False)
 class Instruction:
@@ -74,15 +76,16 @@ class Instruction:
         op: name of a primitive in `primitives.PRIMITIVES`.
         args: values, and Python floats where a constant stands.
         out: the rows value that is written; each value is written once.
-        attrs: `start` and `stop` of a slice, `width` of an expansion, `width` and `value` of a fill, `groups` of all
-            that is done on groups of features, and `eps` of their moments and of what is standardised.
+        attrs: `start` and `stop` of a slice, `width` of an expansion, `width` and `value` of a fill, `order` of a
+            gather, `groups` of all that is done on groups of features, and `eps` of their moments and of what is
+            standardised.
         source: "file.py:31", the line of the cell that wrote it.
     """
 
     op: str
     args: tuple[Argument, ...]
     out: Value
-    attrs: Mapping[str, int | float] = field(default_factory=dict)
+    attrs: Mapping[str, Any] = field(default_factory=dict)
     source: str | None = None
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from steploom.errors import UnsupportedOperation
 from steploom.program.codes import columns, gather
+from steploom.program.gathers import sum_of_parts
 from steploom.program.operators import Forms, Handler, match, numbered, rows_of
 from steploom.program.program import Value
 from steploom.program.traced import Rows, Traced
@@ -29,12 +30,10 @@ def _reduced(tracer: Tracer, traced: Traced, dims: Any, op: str) -> tuple[Rows, 
     if found.in_order:
         return Rows(tracer.build.rows(op, value, groups=groups), min(before, groups)), count
     first, _ = columns(found.across, tracer.batch, value.width)
-    if op == "sum" and first == list(range(value.width)) and count <= 64:
+    if op == "sum" and first == list(range(value.width)):
         # The parts to be added lie side by side, as heads do.
-        result = tracer.build.rows("slice", value, start=0, stop=groups)
-        for number in range(1, count):
-            part = tracer.build.rows("slice", value, start=number * groups, stop=(number + 1) * groups)
-            result = tracer.build.rows("add", result, part)
+        result = sum_of_parts(tracer.build, value, value.width, count)
+        assert isinstance(result, Value)
         return Rows(result, before), count
     return Rows(tracer.build.rows(op, gather(tracer.build, [value], found.wanted), groups=groups), before), count
 

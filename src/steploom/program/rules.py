@@ -11,18 +11,18 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from steploom.program.program import Argument, Instruction
+from steploom.program.program import Argument, Instruction, Order
 
-__all__ = ["Emitter", "Gradients", "Number", "Rule"]
+__all__ = ["Attribute", "Emitter", "Gradients", "Rule"]
 
 Gradients = Sequence[Argument | None]
-Number = int | float
+Attribute = int | float | Order
 
 
 class Emitter(Protocol):
     """What writes an instruction and gives its result; it may simplify, as adding 0."""
 
-    def __call__(self, op: str, *args: Argument, **attrs: Number) -> Argument: ...
+    def __call__(self, op: str, *args: Argument, **attrs: Attribute) -> Argument: ...
 
 
 Rule = Callable[[Emitter, Instruction, Argument], Gradients]

@@ -19,8 +19,9 @@ def choose(
 ) -> tuple[tuple[Value, ...], tuple[Instruction, ...]]:
     """The values to save and the forward instructions to run again.
 
-    Arithmetic and slices are done again where all that they need is at hand; what costs more is saved, and so is what
-    enters a product, since the forward pass has it in one piece.
+    Arithmetic and moves are done again where all that they need is at hand, or takes less memory than what they make of
+    it, such as an outer product; what costs more is saved, and so is what enters a product, since the forward pass has
+    it in one piece.
 
     Args:
         program: the step.
@@ -35,7 +36,8 @@ def choose(
     cheap = [i.out for i in program.instructions if i.out in wanted - saved]
     for value in cheap:
         if not _at_hand(value, makers, saved, {program.x, *program.states}):
-            saved.add(value)
+            parts = _made_of(value, makers, saved)
+            saved |= parts if sum(part.width for part in parts) < value.width else {value}
     again = live([i for i in program.instructions if i.out not in saved], wanted - saved)
     order = [instruction.out for instruction in program.instructions]
     return tuple(value for value in order if value in saved), again
@@ -66,7 +68,21 @@ def sums_of_products(derivative: Derivative, wanted: Iterable[Value]) -> tuple[V
 
 
 def _is_costly(instruction: Instruction) -> bool:
+    if instruction.op == "matmul":
+        return bool(instruction.attrs["k"] > 1)  # an outer product is as quickly made again
     return instruction.op == "product" or instruction.op in REDUCTIONS or PRIMITIVES[instruction.op].costly
+
+
+def _made_of(value: Value, makers: dict[Value, Instruction], saved: set[Value]) -> set[Value]:
+    """What has to be saved for the value to be computed again from it by nothing costly: what is so already is not
+    counted."""
+    if value in saved or value not in makers or value.kind != "rows":
+        return set()
+    maker = makers[value]
+    args = [argument for argument in maker.args if isinstance(argument, Value)]
+    if _is_costly(maker) or maker.op == "slice" or not args:
+        return {value}
+    return set().union(*(_made_of(argument, makers, saved) for argument in args))
 
 
 def _at_hand(value: Value, makers: dict[Value, Instruction], saved: set[Value], inputs: set[Value]) -> bool:
