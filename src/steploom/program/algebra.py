@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from steploom.program.gathers import is_stretch
+from steploom.program.matrix_algebra import outer_product, product_with_vector, simpler_gather, simpler_matmul
 from steploom.program.primitives import is_elementwise
 from steploom.program.program import Argument, Instruction, Value
 
@@ -122,7 +123,7 @@ def _mul(build: Builder, args: list[Argument], attrs: dict[str, Any]) -> Argumen
             return build("mul", first.args[0], first.args[1] * b)
         if first.op == "neg":
             return build("mul", first.args[0], -b)
-    return None
+    return outer_product(build, a, b)
 
 
 def _div(build: Builder, args: list[Argument], attrs: dict[str, Any]) -> Argument | None:
@@ -221,7 +222,8 @@ def _sum(build: Builder, args: list[Argument], attrs: dict[str, Any]) -> Argumen
         return build("neg", build("sum", maker.args[0], **attrs))
     if maker is not None and maker.op == "mul" and isinstance(maker.args[1], float):
         return build("mul", build("sum", maker.args[0], **attrs), maker.args[1])
-    return _groups(build, args, attrs)
+    product = product_with_vector(build, args[0], attrs["groups"])
+    return product if product is not None else _groups(build, args, attrs)
 
 
 def _expand(build: Builder, args: list[Argument], attrs: dict[str, Any]) -> Argument | None:
@@ -231,34 +233,6 @@ def _expand(build: Builder, args: list[Argument], attrs: dict[str, Any]) -> Argu
         return source
     maker = build.maker(source)
     return build("fill", width=attrs["width"], value=maker.attrs["value"]) if maker and maker.op == "fill" else None
-
-
-def _gather(build: Builder, args: list[Argument], attrs: dict[str, Any]) -> Argument | None:
-    source, order = args[0], attrs["order"]
-    assert isinstance(source, Value)
-    if is_stretch(order):
-        return build("slice", source, start=order[0], stop=order[0] + len(order))
-    maker = build.maker(source)
-    if maker is None:
-        return None
-    if maker.op == "gather":
-        first = maker.attrs["order"]
-        return build("gather", maker.args[0], order=tuple(column if column < 0 else first[column] for column in order))
-    if maker.op == "fill" and (min(order) >= 0 or maker.attrs["value"] == 0):
-        return build("fill", width=len(order), value=maker.attrs["value"])
-    return None
-
-
-def _matmul(build: Builder, args: list[Argument], attrs: dict[str, Any]) -> Argument | None:
-    """Vectors lie as they do: a column by a matrix is a row by its transpose."""
-    left, right = args
-    n, k, m = attrs["n"], attrs["k"], attrs["m"]
-    if m == 1 and n > 1:
-        turned = {"left_transposed": 0, "right_transposed": int(k > 1 and not attrs["left_transposed"])}
-        return build("matmul", right, left, **{**attrs, "n": 1, "m": n, **turned})
-    plain = {"left_transposed": 0} if n == 1 or k == 1 else {}
-    plain |= {"right_transposed": 0} if k == 1 else {}
-    return build("matmul", left, right, **{**attrs, **plain}) if any(attrs[name] for name in plain) else None
 
 
 def _product(build: Builder, args: list[Argument], attrs: dict[str, Any]) -> Argument | None:
@@ -289,7 +263,7 @@ _RULES: dict[str, _Rule] = {
     "sum": _sum,
     "max": _groups,
     "expand": _expand,
-    "gather": _gather,
-    "matmul": _matmul,
+    "gather": simpler_gather,
+    "matmul": simpler_matmul,
     "product": _product,
 } | {op: _compare(op) for op in (*MIRRORED, "eq", "ne")}
