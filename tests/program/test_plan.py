@@ -1,5 +1,6 @@
 """A plan run as it is arranged equals the cell, step by step, and autograd through it."""
 
+import time
 from collections.abc import Callable
 
 import pytest
@@ -97,6 +98,28 @@ def test_cheap_arithmetic_is_done_again_rather_than_saved() -> None:
     plan = make_plan(make_cell("gru", 3, 4))
     assert [i.op for i in plan.recomputed] == ["sub"]
     assert all(value.name not in {i.out.name for i in plan.recomputed} for value in plan.saved)
+
+
+class Unfolded(Cell):
+    """Many small steps of an equation, each of which reads the one before it more than once."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self.input_size, self.states, self.steps = 3, {"h": 4}, steps
+        self.input = nn.Linear(3, 4)
+
+    def forward(self, x: Tensor, h: Tensor) -> tuple[Tensor]:
+        u = self.input(x)
+        for _ in range(self.steps):
+            h = 0.9 * h + 0.1 * (u - h) * (h - 0.3)
+        return (h.clamp(-1.0, 1.0),)
+
+
+def test_arithmetic_that_reads_what_was_read_before_is_arranged_in_a_time_that_grows_with_its_length() -> None:
+    compare(Unfolded(steps=5))
+    start = time.process_time()
+    make_plan(Unfolded(steps=20))  # twice as long for each further step, it was a minute
+    assert time.process_time() - start < 10
 
 
 def test_products_that_no_step_waits_for_run_after_the_loop() -> None:

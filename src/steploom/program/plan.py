@@ -119,8 +119,8 @@ def _arrange(program: Program, needs_dx: bool) -> Plan:
     after = _read_by(deferred) | lefts | set(ends)
     kept = [i.out for i in (*recomputed, *backward_loop) if i.out in after]
     kept += [value for value in derivative.inputs if value in after]
-    forward_loop = {i.out for i in loop}
-    stored = tuple(value for value in _ordered(loop) if value in _read_by(sunk) & forward_loop)
+    read_after = _read_by(sunk)
+    stored = tuple(i.out for i in loop if i.out in read_after)
     lists = (hoisted, loop, sunk, recomputed, backward_loop, deferred)
     wanted = {*stored, *saved, *kept, *program.outputs, *lefts, *ends, *dstates}
     forward_reads = _count_reads((*hoisted, *loop, *sunk))
@@ -203,10 +203,6 @@ def _count_reads(instructions: Iterable[Instruction]) -> Counter[Value]:
 
 def _read_by(instructions: Iterable[Instruction]) -> set[Value]:
     return {a for instruction in instructions for a in instruction.args if isinstance(a, Value)}
-
-
-def _ordered(instructions: Iterable[Instruction]) -> list[Value]:
-    return [instruction.out for instruction in instructions]
 
 
 def _reads(values: Sequence[Value]) -> list[Instruction]:

@@ -33,11 +33,15 @@ def choose(
     wanted = {a for i in backward for a in i.args if isinstance(a, Value)} | lefts
     wanted &= set(makers)
     saved = {value for value in wanted if _is_costly(makers[value]) or (value in lefts and makers[value].op != "slice")}
-    cheap = [i.out for i in program.instructions if i.out in wanted - saved]
-    for value in cheap:
-        if not _at_hand(value, makers, saved, {program.x, *program.states}):
-            parts = _made_of(value, makers, saved)
-            saved |= parts if sum(part.width for part in parts) < value.width else {value}
+    missing: dict[Value, frozenset[Value]] = {}  # what has to be saved for a value to be computed again at little cost
+    for i in program.instructions:
+        needs = frozenset[Value]().union(*(missing.get(a, ()) for a in i.args if isinstance(a, Value))) - saved
+        narrower = i.op != "slice" and sum(value.width for value in needs) < i.out.width
+        if _is_costly(i) or (needs and not narrower):
+            needs = frozenset({i.out})
+        if i.out in wanted:
+            saved |= needs
+        missing[i.out] = needs
     again = live([i for i in program.instructions if i.out not in saved], wanted - saved)
     order = [instruction.out for instruction in program.instructions]
     return tuple(value for value in order if value in saved), again
@@ -71,25 +75,3 @@ def _is_costly(instruction: Instruction) -> bool:
     if instruction.op == "matmul":
         return bool(instruction.attrs["k"] > 1)  # an outer product is as quickly made again
     return instruction.op == "product" or instruction.op in REDUCTIONS or PRIMITIVES[instruction.op].costly
-
-
-def _made_of(value: Value, makers: dict[Value, Instruction], saved: set[Value]) -> set[Value]:
-    """What has to be saved for the value to be computed again from it by nothing costly: what is so already is not
-    counted."""
-    if value in saved or value not in makers or value.kind != "rows":
-        return set()
-    maker = makers[value]
-    args = [argument for argument in maker.args if isinstance(argument, Value)]
-    if _is_costly(maker) or maker.op == "slice" or not args:
-        return {value}
-    return set().union(*(_made_of(argument, makers, saved) for argument in args))
-
-
-def _at_hand(value: Value, makers: dict[Value, Instruction], saved: set[Value], inputs: set[Value]) -> bool:
-    """Whether the value can be computed from inputs and saved values without anything costly."""
-    if value in inputs or value in saved or value.kind != "rows":
-        return True
-    if _is_costly(makers[value]):
-        return False
-    args = [argument for argument in makers[value].args if isinstance(argument, Value)]
-    return all(_at_hand(argument, makers, saved, inputs) for argument in args)

@@ -13,18 +13,14 @@ __all__ = ["fuse", "group_products"]
 
 def group_products(instructions: Sequence[Instruction]) -> tuple[Instruction, ...]:
     """Products with one left side put next to each other, so that it is read once."""
+    products: dict[Argument, list[Instruction]] = {}
+    for instruction in instructions:
+        if instruction.op == "product":
+            products.setdefault(instruction.args[0], []).append(instruction)
     ordered: list[Instruction] = []
-    placed: set[Value] = set()
-    for number, instruction in enumerate(instructions):
-        if instruction.out in placed:
-            continue
-        ordered.append(instruction)
-        if instruction.op != "product":
-            continue
-        for other in instructions[number + 1 :]:
-            if other.op == "product" and other.args[0] is instruction.args[0]:
-                ordered.append(other)
-                placed.add(other.out)
+    for instruction in instructions:
+        # Where the first of them stands, all of them.
+        ordered += products.pop(instruction.args[0], ()) if instruction.op == "product" else [instruction]
     return tuple(ordered)
 
 
