@@ -7,15 +7,18 @@ of, a slice) was finished by an earlier stage.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeGuard, TypeVar
 
 from steploom.native import core
 from steploom.program.primitives import ALONE
 from steploom.program.program import Argument, Instruction, Value
 
 __all__ = ["Aliases", "Alone", "Elementwise", "Products", "Stage", "stages_of"]
+
+ALIASES = {"slice", "detach", "concat"}
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Elementwise:
 
 
 Stage = Products | Alone | Elementwise
+_Item = TypeVar("_Item", bound=Instruction | Products)
 
 
 @dataclass
@@ -68,6 +72,12 @@ class Aliases:
             elif i.op == "concat":
                 self.parts[i.out] = i.args
 
+    def of(self, value: Value) -> tuple[Argument, ...]:
+        """What a value that is an alias is made of; nothing for others."""
+        if value in self.shared:
+            return (self.shared[value],)
+        return (self.whole[value][0],) if value in self.whole else self.parts.get(value, ())
+
     def root(self, value: Value) -> tuple[Value, int]:
         """What computed value this one is part of, and its first column there."""
         column = 0
@@ -85,73 +95,121 @@ def stages_of(instructions: Sequence[Instruction], uses: Counter[Value], aliases
         uses: how often each value is read, in all sections, the outputs counted.
         aliases: those of all sections; the instructions for them are left out here.
     """
-    instructions = [i for i in instructions if i.out not in aliases.shared]
-    waiting: list[Instruction | Products] = _fuse_sums(instructions, uses, aliases)
-    missing = {item.out for item in waiting}
-    missing |= {i.out for i in instructions if i.op in ("slice", "detach", "concat")}
-    waiting = [item for item in waiting if isinstance(item, Products) or item.op not in ("slice", "detach", "concat")]
-    finished = {value for value in missing if value in aliases.whole or value in aliases.parts}
-    missing -= finished
-
-    def whole_ready(value: Argument | tuple[Value, ...]) -> bool:
-        if isinstance(value, float | tuple):
-            return True
-        if value in aliases.shared:
-            return whole_ready(aliases.shared[value])
-        if value in aliases.parts:
-            return all(whole_ready(part) for part in aliases.parts[value])
-        root, _ = aliases.root(value)
-        if root is not value:
-            return whole_ready(root)
-        return value not in missing
-
-    def ready_to_multiply(item: Products) -> bool:
-        return all(whole_ready(left) for left, _ in item.terms) and whole_ready(item.init)
-
+    items = _fuse_sums([i for i in instructions if i.out not in aliases.shared], uses, aliases)
+    waiting = _Waiting([item for item in items if isinstance(item, Products) or item.op not in ALIASES], aliases)
     stages: list[Stage] = []
     while waiting:
-        products = [item for item in waiting if isinstance(item, Products) and ready_to_multiply(item)]
-        ready: list[Instruction | Products] = [*products]
-        if products:
+        if products := waiting.take_products():
             stages += products
+        elif alone := waiting.take_alone():
+            stages += alone
         else:
-            alone = [
-                item
-                for item in waiting
-                if isinstance(item, Instruction) and item.op in ALONE and all(map(whole_ready, item.args))
-            ]
-            if alone:
-                ready = [*alone]
-                stages += [Alone(item) for item in alone]
-            else:
-                stage = _widest_pass(waiting, whole_ready)
-                ready = [*stage.instructions]
-                stages.append(stage)
-        for item in ready:
-            missing.discard(item.out)
-        chosen = set(map(id, ready))
-        waiting = [item for item in waiting if id(item) not in chosen]
+            stages.append(waiting.take_widest_pass())
     return stages
 
 
-def _widest_pass(waiting: Sequence[Instruction | Products], whole_ready: Callable[[Argument], bool]) -> Elementwise:
-    """The elementwise pass that does most of what can be done now."""
-    best = Elementwise(0)
-    widths = {item.out.width for item in waiting if isinstance(item, Instruction) and item.op not in ALONE}
-    for width in sorted(widths):
-        stage = Elementwise(width)
-        inside: set[Argument] = set()
-        for item in waiting:
-            if isinstance(item, Products) or item.op in ALONE or item.out.width != width:
-                continue
-            if all(whole_ready(argument) or (item.op != "expand" and argument in inside) for argument in item.args):
-                stage.instructions.append(item)
-                inside.add(item.out)
-        if len(stage.instructions) > len(best.instructions):
-            best = stage
-    if not best.instructions:
-        raise RuntimeError("the instructions of a step depend on each other in a circle")
-    return best
+class _Waiting:
+    """What is in no stage yet. Each item, and each alias of what is missing, counts what it waits for; whatever is
+    finished tells those that read it."""
+
+    def __init__(self, items: Sequence[Instruction | Products], aliases: Aliases) -> None:
+        self._aliases = aliases
+        self._items = {item.out: item for item in items}
+        self._order = {item.out: number for number, item in enumerate(items)}
+        self._waits_for: dict[Value, int] = {}
+        self._readers: defaultdict[Value, list[Value]] = defaultdict(list)
+        self._readers_by_column: defaultdict[Value, list[Value]] = defaultdict(list)  # in the same pass, if need be
+        self._products: list[Products] = []
+        self._alone: list[Instruction] = []
+        self._passes: dict[int, list[Instruction]] = {}
+        for item in items:
+            by_column = {a for a in _arguments(item) if isinstance(a, Value) and self._in_one_pass(a, item)}
+            for value in by_column:
+                self._readers_by_column[value].append(item.out)
+            whole = {a for a in _arguments(item) if isinstance(a, Value)} - by_column
+            self._waits_for[item.out] = self._wait(item.out, whole) + len(by_column)
+        self._begin([item.out for item in items if not self._waits_for[item.out]])
+
+    def __bool__(self) -> bool:
+        return bool(self._items)
+
+    def take_products(self) -> list[Products]:
+        """All sums of products of which each left side is there."""
+        taken, self._products = self._products, []
+        return self._finish(taken)
+
+    def take_alone(self) -> list[Alone]:
+        """All that runs by itself and can be done."""
+        taken, self._alone = self._alone, []
+        return [Alone(item) for item in self._finish(taken)]
+
+    def take_widest_pass(self) -> Elementwise:
+        """The elementwise pass that does most of what can be done now."""
+        if not self._passes:
+            raise RuntimeError("the instructions of a step depend on each other in a circle")
+        width = max(self._passes, key=lambda width: (len(self._passes[width]), -width))
+        return Elementwise(width, self._finish(self._passes.pop(width)))
+
+    def _in_one_pass(self, value: Value, item: Instruction | Products) -> bool:
+        maker = self._items.get(value)
+        return (
+            _is_elementwise(maker) and _is_elementwise(item) and value.width == item.out.width and item.op != "expand"
+        )
+
+    def _wait(self, reader: Value, values: Iterable[Argument]) -> int:
+        """Have a reader told of those values that are missing; how many they are."""
+        missing = [value for value in values if isinstance(value, Value) and self._is_missing(value)]
+        for value in missing:
+            self._readers[value].append(reader)
+        return len(missing)
+
+    def _is_missing(self, value: Value) -> bool:
+        if value in self._items:
+            return True
+        if value not in self._waits_for:
+            self._waits_for[value] = self._wait(value, self._aliases.of(value))
+        return self._waits_for[value] > 0
+
+    def _begin(self, ready: list[Value]) -> None:
+        """Put what can be done now where it is taken from, and with it what may stand in one pass with it."""
+        while ready:
+            item = self._items[ready.pop()]
+            if isinstance(item, Products):
+                self._products.append(item)
+            elif item.op in ALONE:
+                self._alone.append(item)
+            else:
+                self._passes.setdefault(item.out.width, []).append(item)
+                ready += self._told(self._readers_by_column.pop(item.out, ()))
+
+    def _finish(self, taken: list[_Item]) -> list[_Item]:
+        """What was taken, in order; whoever waits for it is told."""
+        finished = [item.out for item in taken]
+        ready: list[Value] = []
+        while finished:
+            value = finished.pop()
+            self._items.pop(value, None)
+            for reader in self._told(self._readers.pop(value, ())):
+                (ready if reader in self._items else finished).append(reader)
+        self._begin(ready)
+        return sorted(taken, key=lambda item: self._order[item.out])
+
+    def _told(self, readers: Iterable[Value]) -> list[Value]:
+        """Those of the readers that wait for nothing else."""
+        for reader in readers:
+            self._waits_for[reader] -= 1
+        return [reader for reader in readers if not self._waits_for[reader]]
+
+
+def _arguments(item: Instruction | Products) -> Sequence[Argument]:
+    if isinstance(item, Instruction):
+        return item.args
+    lefts = [left for left, _ in item.terms]
+    return lefts if isinstance(item.init, tuple) else [*lefts, item.init]
+
+
+def _is_elementwise(item: Instruction | Products | None) -> TypeGuard[Instruction]:
+    return isinstance(item, Instruction) and item.op not in ALONE
 
 
 def _fuse_sums(instructions: list[Instruction], uses: Counter[Value], aliases: Aliases) -> list[Instruction | Products]:
