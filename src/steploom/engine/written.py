@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations
 from math import prod
 
 from steploom.program.plan import Plan
@@ -21,7 +20,7 @@ def written_whole(plan: Plan) -> frozenset[int]:
             part = range(view.row0, view.row1), range(view.col0, view.col1)
         else:
             assert isinstance(view, VectorView)
-            part = range(1), range(view.start, view.stop)
+            part = range(view.start, view.stop), range(1)
         parts.setdefault(view.leaf, []).append(part)
     return frozenset(leaf for leaf, areas in parts.items() if _tiles(areas, plan.program.leaves[leaf].shape))
 
@@ -30,8 +29,12 @@ def _tiles(areas: Sequence[tuple[range, range]], shape: tuple[int, ...]) -> bool
     """Whether areas of a tensor cover it without meeting."""
     if sum(len(rows) * len(columns) for rows, columns in areas) != prod(shape):
         return False
-    return not any(_meet(a[0], b[0]) and _meet(a[1], b[1]) for a, b in combinations(areas, 2))
-
-
-def _meet(a: range, b: range) -> bool:
-    return a.start < b.stop and b.start < a.stop
+    ordered = sorted(areas, key=lambda area: area[0].start)
+    for number, (rows, columns) in enumerate(ordered, 1):
+        for later in range(number, len(ordered)):
+            other_rows, other = ordered[later]
+            if other_rows.start >= rows.stop:
+                break
+            if other.start < columns.stop and columns.start < other.stop:
+                return False
+    return True

@@ -62,20 +62,15 @@ def _family(known: Sum) -> tuple[Family, int]:
 
 def _shared(program: Program, terms: Terms, roots: list[Value]) -> set[Value]:
     """The products of which columns would be computed twice: they are kept by themselves."""
-    used: dict[tuple[Value, Value | None], list[tuple[int, int, Family]]] = {}
+    used: dict[tuple[Value, Value], list[tuple[int, int, int]]] = {}
+    families: dict[Family, int] = {}
     for root in roots:
         known = tuple(term for term in terms.of(root, top=True) if term.is_known)
-        family, _ = _family(known)
+        family = families.setdefault(_family(known)[0], len(families))
         for term in known:
             if term.left is not None:
                 used.setdefault((term.base, term.left), []).append((term.start, term.stop, family))
-    twice = {
-        key
-        for key, uses in used.items()
-        for start, stop, family in uses
-        for other_start, other_stop, other in uses
-        if family != other and start < other_stop and other_start < stop
-    }
+    twice = {key for key, uses in used.items() if _two_families_meet(uses)}
     found = set()
     for instruction in program.instructions:
         if instruction.op == "product":
@@ -83,6 +78,17 @@ def _shared(program: Program, terms: Terms, roots: list[Value]) -> set[Value]:
             if any((term.base, term.left) in twice for term in parts):
                 found.add(instruction.out)
     return found
+
+
+def _two_families_meet(uses: list[tuple[int, int, int]]) -> bool:
+    """Whether stretches of columns of two families, (start, stop, family) each, have a column in common."""
+    reached, farthest = 0, -1
+    for start, stop, family in sorted(uses):
+        if start < reached and family != farthest:
+            return True
+        if stop > reached:
+            reached, farthest = stop, family
+    return False
 
 
 class _Rewriting:
