@@ -65,7 +65,7 @@ def _shared(program: Program, terms: Terms, roots: list[Value]) -> set[Value]:
     used: dict[tuple[Value, Value], list[tuple[int, int, int]]] = {}
     families: dict[Family, int] = {}
     for root in roots:
-        known = tuple(term for term in terms.of(root, top=True) if term.is_known)
+        known = terms.known(root)
         family = families.setdefault(_family(known)[0], len(families))
         for term in known:
             if term.left is not None:
@@ -107,7 +107,7 @@ class _Rewriting:
         """For each family, the stretches of columns that are computed in one sum."""
         members: dict[Family, list[tuple[int, int]]] = {}
         for root in roots:
-            known = self._known(root)
+            known = self.terms.known(root)
             if known:
                 family, start = _family(known)
                 members.setdefault(family, []).append((start, start + root.width))
@@ -121,9 +121,6 @@ class _Rewriting:
                     joined.append((start, stop))
             merged[family] = joined
         return merged
-
-    def _known(self, root: Value) -> Sum:
-        return tuple(term for term in self.terms.of(root, top=True) if term.is_known)
 
     def result(self) -> Program:
         for instruction in self.program.instructions:
@@ -155,7 +152,7 @@ class _Rewriting:
             # A concatenation whose product was taken apart may be read by nobody; what it joins may be read later.
             self._copy(self.terms.makers[value])
             return self.new[value]
-        known = self._known(value)
+        known = self.terms.known(value)
         family, start = _family(known)
         stretch = next(s for s in self.stretches[family] if s[0] <= start < s[1])
         total = self._sum(family, *stretch, known)
@@ -172,7 +169,7 @@ class _Rewriting:
         key = (family, start, stop)
         if key not in self.sums:
             _, first = _family(known)
-            wide = [replace(t, start=t.start - first + start, stop=t.start - first + stop) for t in known]
+            wide = [t.cut(start - first, stop - first) for t in known]
             # Plain terms first: a sum can only start with what is added, and must not with a vector.
             wide.sort(key=lambda t: (self._is_late(t), t.left is None, t.sign < 0))
             early = [term for term in wide if not self._is_late(term) and term.left is not None]

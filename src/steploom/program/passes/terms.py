@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from steploom.program.passes.cuts import Cuts
 from steploom.program.program import Argument, Instruction, Program, Value
@@ -12,8 +12,7 @@ __all__ = ["Sum", "Term", "Terms"]
 SUMS = {"add", "sub", "neg", "slice"}
 
 
-@dataclass(frozen=True)
-class Term:
+class Term(NamedTuple):
     """Columns `start` to `stop` of something, to be added or subtracted.
 
     Attributes:
@@ -31,7 +30,12 @@ class Term:
 
     def cut(self, start: int, stop: int) -> Term:
         """Columns of this term, counted from its own first."""
-        return replace(self, start=self.start + start, stop=self.start + stop)
+        return self._replace(start=self.start + start, stop=self.start + stop)
+
+    @property
+    def negative(self) -> Term:
+        """The same with the other sign."""
+        return Term(self.base, self.left, self.start, self.stop, -self.sign)
 
     @property
     def is_known(self) -> bool:
@@ -77,6 +81,10 @@ class Terms:
             self._known[value] = self._split(self.makers[value])
         return self._known[value]
 
+    def known(self, value: Value) -> Sum:
+        """The products and vectors among the terms of a value, even if it is kept whole elsewhere."""
+        return tuple([term for term in self.of(value, top=True) if term.is_known])
+
     def _split(self, maker: Instruction) -> Sum:
         if maker.op == "product":
             left, matrix = maker.args
@@ -109,4 +117,4 @@ class Terms:
 
 
 def _negative(terms: Sum) -> Sum:
-    return tuple(replace(term, sign=-term.sign) for term in terms)
+    return tuple([term.negative for term in terms])
