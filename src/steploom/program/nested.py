@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 __all__ = ["flat", "mapped"]
@@ -12,11 +12,19 @@ T = TypeVar("T")
 
 def flat(arguments: Any) -> list[Any]:
     """The items, in order."""
-    if isinstance(arguments, dict):
-        return flat(list(arguments.values()))
-    if isinstance(arguments, (list, tuple)):
-        return [found for item in arguments for found in flat(item)]
-    return [arguments]
+    found: list[Any] = []
+    _collect([arguments], found)
+    return found
+
+
+def _collect(arguments: Iterable[Any], found: list[Any]) -> None:
+    for item in arguments:
+        if isinstance(item, (list, tuple)):
+            _collect(item, found)
+        elif isinstance(item, dict):
+            _collect(item.values(), found)
+        else:
+            found.append(item)
 
 
 def mapped(arguments: Any, kind: type[T], change: Callable[[T], Any]) -> Any:

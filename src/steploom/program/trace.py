@@ -1,7 +1,8 @@
 """From a cell to the program of its step.
 
 The step is run twice on tensors without numbers, which take note of every operator: with two batches of unusual size,
-so that what depends on the size of the batch shows. The program is then compared with the cell, values and gradients.
+and in float64 and in the dtype of the cell, so that what depends on either shows. The program is then compared with the
+cell, values and gradients.
 """
 
 from __future__ import annotations
@@ -44,20 +45,17 @@ def trace(cell: Cell) -> Program:
     check_declaration(cell)
     if (scripted := scripted_part(cell)) is not None:
         raise scripted
-    first, second = (_trace_in_best_dtype(cell, batch) for batch in _batches(cell))
-    if structure(first) != structure(second):
-        raise UnsupportedOperation(
-            f"the step of {type(cell).__name__} differs from call to call, or with the number of rows in the batch"
-        )
-    # The first two traces are in float64, where constants are exact; a cell may ask for the dtype it runs in.
-    running = first
-    if own_dtype(cell) is not None:
-        in_own = trace_unchecked(cell, _batches(cell)[0], None)
-        if structure(first, _without_numbers) != structure(in_own, _without_numbers):
-            raise UnsupportedOperation(f"the step of {type(cell).__name__} does something else in another dtype")
-        if not _alike(structure(first, _numbers), structure(in_own, _numbers)):
-            # A number of its dtype, such as torch.finfo(x.dtype).eps. In another dtype it is traced anew.
-            running = in_own
+    one, other = _batches(cell)
+    first = running = _trace_in_best_dtype(cell, one)
+    in_own = trace_unchecked(cell, other, None) if own_dtype(cell) is not None else None
+    # Where the two are alike, neither the batch nor the dtype makes a difference; else it is asked which of them does.
+    if in_own is None or structure(first) != structure(in_own):
+        if structure(first) != structure(_trace_in_best_dtype(cell, other)):
+            raise UnsupportedOperation(
+                f"the step of {type(cell).__name__} differs from call to call, or with the number of rows in the batch"
+            )
+        if in_own is not None:
+            running = _in_the_dtype_that_runs(first, in_own)
     try:
         program = simplify(first)
         verify(program, cell)
@@ -78,6 +76,14 @@ def scripted_part(cell: nn.Module) -> UnsupportedOperation | None:
         if isinstance(module, torch.jit.ScriptModule):
             return UnsupportedOperation(f"the step of {type(cell).__name__} runs '{name}', a module of torch.jit")
     return None
+
+
+def _in_the_dtype_that_runs(first: Program, in_own: Program) -> Program:
+    """Of two traces of a step, in float64, where constants are exact, and in the dtype of the cell, the first, if they
+    differ in rounding alone. The other has a number of its dtype, such as torch.finfo(x.dtype).eps."""
+    if structure(first, _without_numbers) != structure(in_own, _without_numbers):
+        raise UnsupportedOperation(f"the step of {first.name} does something else in another dtype")
+    return first if _alike(structure(first, _numbers), structure(in_own, _numbers)) else in_own
 
 
 def _without_numbers(part: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import weakref
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -122,18 +123,16 @@ class Tracer(TorchFunctionMode):
         given = [item for item in flat([args, kwargs]) if isinstance(item, Tensor)]
         if name in READS and given:
             self._refuse_reading(given[0])
-        args, kwargs = mapped(args, Tensor, self._traced_leaf), mapped(kwargs, Tensor, self._traced_leaf)
-        if any(
-            not isinstance(item, Traced) and id(item) not in self._fresh
-            for item in flat([args, kwargs])
-            if isinstance(item, Tensor)
-        ):
+        traced = given
+        if not all(isinstance(item, Traced) for item in given):
+            args, kwargs = mapped(args, Tensor, self._traced_leaf), mapped(kwargs, Tensor, self._traced_leaf)
+            traced = [item for item in flat([args, kwargs]) if isinstance(item, Tensor)]
+        if any(not isinstance(item, Traced) and id(item) not in self._fresh for item in traced):
             raise UnsupportedOperation(
                 f"'{name}' reads a tensor that is neither an argument nor a parameter or buffer of the cell",
                 source=self.source(),
                 hint="Register it as a buffer.",
             )
-        traced = [item for item in flat([args, kwargs]) if isinstance(item, Tensor)]
         if self.casts and traced and all(item.is_floating_point() or is_rows(item) for item in traced):
             func, args, kwargs = in_float64(func, args, kwargs)
         if func is F.scaled_dot_product_attention:
@@ -171,7 +170,7 @@ class Tracer(TorchFunctionMode):
     def source(self) -> str | None:
         """The line of the cell that is at work."""
         frame = self._frame()
-        return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}" if frame is not None else None
+        return _line(frame) if frame is not None else None
 
     def _frame(self) -> FrameType | None:
         frame: FrameType | None = sys._getframe(1)
@@ -184,7 +183,7 @@ class Tracer(TorchFunctionMode):
         frame = self._frame()
         if frame is None:
             return
-        self.build.source = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+        self.build.source = _line(frame)
         for name, item in frame.f_locals.items():
             if isinstance(item, Traced) and isinstance(item.form, Rows):
                 self.names.setdefault(item.form.value, name)
@@ -302,6 +301,15 @@ class Tracer(TorchFunctionMode):
         if not bool((row == row[0]).all()):
             raise UnsupportedOperation("it works on a new tensor that holds more than one number")
         return Rows(self.build.write("fill", width=row.numel(), value=float(row[0])))
+
+
+def _line(frame: FrameType) -> str:
+    return f"{_file_name(frame.f_code.co_filename)}:{frame.f_lineno}"
+
+
+@cache
+def _file_name(path: str) -> str:
+    return Path(path).name
 
 
 def sample_of(traced: Tensor) -> Tensor:
