@@ -21,7 +21,7 @@ from steploom.engine.lowering import Lowered, lower_backward, lower_forward
 from steploom.engine.seen import refuse_within_a_step
 from steploom.engine.watch import Watch, has_hooks
 from steploom.errors import CellError, OptionError, UnsupportedOperation
-from steploom.program.plan import Plan, make_plan
+from steploom.program.plan import Plan, make_plans
 from steploom.program.program import Leaf, MatrixView, Program
 from steploom.program.replica import replica
 from steploom.program.structure import structure
@@ -192,8 +192,7 @@ def _compile(cell: Cell) -> Compiled | CellError:
 def _compile_here(cell: Cell) -> Compiled | CellError:
     try:
         with torch.random.fork_rng(devices=[]):
-            program = _trace(cell)
-            return _compiled_plan(make_plan(program), make_plan(program, needs_dx=False))
+            return _compiled_plan(*make_plans(_trace(cell)))
     except CellError as error:
         return error
 

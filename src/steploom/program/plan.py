@@ -17,7 +17,7 @@ from steploom.program.saving import choose, sums_of_products
 from steploom.program.structure import structure
 from steploom.program.trace import trace
 
-__all__ = ["Plan", "make_plan"]
+__all__ = ["Plan", "make_plan", "make_plans"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +75,7 @@ class Plan:
         return print_plan(self)
 
 
-_plans: dict[Hashable, Plan] = {}
+_plans: dict[Hashable, tuple[Plan, Plan]] = {}
 
 
 def make_plan(cell_or_program: Cell | Program, needs_dx: bool = True) -> Plan:
@@ -89,14 +89,20 @@ def make_plan(cell_or_program: Cell | Program, needs_dx: bool = True) -> Plan:
         UnsupportedOperation: the cell's step cannot be said exactly by a program.
     """
     program = cell_or_program if isinstance(cell_or_program, Program) else trace(cell_or_program)
-    key = (structure(program), needs_dx)
+    with_dx, without_dx = make_plans(program)
+    return with_dx if needs_dx else without_dx
+
+
+def make_plans(program: Program) -> tuple[Plan, Plan]:
+    """The plans of a program with the gradient of the input and without it."""
+    key = structure(program)
     if key not in _plans:
-        _plans[key] = _arrange(program, needs_dx)
+        derivative = without_detach(derive(program))
+        _plans[key] = _arrange(derivative, needs_dx=True), _arrange(derivative, needs_dx=False)
     return _plans[key]
 
 
-def _arrange(program: Program, needs_dx: bool) -> Plan:
-    derivative = without_detach(derive(program))
+def _arrange(derivative: Derivative, needs_dx: bool) -> Plan:
     program = derivative.program
     hoisted, loop, sunk = _forward_parts(program)
     dstates = [value for value in derivative.dstates if value is not None]
