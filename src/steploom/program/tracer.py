@@ -261,6 +261,7 @@ class Tracer(TorchFunctionMode):
         if isinstance(target.form, Fixed) and self.leaves.is_parameter(target.form):
             raise UnsupportedOperation("it changes a parameter or a buffer in place")
         storage = target.sample.untyped_storage().data_ptr()
+        self._live = [weak for weak in self._live if weak() is not None]
         others = [other for weak in self._live if (other := weak()) is not None and other is not target]
         if storage in self._protected or any(o.sample.untyped_storage().data_ptr() == storage for o in others):
             raise UnsupportedOperation("it writes into a tensor that others see a part of")

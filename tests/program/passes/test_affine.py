@@ -1,5 +1,7 @@
 """Sums of products: which products are computed, and how they are added up."""
 
+import time
+
 import torch
 from torch import Tensor
 
@@ -8,7 +10,7 @@ from steploom.program.passes.affine import sum_products
 from steploom.program.passes.canonical import canonicalise
 from steploom.program.passes.dead_code import remove_dead_code
 from steploom.program.program import Instruction, Program
-from steploom.program.trace import trace_unchecked
+from steploom.program.trace import trace, trace_unchecked
 from tests.program.step import Equations, Step, step_cell
 
 
@@ -109,3 +111,27 @@ def test_constants_in_a_sum_are_left_where_they_are() -> None:
     program = program_of(lambda s, x, h, c: ((s.square(h) + 1.0).sigmoid(), c))
     assert ops(program) == ["product", "add", "sigmoid"]
     assert program.instructions[1].args[1] == 1.0
+
+
+def test_a_sum_of_more_terms_than_calls_may_be_nested_is_a_program() -> None:
+    def long(s: Step, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, ...]:
+        z = s.square(h)
+        for k in range(600):
+            z = z - (c * (k / 600)).tanh()
+        return z.tanh(), (c - z).sigmoid()
+
+    program = trace(step_cell(long))  # compared with the cell there
+    assert ops(program).count("product") == 1
+    assert ops(program).count("sub") == 601
+
+
+def test_a_sum_that_is_added_to_itself_over_and_over_is_not_taken_apart() -> None:
+    def doubled(s: Step, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, ...]:
+        z = s.square(h)
+        for _ in range(15):
+            z = z + (z - c)
+        return z.tanh(), c
+
+    start = time.process_time()
+    trace(step_cell(doubled))
+    assert time.process_time() - start < 5  # twice as long for each further sum, it was half a minute

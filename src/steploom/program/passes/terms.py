@@ -10,6 +10,9 @@ from steploom.program.program import Argument, Instruction, Program, Value
 __all__ = ["Sum", "Term", "Terms"]
 
 SUMS = {"add", "sub", "neg", "slice"}
+# A sum of more is kept as it is, whatever it is added to: each sum has a list of its terms, and one that is added to
+# itself over and over would have twice as many each time.
+MOST_TERMS = 400
 
 
 class Term(NamedTuple):
@@ -52,34 +55,36 @@ class Terms:
     Attributes:
         cuts: makes parts of matrices.
         makers: the instruction that writes each value.
-        whole: products that are terms only of themselves: any other sum takes what they give as it is.
+        whole: what is a term only of itself, products and sums of very many terms: any other sum takes it as it is.
     """
 
     def __init__(self, program: Program, cuts: Cuts, whole: set[Value]) -> None:
         self.cuts = cuts
         self.makers = {instruction.out: instruction for instruction in program.instructions}
-        self.whole = whole
-        self._has: dict[Value, bool] = {}
+        self.whole = set(whole)
         self._known: dict[Value, Sum] = {}
+        for instruction in program.instructions:
+            if instruction.op == "product":
+                self._known[instruction.out] = self._split(instruction)
+            elif self._is_sum(instruction):
+                self._known[instruction.out] = terms = self._split(instruction)
+                if len(terms) > MOST_TERMS:
+                    self.whole.add(instruction.out)
+
+    def _is_sum(self, maker: Instruction) -> bool:
+        args = [argument for argument in maker.args if isinstance(argument, Value)]
+        return maker.op in SUMS and len(args) == len(maker.args) and any(map(self.has_product, args))
 
     def has_product(self, value: Argument) -> bool:
         """Whether a product is among the terms."""
-        if not isinstance(value, Value) or value not in self.makers or value in self.whole:
-            return False
-        if value not in self._has:
-            maker = self.makers[value]
-            is_sum = maker.op in SUMS and all(isinstance(argument, Value) for argument in maker.args)
-            self._has[value] = maker.op == "product" or (is_sum and any(self.has_product(a) for a in maker.args))
-        return self._has[value]
+        return isinstance(value, Value) and value in self._known and value not in self.whole
 
     def of(self, value: Value, top: bool = False) -> Sum:
         """The terms of a value. `top`: even if it is kept whole elsewhere."""
-        if not (top and value in self.whole) and (value.kind != "rows" or not self.has_product(value)):
-            base, start = self.cuts.widened(value) if value.kind == "vector" else (value, 0)
-            return (Term(base, None, start, start + value.width, 1),)
-        if value not in self._known or top:
-            self._known[value] = self._split(self.makers[value])
-        return self._known[value]
+        if value in self._known and (top or value not in self.whole):
+            return self._known[value]
+        base, start = self.cuts.widened(value) if value.kind == "vector" else (value, 0)
+        return (Term(base, None, start, start + value.width, 1),)
 
     def known(self, value: Value) -> Sum:
         """The products and vectors among the terms of a value, even if it is kept whole elsewhere."""
