@@ -29,7 +29,7 @@ def name_values(program: Program, names: Mapping[Value, str]) -> Program:
             gap = "_" if base[-1] == "'" or base[-1].isdigit() else ""
             name = f"{base}{gap}{numbers[base]}"
         taken.add(name)
-        given[instruction.out] = replace(instruction.out, name=name)
+        given[instruction.out] = Value(name, instruction.out.width)
     return _substituted(program, given)
 
 
