@@ -4,7 +4,7 @@ pass runs each segment again before it goes back through it."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -72,20 +72,14 @@ def forward_in_segments(
     kept: Tensor,
 ) -> tuple[Tensor, list[Tensor]]:
     """As `forward`; the states at the head of each segment are written to `kept`."""
-    time, batch, _ = x.shape
     y = outputs_for(compiled, x, sequences)
-    steps = 1 if sequences.batch_first else 0
-    kept_weights = core().KeptWeights()
-    current = [*states] or [x.new_zeros((batch, width)) for width in compiled.widths]
-    heads = _heads(compiled, kept, len(_segments(time, sequences)), batch)
-    for number, (first, last) in enumerate(_segments(time, sequences)):
-        for head, state in zip(heads, current, strict=True):
-            head[number].copy_(state)
-        part = _part(sequences, first, last)
-        current, _ = _reset_between(sequences, last, time, current, starts)
-        to = y.narrow(steps, first, last - first)
-        given = (x[first:last], current, leaves, starts, part)
-        _, current = forward(compiled, compiled.inference, *given, None, y=to, kept_weights=kept_weights)
+    current = [*states] or [x.new_zeros((x.shape[1], width)) for width in compiled.widths]
+    for segment in _segments(compiled, x, kept, sequences):
+        for head, state in zip(segment.head, current, strict=True):
+            head.copy_(state)
+        part = y[:, segment.steps] if sequences.batch_first else y[segment.steps]
+        given = (x[segment.steps], segment.entering(current, starts), leaves, starts, segment.sequences)
+        _, current = forward(compiled, compiled.inference, *given, None, y=part)
     return y, current
 
 
@@ -102,89 +96,76 @@ def backward_in_segments(
     sequences: Sequences,
 ) -> Gradients:
     """As `backward`, each segment run again first."""
-    time, batch, _ = x.shape
     count = len(compiled.widths)
-    end = 1 + states + len(leaves)
     # A segment's entering states are always asked for; what resets give is asked for where the user asks for it.
     asked = [needs[0], *[True] * count, *needs[1 + states :]]
     dx = dx_for(compiled, x, sequences) if needs[0] else None
     sums: Gradients = []  # of the leaves
-    of_resets: Gradients = [None] * (len(needs) - end)
-    kept_weights = core().KeptWeights()
-    heads = _heads(compiled, kept, len(_segments(time, sequences)), batch)
-    arriving = list(dfinals)
-    for number, (first, last) in reversed(list(enumerate(_segments(time, sequences)))):
-        part = _part(sequences, first, last)
-        entering, cut = _reset_between(sequences, last, time, [head[number] for head in heads], starts)
-        segment = x[first:last]
-        saved = saved_for(compiled.training, segment, part)
-        forward(compiled, compiled.training, segment, entering, leaves, starts, part, saved, kept_weights=kept_weights)
-        _, *found = backward(
-            compiled,
-            segment,
-            saved,
-            leaves,
-            None if dy is None else dy[first:last],
-            arriving,
-            asked,
-            count,
-            part,
-            dx=None if dx is None else dx[first:last],
-            sums=sums,
-            kept_weights=kept_weights,
-        )
-        arriving, sums, of_starts = found[:count], found[count : count + len(leaves)], found[count + len(leaves) :]
-        if cut is not None:
-            for place, gradient in enumerate(arriving):
-                if gradient is not None:
-                    if starts:
-                        reset_gradient = of_starts[place]
-                        if reset_gradient is not None:
-                            reset_gradient += torch.where(cut, gradient, 0)
-                    arriving[place] = torch.where(cut, 0, gradient)
-        for place, gradient in enumerate(of_starts):
-            held = of_resets[place]
-            of_resets[place] = gradient if held is None or gradient is None else held.add_(gradient)
-    return [dx, *(arriving if states else []), *sums, *of_resets]
+    dstarts = [torch.zeros_like(start) for start in starts]
+    arriving = dfinals
+    for segment in reversed(_segments(compiled, x, kept, sequences)):
+        steps, part = segment.steps, segment.sequences
+        entering = segment.entering(segment.head, starts)
+        saved = saved_for(compiled.training, x[steps], part)
+        forward(compiled, compiled.training, x[steps], entering, leaves, starts, part, saved)
+        of_steps = None if dy is None else dy[steps]
+        given = (compiled, x[steps], saved, leaves, of_steps, arriving, asked, count, part)
+        _, *found = backward(*given, dx=None if dx is None else dx[steps], sums=sums)
+        sums = found[count : count + len(leaves)]
+        # All of these were asked for.
+        dstates, resets = cast(list[Tensor], found[:count]), cast(list[Tensor], found[count + len(leaves) :])
+        for total, gradient in zip(dstarts, resets, strict=True):
+            total += gradient
+        if segment.cut is not None:
+            for total, gradient in zip(dstarts, dstates, strict=False):
+                total += torch.where(segment.cut, gradient, 0)
+            dstates = [torch.where(segment.cut, 0, gradient) for gradient in dstates]
+        arriving = dstates
+    return [dx, *(arriving if states else []), *sums, *dstarts]
 
 
-def _segments(time: int, sequences: Sequences) -> list[tuple[int, int]]:
-    """First step and end of each segment, in the order in which they run."""
-    every = sequences.checkpoint_every
-    found = [(first, min(time, first + every)) for first in range(0, time, every)]
-    return found[::-1] if sequences.reversed else found
+class _Segment(NamedTuple):
+    """Steps that one call of the core runs.
 
-
-def _part(sequences: Sequences, first: int, last: int) -> Sequences:
-    """The lengths and resets of a segment. A sequence that has no step in it hands its state through."""
-    lengths, resets = sequences.lengths, sequences.resets
-    return sequences._replace(
-        lengths=None if lengths is None else (lengths - first).clamp_(0, last - first),
-        resets=None if resets is None else resets[first:last],
-        checkpoint_every=0,
-        saved=-1,
-    )
-
-
-def _reset_between(
-    sequences: Sequences, last: int, time: int, states: Sequence[Tensor], starts: Sequence[Tensor]
-) -> tuple[list[Tensor], Tensor | None]:
-    """The states that enter a segment, and which rows of them were reset.
-
-    Coming from behind, the gap at which a reset stands may be that between two segments, which neither of them sees.
+    Attributes:
+        steps: which.
+        head: the states before the first of them, and before a reset there: views (batch, size) of what is kept.
+        sequences: lengths and resets within these steps. A sequence that has no step here hands its state through.
+        cut: bool (batch, 1), sequences that are reset between the segment that ran before and this one, a gap that
+            neither of them sees; None where there can be none.
     """
-    if not sequences.reversed or sequences.resets is None or last == time:
-        return list(states), None
-    cut = sequences.resets[last]
-    if sequences.lengths is not None:
-        cut = cut & (sequences.lengths > last)
-    cut = cut.unsqueeze(-1)
-    replaced = [torch.where(cut, starts[n] if starts else 0, state) for n, state in enumerate(states)]
-    return replaced, cut
+
+    steps: slice
+    head: list[Tensor]
+    sequences: Sequences
+    cut: Tensor | None
+
+    def entering(self, states: Sequence[Tensor], starts: Sequence[Tensor]) -> list[Tensor]:
+        """What the segment makes its first step from: `states`, or where they are reset, `starts`, or zeros."""
+        if self.cut is None:
+            return list(states)
+        return [torch.where(self.cut, starts[n] if starts else 0, state) for n, state in enumerate(states)]
 
 
-def _heads(compiled: Compiled, kept: Tensor, segments: int, batch: int) -> list[Tensor]:
-    """Each state at the heads of all segments, before any reset there: views (segments, batch, size)."""
+def _segments(compiled: Compiled, x: Tensor, kept: Tensor, sequences: Sequences) -> list[_Segment]:
+    """The segments in the order in which they run. All share the weights as the first call packs them."""
+    time, batch, _ = x.shape
+    every, lengths, resets = sequences.checkpoint_every, sequences.lengths, sequences.resets
+    sequences = sequences._replace(checkpoint_every=0, saved=-1, kept_weights=core().KeptWeights())
     sizes = [batch * width for width in compiled.widths]
-    parts = torch.split(kept.view(segments, sum(sizes)), sizes, dim=1)
-    return [part.view(segments, batch, width) for part, width in zip(parts, compiled.widths, strict=True)]
+    firsts = range(0, time, every)
+    segments = []
+    heads = kept.view(len(firsts), sum(sizes))
+    for first, states in zip(firsts[::-1] if sequences.reversed else firsts, heads, strict=True):
+        last = min(time, first + every)
+        head = [part.view(batch, width) for part, width in zip(states.split(sizes), compiled.widths, strict=True)]
+        part = sequences._replace(
+            lengths=None if lengths is None else (lengths - first).clamp_(0, last - first),
+            resets=None if resets is None else resets[first:last],
+        )
+        cut = None
+        if resets is not None and sequences.reversed and last < time:
+            cut = resets[last] if lengths is None else resets[last] & (lengths > last)
+            cut = cut.unsqueeze(-1)
+        segments.append(_Segment(slice(first, last), head, part, cut))
+    return segments

@@ -35,6 +35,8 @@ class Sequences(NamedTuple):
         checkpoint_every: steps of a segment, of which the forward pass keeps the entering states alone; 0: it keeps
             what the backward pass needs of every step.
         saved: how much the forward pass of training keeps, see `saved_elements`; negative where nobody has asked yet.
+        kept_weights: the weights as the first of several calls packed them, where calls with the same ones follow each
+            other.
     """
 
     lengths: Tensor | None = None
@@ -46,6 +48,7 @@ class Sequences(NamedTuple):
     batch_first: bool = False
     checkpoint_every: int = 0
     saved: int = -1
+    kept_weights: CoreKeptWeights | None = None
 
 
 def forward(
@@ -59,7 +62,6 @@ def forward(
     saved: Tensor | None,
     finals_of: tuple[int, ...] = (),
     y: Tensor | None = None,
-    kept_weights: CoreKeptWeights | None = None,
 ) -> tuple[Tensor, list[Tensor]]:
     """The outputs, as they lie in memory, and the final states (*finals_of, batch, size); what the backward pass reads
     is written to `saved`. The outputs go to `y` where it is given; its padding is left as it is."""
@@ -74,19 +76,7 @@ def forward(
     finals = [x.new_empty((*finals_of, batch, width)) for width in widths]
     row, step = y.stride()[:2] if sequences.batch_first else y.stride()[1::-1]
     places = [(x.data_ptr(), x.stride(0), x.stride(1)), (y.data_ptr(), step, row)]
-    _run(
-        one_way,
-        x,
-        sequences,
-        places,
-        states,
-        finals,
-        reset_states,
-        leaves,
-        (),
-        saved,
-        kept_weights=kept_weights,
-    )
+    _run(one_way, x, sequences, places, states, finals, reset_states, leaves, (), saved)
     return y, finals
 
 
@@ -137,7 +127,6 @@ def backward(
     sequences: Sequences,
     dx: Tensor | None = None,
     sums: Gradients | None = None,
-    kept_weights: CoreKeptWeights | None = None,
 ) -> Gradients:
     """The gradients of x, the entering states, the leaves and the states of resets: those that `needs` asks for. That
     of x goes to `dx` where it is given, its padding left as it is; those of the leaves are added to `sums`."""
@@ -161,7 +150,7 @@ def backward(
         None if not needed else _unwritten_like(leaf) if written else torch.zeros_like(leaf)
         for leaf, needed, written in zip(leaves, needs[1 + states : end], one_way.written, strict=True)
     ]
-    _run(one_way, x, sequences, places, dfinals, dstates, dresets, leaves, gradients, saved, bool(sums), kept_weights)
+    _run(one_way, x, sequences, places, dfinals, dstates, dresets, leaves, gradients, saved, bool(sums))
     return [dx, *dstates, *gradients, *dresets]
 
 
@@ -177,7 +166,6 @@ def _run(
     gradients: Sequence[Tensor | None],
     saved: Tensor | None,
     adds: bool = False,
-    kept_weights: CoreKeptWeights | None = None,
 ) -> None:
     time, batch, _ = like.shape
     # What is made contiguous here must live until the core has run.
@@ -204,7 +192,7 @@ def _run(
         sequences.slices,
         sequences.team,
         adds,
-        kept_weights,
+        sequences.kept_weights,
     )
 
 
