@@ -180,7 +180,7 @@ def test_scored_pairs(model, folder, tmp_path):
         assert names <= set(figures) and figures["pearson_ridge"] > 0.5 and figures["mse_ridge"] < 2.5
     found.write(tmp_path / "scored.csv")
     rows = [line.split(",") for line in (tmp_path / "scored.csv").read_text().splitlines()]
-    assert rows[0] == ["sentence_A", "sentence_B", "score", "cosine", "predicted"]
+    assert rows[0] == [*NAMES, "cosine", "predicted"]
     given, said = (torch.tensor([float(row[place]) for row in rows[1:]]) for place in (2, 4))
     assert math.isclose(agreement(said, given)["pearson"], found.metrics["pearson_ridge"], abs_tol=1e-5)
     found.write(tmp_path / "scored.jsonl")
@@ -193,6 +193,20 @@ def test_scored_pairs(model, folder, tmp_path):
     assert list(again.baselines) == ["bag of words"]
     assert again.metrics["pearson_cosine"] == found.metrics["pearson_cosine"]
     assert not {"pearson", "pearson_ridge"} & set(again.metrics)
+
+
+def test_scored_pairs_are_written_under_the_names_of_the_users_columns(model, tmp_path):
+    rows = "\na dog\ta cat\t1\na dog\tthe dog\t2\n"
+    (tmp_path / "own.tsv").write_text("one\tpredicted\tcosine" + rows)
+    named = {"first": "one", "second": "predicted", "score": "cosine", "random_encoders": 0}
+    path = tmp_path / "own.tsv"
+    model.evaluate(path, pairs_train=path, **named).write(tmp_path / "out.tsv")
+    head = (tmp_path / "out.tsv").read_text().splitlines()[0].split("\t")
+    assert head == ["one", "predicted", "cosine", "cosine of the vectors", "predicted by the regression"]
+    path.write_text(rows[1:])
+    model.evaluate(path, first=1, second=2, score=3, random_encoders=0).write(tmp_path / "out.tsv")
+    head = (tmp_path / "out.tsv").read_text().splitlines()[0].split("\t")
+    assert head == ["column 1", "column 2", "column 3", "cosine"]
 
 
 def test_the_cosine_is_scaled_without_a_look_at_the_scores_that_are_told(model, folder, tmp_path, caplog):

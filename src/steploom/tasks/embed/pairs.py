@@ -16,7 +16,7 @@ from steploom.data.text.sentence_pairs import SentenceColumns, SentencePairs, re
 from steploom.errors import DataError
 from steploom.models.skip_thought import SkipThought
 from steploom.tasks.embed.ridge import fit_ridge, pair_features
-from steploom.tasks.embed.vectors import bags_of, cosine, table_of, unknown_share, vectors_of
+from steploom.tasks.embed.vectors import bags_of, cosine, table_of, titles, unknown_share, vectors_of
 from steploom.tasks.task import Evaluation, only_file
 
 if TYPE_CHECKING:
@@ -83,8 +83,9 @@ def score_pairs(task: Embed, network: SkipThought, files: Sequence[Path], option
         baselines["random encoders"] = _random_encoders(task, parts, options.random_encoders)
 
     numbers = {name: [round(value, _DIGITS) for value in values.tolist()] for name, values in predicted.items()}
-    written = {"sentence_A": test.first, "sentence_B": test.second, "score": test.scores, **numbers}
-    rows = [dict(zip(written, row, strict=True)) for row in zip(*written.values(), strict=True)]
+    names = titles((options.first, options.second, options.score), numbers)
+    values = (test.first, test.second, test.scores, *numbers.values())
+    rows = [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
     return Evaluation(metrics, baselines, table_of(rows).write)
 
 

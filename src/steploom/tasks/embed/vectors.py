@@ -36,6 +36,7 @@ __all__ = [
     "predict_vectors",
     "read_sentences",
     "table_of",
+    "titles",
     "unknown_share",
     "vectors_of",
 ]
@@ -45,6 +46,8 @@ logger = logging.getLogger("steploom")
 # Words of a batch, padding included: what the outputs of all its steps need stays below some hundred megabytes.
 _WORDS = 1 << 14
 _DIGITS = 6
+# Beside a column of the user's that has the short one.
+_LONG_TITLES = {"cosine": "cosine of the vectors", "predicted": "predicted by the regression"}
 
 
 def read_sentences(path: Path) -> list[str]:
@@ -153,14 +156,21 @@ def predict_similarity(task: Embed, network: SkipThought, data: Path | None, opt
     pairs = read_sentence_pairs(data, SentenceColumns(options.first, options.second))
     _say_unknown(task, [*pairs.first, *pairs.second])
     both = [vectors_of(task, network, side) for side in (pairs.first, pairs.second)]
-    names = [f"column {name}" if name.isdecimal() else name for name in (options.first, options.second)]
-    value_name = "cosine" if "cosine" not in names else "cosine of the vectors"
-    return table_of(
-        [
-            {names[0]: first, names[1]: second, value_name: round(value, _DIGITS)}
-            for first, second, value in zip(pairs.first, pairs.second, cosine(*both).tolist(), strict=True)
-        ]
-    )
+    names = titles((options.first, options.second), ["cosine"])
+    values = (round(value, _DIGITS) for value in cosine(*both).tolist())
+    rows = zip(pairs.first, pairs.second, values, strict=True)
+    return table_of([dict(zip(names, row, strict=True)) for row in rows])
+
+
+def titles(columns: Sequence[str], found: Iterable[str]) -> list[str]:
+    """The names of the columns of a table that is written.
+
+    Args:
+        columns: those of the user's table, by name or by number.
+        found: what stands beside them, "cosine" and "predicted".
+    """
+    own = [f"column {name}" if name.isdecimal() else name for name in columns]
+    return own + [_LONG_TITLES[name] if name in own else name for name in found]
 
 
 def _sentences(data: Path | None, options: PredictOptions) -> list[str]:
