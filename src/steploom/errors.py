@@ -79,8 +79,12 @@ class DataError(SteploomError):
 def nearest(name: str, choices: Iterable[str]) -> str:
     """ " Did you mean 'x'?" for the choice that is closest to `name`, or an empty string where none is close.
 
+    Of several that are as close it is the first.
     Hyphens before an option do not make it any closer to another.
     """
     bare = {choice.lstrip("-").lower(): choice for choice in choices}
-    found = difflib.get_close_matches(name.lstrip("-").lower(), bare, n=1, cutoff=0.6)
-    return f" Did you mean '{bare[found[0]]}'?" if found else ""
+    word = name.lstrip("-").lower()
+    close = set(difflib.get_close_matches(word, bare, n=len(bare) or 1, cutoff=0.6))
+    in_order = (choice for choice in bare if choice in close)
+    found = max(in_order, key=lambda choice: difflib.SequenceMatcher(None, choice, word).ratio(), default=None)
+    return "" if found is None else f" Did you mean '{bare[found]}'?"

@@ -392,6 +392,8 @@ def test_a_text_that_cannot_be_used_leaves_nothing(tmp_path, content, message):
     ("content", "options", "message"),
     [
         ("sentence_A\tsentence_B\n", {}, "--score: the first row of .* has no 'relatedness_score'"),
+        ("sentence1\tsentence2\tscore\n", {}, "--first: .* has no 'sentence_A'; .* Did you mean 'sentence1'"),
+        ("sentence1\tsentence2\n", {"first": "sentence1"}, "--second: .* Did you mean 'sentence2'"),
         ("\t".join(NAMES) + "\na\tb\tmuch\n", {}, "row 2, column 'relatedness_score': expected a score, a number"),
         ("\t".join(NAMES) + "\na\tb\t1\nc\td\t1\n", {}, "expected two different scores or more, found 1"),
         (None, {"pairs_valid": "train.tsv"}, "--pairs-valid: .* Give --pairs-train too"),

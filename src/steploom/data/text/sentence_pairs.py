@@ -62,7 +62,7 @@ def read_sentence_pairs(path: Path, columns: SentenceColumns) -> SentencePairs:
         if wrong is not None:
             raise OptionError(f"--{wrong}: {path} has the columns 1 to {len(head)}, found {named[wrong]}")
     else:
-        places = {part: _place(path, head, part, name) for part, name in named.items()}
+        places = {part: _place(path, head, part, named) for part in named}
         rows = rows_below(path, rows, "--first and --second")
     pairs: dict[str, list[str]] = {"first": [], "second": []}
     scores: list[float] = []
@@ -80,14 +80,15 @@ def read_sentence_pairs(path: Path, columns: SentenceColumns) -> SentencePairs:
     return SentencePairs(tuple(pairs["first"]), tuple(pairs["second"]), tuple(scores))
 
 
-def _place(path: Path, head: list[str], part: str, name: str) -> int:
-    head = [cell.strip() for cell in head]
+def _place(path: Path, head: list[str], part: str, named: dict[str, str]) -> int:
+    head, name = [cell.strip() for cell in head], named[part]
     if name in head:
         check_once(path, head, name)
         return head.index(name)
     shown = ", ".join(f"'{cell[:20]}'" for cell in head[:8])
+    near = nearest(name, [cell for cell in head if cell not in named.values()])
     raise OptionError(
-        f"--{part}: the first row of {path} has no '{name}'; it has {shown}.{nearest(name, head)} Name the columns, or "
+        f"--{part}: the first row of {path} has no '{name}'; it has {shown}.{near} Name the columns, or "
         "where the file has no header, give the number of each with --first, --second and --score"
     )
 
