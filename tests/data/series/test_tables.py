@@ -144,6 +144,43 @@ def test_text_covariates_become_columns_of_0_and_1(tmp_path: Path) -> None:
         read_series([tmp_path / "later.csv"], Learnt.from_json(table.learnt.to_json()))
 
 
+def truths(kind: str) -> pd.DataFrame:
+    flags = [True, False] * 15
+    frame = pd.DataFrame({"x": "u", "ds": pd.to_datetime(hours(30)), "y": range(30), "flag": flags, "k": True})
+    spelt = {"capital": "True False", "small": "true false", "all capitals": "TRUE FALSE"}.get(kind)
+    if spelt:
+        frame["flag"] = frame["flag"].map(lambda flag: spelt.split()[not flag])
+        frame["k"] = spelt.split()[0]
+    return frame.astype({"flag": "category", "k": "category"}) if kind == "categories" else frame
+
+
+@pytest.mark.parametrize("before", ["parquet", "capital", "small"])
+@pytest.mark.parametrize("after", ["parquet", "capital", "small", "all capitals", "categories"])
+def test_truth_values_are_the_same_in_every_kind_of_file(tmp_path: Path, before: str, after: str) -> None:
+    for name, kind in (("before", before), ("after", after)):
+        if kind in ("parquet", "categories"):
+            truths(kind).to_parquet(tmp_path / name)
+        else:
+            truths(kind).to_csv(tmp_path / name, index=False)
+    asked = Columns(series="x", targets=("y",), known=("flag",), static=("k",))
+    table = read_series([tmp_path / "before"], asked)
+    later = read_series([tmp_path / "after"], Learnt.from_json(table.learnt.to_json()))
+    for (series,) in (table.data.series, later.data.series):
+        assert series.known[:, 0].tolist() == [1, 0] * 15 and series.static == (0,)
+    assert table.data.known == ("flag",)
+
+
+def test_a_truth_value_among_texts_is_a_category(tmp_path: Path) -> None:
+    rows = [f"{t},{i},{w}" for i, (t, w) in enumerate(zip(hours(24), ["True", "perhaps", "false"] * 8, strict=True))]
+    table = read(tmp_path, lines("ds,y,rain", rows), targets=("y",), past=("rain",))
+    assert table.data.past == ("rain=false", "rain=perhaps", "rain=true")
+    with pytest.raises(DataError, match="column 'rain' holds text"):
+        read(tmp_path, lines("ds,y,rain", rows))
+    rows = [f"{t},{i},True" for i, t in enumerate(hours(24))]
+    with pytest.raises(DataError, match="column 'rain' holds truth values"):
+        read(tmp_path, lines("ds,y,rain", rows))
+
+
 def test_later_tables_use_what_training_learnt(tmp_path: Path) -> None:
     table = read(
         tmp_path, lines("x,ds,y,k", [f"u,{t},{i},c" for i, t in enumerate(hours(30))]), series="x", static=("k",)

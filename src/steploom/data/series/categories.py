@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from steploom.data.series.series import FloatArray
-from steploom.data.series.table_file import MISSING, shown
+from steploom.data.series.table_file import MISSING, TRUTHS, shown
 from steploom.data.series.table_group import TableGroup
 from steploom.errors import nearest
 
@@ -35,7 +35,7 @@ def category_codes(
     """
     texts = pa.chunked_array([t.texts(name) for t in tables.tables]).combine_chunks()
     encoded = texts.dictionary_encode(null_encoding="encode")
-    found = ["" if t is None else t for t in encoded.dictionary.to_pylist()]
+    found = ["" if t is None else _spelt(t) for t in encoded.dictionary.to_pylist()]
     codes: Ints = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     absent = MISSING if missing_allowed else ("",)
     if not fixed:
@@ -46,7 +46,7 @@ def category_codes(
                 f"such as {shown(levels[name][0])}",
                 column=name,
             )
-    number = {text: i for i, text in enumerate(levels[name])}
+    number = {_spelt(text): i for i, text in enumerate(levels[name])}
     table = np.array([number.get(t, -1) for t in found], np.int64)
     result: Ints = table[codes]
     for i, text in enumerate(found):
@@ -63,6 +63,11 @@ def category_codes(
             hint=nearest(text, levels[name]).strip() or None,
         )
     return result
+
+
+def _spelt(text: str) -> str:
+    """A category as it is compared: truth values are written in one way in Parquet and in several in CSV."""
+    return text.lower() if text.lower() in TRUTHS else text
 
 
 def one_hot(codes: Ints, count: int) -> FloatArray:

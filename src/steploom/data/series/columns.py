@@ -203,8 +203,9 @@ def _find_targets(table: Table, found: Columns) -> tuple[str, ...]:
         raise table.error("no column is left to be forecast", hint="Name the column with --target")
     texts = [n for n in rest if table.is_text(n)]
     if texts:
+        kind = "truth values" if table.is_truth(texts[0]) else "text"
         raise table.error(
-            f"without --target every column would be a series, but column '{texts[0]}' holds text",
+            f"without --target every column would be a series, but column '{texts[0]}' holds {kind}",
             hint=f"Name the column to forecast with --target; the columns are {names_shown(rest)}",
         )
     return tuple(rest)

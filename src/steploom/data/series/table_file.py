@@ -23,12 +23,14 @@ from steploom.data.file_bytes import read_bytes, utf8_of
 from steploom.data.name_list import join_names, names_shown, split_names
 from steploom.errors import DataError, nearest
 
-__all__ = ["MISSING", "Table", "read_table", "shown"]
+__all__ = ["MISSING", "TRUTHS", "Table", "read_table", "shown"]
 
 FORMATS = "Expected CSV (UTF-8, also gzipped) or Parquet"
 _MISSING_WORDS = "NA N/A n/a na NaN nan NAN -nan null NULL Null None none #N/A <NA>"
 MISSING = ("", *_MISSING_WORDS.split())
 """Texts that mean "not measured" in a column of numbers."""
+TRUTHS = {"true": 1.0, "false": 0.0}
+"""Truth values as numbers, by their texts in small letters."""
 
 
 @dataclass(frozen=True)
@@ -87,12 +89,14 @@ class Table:
         return pc.utf8_trim_whitespace(_one_chunk(self.cells[name]).cast(pa.string()))
 
     def numbers(self, name: str) -> npt.NDArray[np.float64]:
-        """Column `name` as float64, NaN where missing.
+        """Column `name` as float64, NaN where missing; of a column of truth values alone, 1 for true and 0 for false.
 
         Raises:
             DataError: a cell is text or infinite.
         """
         column = _one_chunk(self.cells[name])
+        if pa.types.is_dictionary(column.type):
+            column = column.dictionary_decode()
         if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
             numbers = self._numbers_of_text(name)
         else:
@@ -112,13 +116,21 @@ class Table:
         return values
 
     def is_text(self, name: str) -> bool:
-        """Whether column `name` has values and not one of them is a number or a truth value."""
+        """Whether column `name` has values and not one of them is a number; truth values of Parquet are no texts."""
         column = _one_chunk(self.cells[name])
         if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
             return bool(pa.types.is_dictionary(column.type))
-        values = pc.unique(self.texts(name)).to_pylist()
-        known = [v for v in values if v is not None and v not in MISSING]
+        known = self._known(name)
         return bool(known) and not any(_is_number(v) for v in known)
+
+    def is_truth(self, name: str) -> bool:
+        """Whether column `name` has values and each of them is a truth value: of Parquet, or True, false and so on."""
+        known = self._known(name)
+        return bool(known) and all(v.lower() in TRUTHS for v in known)
+
+    def _known(self, name: str) -> list[str]:
+        """The different values of a column, as texts."""
+        return [v for v in pc.unique(self.texts(name)).to_pylist() if v is not None and v not in MISSING]
 
     def _numbers_of_text(self, name: str) -> pa.Array:
         texts = self.texts(name)
@@ -127,6 +139,8 @@ class Table:
             return texts.cast(pa.float64())
         except pa.ArrowInvalid:
             values = texts.to_pylist()
+        if self.is_truth(name):
+            return pa.array([None if v is None else TRUTHS[v.lower()] for v in values], pa.float64())
         for index, value in enumerate(values):
             if value is not None and not _is_number(value):
                 what = f"expected a number, found {shown(value)}"

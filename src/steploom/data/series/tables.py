@@ -188,10 +188,12 @@ def _series_of_rows(tables: TableGroup, columns: Columns) -> tuple[list[str], In
 def _covariates(
     tables: TableGroup, names: tuple[str, ...], levels: dict[str, tuple[str, ...]], fixed: bool, order: Ints
 ) -> tuple[FloatArray, tuple[str, ...]]:
-    """Columns as numbers (rows, columns); a column of texts becomes one column of 0 and 1 a value."""
+    """Columns as numbers (rows, columns); a column of texts becomes one column of 0 and 1 a value, and truth values are
+    1 and 0 in every kind of file."""
     parts, labels = [], []
     for name in names:
-        if name in levels or (not fixed and all(t.is_text(name) for t in tables.tables)):
+        texts = not fixed and all(t.is_text(name) for t in tables.tables)
+        if name in levels or (texts and not all(t.is_truth(name) for t in tables.tables)):
             codes = category_codes(tables, name, levels, fixed)[order]
             parts.append(one_hot(codes, len(levels[name])))
             labels += [f"{name}={level}" for level in levels[name]]
