@@ -205,6 +205,18 @@ def test_the_rows_of_series_off_the_named_anchor_are_counted(tmp_path: Path) -> 
     assert len(read_training_data(options(horizon=2, frequency="W"), [tmp_path / "a.csv"], None, None).data) == 2
 
 
+@pytest.mark.parametrize("zone", ["+01:00", ""])
+def test_an_anchor_is_that_of_utc_and_that_is_said(tmp_path: Path, zone: str) -> None:
+    mondays = [f"{time:%Y-%m-%d} 00:00{zone}" for time in pd.date_range("2020-01-06", periods=60, freq="7D")]
+    pd.DataFrame({"ds": mondays, "y": 1.5}).to_csv(tmp_path / "a.csv", index=False)
+    if zone:
+        with pytest.raises(DataError, match="this one at 2020-01-05 23:00 in UTC, which times with a zone are turned"):
+            read_training_data(options(horizon=2, frequency="W-MON"), [tmp_path / "a.csv"], None, None)
+        read_training_data(options(horizon=2, frequency="W-SUN"), [tmp_path / "a.csv"], None, None)
+    else:
+        read_training_data(options(horizon=2, frequency="W-MON"), [tmp_path / "a.csv"], None, None)
+
+
 def test_another_frequency_is_refused(tmp_path: Path) -> None:
     past = read_training_data(options(), [hourly(tmp_path, 1000)], None, None).past
     days = pd.DataFrame({"ds": pd.date_range("2021-01-01", periods=30), "y": 1.0})

@@ -148,7 +148,7 @@ def lay_out(
             f"{f'; {IN_UTC}. {PLAIN_TIMES}' if moved else ''}"
         )
     if anchored:
-        _check_anchor(tables, times, order, anchor, frequency)
+        _check_anchor(tables, times, order, anchor, frequency, zone)
     codes, positions, anchor = codes[regular], positions[regular], anchor[regular]
     begin = np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]])
     offsets = np.r_[begin, len(codes)]
@@ -167,11 +167,13 @@ def lay_out(
     return grid, regular, notes
 
 
-def _check_anchor(tables: TableGroup, times: Times, order: Ints, anchor: Times, frequency: str) -> None:
+def _check_anchor(
+    tables: TableGroup, times: Times, order: Ints, anchor: Times, frequency: str, zone: bool | None
+) -> None:
     """Every series must have the weekday or the months that were named.
 
     Args:
-        tables, times, order, frequency: as in `lay_out`.
+        tables, times, order, frequency, zone: as in `lay_out`.
         anchor: (rows,) a time on the grid of each row's series.
     """
     distinct, number = np.unique(anchor, return_inverse=True)
@@ -179,7 +181,8 @@ def _check_anchor(tables: TableGroup, times: Times, order: Ints, anchor: Times, 
     if len(off):
         any_anchor = frequency.partition("-")[0]
         raise tables.error(
-            f"{len(off)} of {len(times)} rows lie off the grid of {frequency}, this one at {stamp(times[off[0]])}",
+            f"{len(off)} of {len(times)} rows lie off the grid of {frequency}, this one at {stamp(times[off[0]])}"
+            f"{' in UTC, which times with a zone are turned into' if zone else ''}",
             int(order[off[0]]),
             hint=f"Check --frequency: with {any_anchor} each series keeps the grid of its own rows",
         )
