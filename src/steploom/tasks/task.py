@@ -70,6 +70,7 @@ class Prepared(Generic[T]):
         valid_source: what `Task.evaluate` takes to score the validation part, or None: `Files`, or any object of the
             task's own.
         test_source: the same for the test part.
+        overlap: what `steploom.tasks.overlap.overlap` says of the parts that have files of their own.
     """
 
     task: T
@@ -77,6 +78,7 @@ class Prepared(Generic[T]):
     valid: Batches | None = None
     valid_source: object | None = None
     test_source: object | None = None
+    overlap: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,7 +82,7 @@ def train(
     _check_repeated(kind, parts)
     prepared = kind.prepare(checked, parts["train"], parts["valid"], parts["test"])
     files = {part: [fingerprint(file) for file in chosen] for part, chosen in parts.items()}
-    _warn_of_trained_on(files)
+    _warn_of_trained_on(files, prepared.overlap)
     network = first_weights(prepared.task, checked.seed)
     used: list[dict[str, Any]] = []
     with only_training_in(out / "last") if main else nullcontext():
@@ -202,13 +202,14 @@ def _check_repeated(kind: type[Task], parts: dict[str, list[Path]]) -> None:
             found.add(file.resolve())
 
 
-def _warn_of_trained_on(files: dict[str, list[dict[str, Any]]]) -> None:
+def _warn_of_trained_on(files: dict[str, list[dict[str, Any]]], overlap: Mapping[str, str]) -> None:
     learnt = {file["sha256"] for file in files["train"]}
     for part in ("valid", "test"):
-        for file in files[part]:
-            if file["sha256"] in learnt:
-                said = "the model is trained on this file too; as"
-                logger.warning(f"{file['path']}: {said} {_PARTS[part]} it says little")
+        same = [file["path"] for file in files[part] if file["sha256"] in learnt]
+        for path in same:
+            logger.warning(f"{path}: the model is trained on this file too; as {_PARTS[part]} it says little")
+        if part in overlap and not same:
+            logger.warning(f"{_PARTS[part]}: {overlap[part]} stand in the training data too; they say little")
 
 
 def _version() -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,11 @@ class Pairs:
 
     def __len__(self) -> int:
         return len(self.source)
+
+    @property
+    def both(self) -> Iterator[tuple[str, str]]:
+        """Source and target, pair by pair."""
+        return zip(self.source, self.target, strict=True)
 
     def chosen(self, places: Sequence[int]) -> Pairs:
         """Some of the pairs."""

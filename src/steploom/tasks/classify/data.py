@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,8 @@ from steploom.data.labelled.examples import Examples, class_numbers, classes_of
 from steploom.data.name_list import names_shown
 from steploom.data.set_aside import share_of_each
 from steploom.errors import DataError, OptionError, nearest
-from steploom.tasks.classify.kind import kind_class, kind_of_files
+from steploom.tasks.classify.kind import Kind, kind_class, kind_of_files
+from steploom.tasks.overlap import overlap
 from steploom.tasks.task import named_files
 
 if TYPE_CHECKING:
@@ -33,11 +34,12 @@ logger = logging.getLogger("steploom")
 
 @dataclass(frozen=True)
 class Parts:
-    """The parts of the data; None for one that is not there."""
+    """The parts of the data; None for one that is not there. `overlap`: as in `Prepared`."""
 
     train: Examples
     valid: Examples | None
     test: Examples | None
+    overlap: dict[str, str]
 
 
 def prepare_examples(
@@ -86,7 +88,14 @@ def prepare_examples(
         artefacts["labels"]["trained"] = trained
     class_weights(options, artefacts["labels"])
     logger.info(f"{counted(len(chosen), 'example')} of {len(classes):,} classes to train on; validation: {validation}")
-    return artefacts, Parts(chosen, read.get("valid"), read.get("test"))
+    named = {part: _rows(kind, read[part]) for part, files in (("valid", valid), ("test", test)) if files}
+    both = overlap("example", _rows(kind, kept.relabelled(names)), **named)
+    return artefacts, Parts(chosen, read.get("valid"), read.get("test"), both)
+
+
+def _rows(kind: type[Kind], examples: Examples) -> Iterable[Hashable]:
+    """What each example says, its label with it."""
+    return zip(kind.contents(examples), examples.labels or (), strict=True)
 
 
 def _check_shares(options: ClassifyOptions, counts: Counter[str], classes: Sequence[str]) -> None:

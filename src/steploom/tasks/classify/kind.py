@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -75,6 +75,11 @@ class Kind(ABC):
         Labels are as in the files; renaming comes after this.
         """
         return examples
+
+    @classmethod
+    def contents(cls, examples: Examples) -> Iterable[Hashable]:
+        """What each input holds, so that the same ones can be found."""
+        return cast(Iterable[Hashable], examples.inputs)
 
     @classmethod
     def second_label(cls, options: ClassifyOptions, files: Sequence[Path], only: str) -> str | None:

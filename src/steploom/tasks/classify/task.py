@@ -65,6 +65,7 @@ class Classify(Task):
             None if parts.valid is None else task.batches(parts.valid, training=False),
             parts.valid,
             parts.test,
+            parts.overlap,
         )
 
     def batches(self, examples: Examples, training: bool) -> Any:

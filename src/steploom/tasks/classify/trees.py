@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -100,6 +100,11 @@ class TreesKind(Kind):
         """Trees in brackets."""
         trees = Items(parse_trees(lines, Path("-")))
         return Examples(trees, None, (Path("-"),), tuple((0, tree.row) for tree in trees))
+
+    @classmethod
+    def contents(cls, examples: Examples) -> Iterable[str]:
+        """The words of each tree."""
+        return (" ".join(tree.sentence) for tree in examples.inputs)
 
     @classmethod
     def further_labels(cls, examples: Examples) -> set[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,6 +19,7 @@ from steploom.data.text.vocabulary import Vocabulary
 from steploom.errors import DataError
 from steploom.models.output_loss import linear_log_probs
 from steploom.models.skip_thought import SkipThought
+from steploom.tasks.overlap import overlap
 from steploom.tasks.perplexity import perplexity, unigram_log_probs
 from steploom.tasks.task import Evaluation, Prepared, named_files
 
@@ -92,7 +94,13 @@ def prepare_text(
     if held_out is not None:
         valid_batches = _batches(_encoded(held_out, vocabulary, options), vocabulary, _SENTENCES, seed=None)
     task = kind(options, {"vocabulary": vocabulary.to_json(), "text": facts})
-    return Prepared(task, batches, valid_batches, held_out, test_text)
+    named = _neighbours((held_out if valid else None) or ()), _neighbours(test_text or ())
+    both = overlap("neighbouring pair", _neighbours(documents), *named)
+    return Prepared(task, batches, valid_batches, held_out, test_text, both)
+
+
+def _neighbours(documents: Documents) -> Iterator[tuple[str, str]]:
+    return chain.from_iterable(map(pairwise, documents))
 
 
 @torch.no_grad()

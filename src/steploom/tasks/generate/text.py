@@ -19,6 +19,7 @@ from steploom.data.text.streams import LineBatches, StreamBatches
 from steploom.data.text.table import TABLES, say_whole_lines, suffix_of
 from steploom.data.text.vocabulary import Vocabulary
 from steploom.errors import DataError
+from steploom.tasks.overlap import overlap
 from steploom.tasks.task import Prepared, named_files
 
 if TYPE_CHECKING:
@@ -117,7 +118,9 @@ def prepare_text(
     if held_out is not None:
         valid_batches = _batches(held_out.encode(vocabulary), vocabulary, options, training=False)
     task = kind(options, {"vocabulary": vocabulary.to_json(), "text": facts})
-    return Prepared(task, batches, valid_batches, held_out, test_part)
+    named = (held_out if valid else None, test_part)
+    both = overlap("line", part.lines or (), *(other.lines or () if other else () for other in named))
+    return Prepared(task, batches, valid_batches, held_out, test_part, both)
 
 
 def _batches(numbers: list[list[int]], vocabulary: Vocabulary, options: GenerateOptions, training: bool) -> Batches:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,6 +19,7 @@ from steploom.data.labelled.tag_schemes import find_scheme, scheme_tags, type_of
 from steploom.data.text.word_vectors import find_vector, read_vectors
 from steploom.errors import DataError, OptionError
 from steploom.models.output_loss import IGNORED
+from steploom.tasks.overlap import overlap
 from steploom.tasks.tag.facts import LABELS, TagFacts
 from steploom.tasks.tag.files import Part, are_spans, columns_of, foreign_span_tag, part_of, read_part, split_parts
 from steploom.tasks.task import Prepared, named_files
@@ -94,7 +96,14 @@ def prepare_tags(
     artefacts = {"vocabulary": coder.to_json(), "tags": asdict(facts), "majority": _majority(parts)}
     batches = _batches(parts, coder, facts, options.batch_size, options.seed)
     valid_batches = None if held_out is None else _batches(held_out, coder, facts, 2 * options.batch_size, None)
-    return Prepared(kind(options, artefacts, vectors), batches, valid_batches, held_out, test_part)
+    named = _tagged(held_out if valid else None), _tagged(test_part)
+    both = overlap("sentence", _tagged(parts), *named)
+    return Prepared(kind(options, artefacts, vectors), batches, valid_batches, held_out, test_part, both)
+
+
+def _tagged(parts: Sequence[Part] | None) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Each sentence with its tags."""
+    return chain.from_iterable(zip(part.sentences, part.tags, strict=True) for part in parts or ())
 
 
 def _vocabulary(options: TagOptions, sentences: list[tuple[str, ...]]) -> tuple[WordCoder, list[int], Tensor | None]:

@@ -18,6 +18,7 @@ from steploom.data.text.parallel_columns import PairColumns, find_pair_columns
 from steploom.data.text.vocabulary import Vocabulary, load_vocabulary
 from steploom.data.text.words import lower_case
 from steploom.errors import DataError
+from steploom.tasks.overlap import overlap
 from steploom.tasks.task import Prepared
 
 if TYPE_CHECKING:
@@ -195,7 +196,10 @@ def prepare_pairs(
         read = [languages.source_tokens(line, options.max_length) for line in held_out.source]
         written = [languages.target_tokens(line) for line in held_out.target]
         valid_batches = ParallelBatches(read, written, *marks, options.batch_size)
-    return Prepared(kind(options, artefacts), batches, valid_batches, held_out, test_pairs)
+    both = overlap(
+        "pair", part.both, held_out.both if valid and held_out else (), test_pairs.both if test_pairs else ()
+    )
+    return Prepared(kind(options, artefacts), batches, valid_batches, held_out, test_pairs, both)
 
 
 def _learn(part: Pairs, options: TranslateOptions) -> dict[str, Any]:
