@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 
 from steploom.engine.places import Kind, Operand, Places, Where
-from steploom.engine.staging import Alone, Elementwise, Products, Stage, stages_of
+from steploom.engine.staging import ALIASING, Alone, Products, Stage, outs_of, stages_of
 from steploom.program.primitives import LEAST_SHARED, read_whole
 from steploom.program.program import Argument, Instruction, Value
 
@@ -39,29 +39,26 @@ class Sections(Places):
         """
         lists = {name: list(instructions) for name, instructions in sections.items()}
         computed = {i.out: name for name, instructions in lists.items() for i in instructions}
-        later = self._deliver(lists, computed, list(read_later))
+        later = set(read_later)
+        self._deliver(lists, computed, later)
         for instructions in lists.values():
             self.aliases.add(instructions)
         uses = Counter(value for items in lists.values() for i in items for value in i.args if isinstance(value, Value))
         uses.update(self.places.keys())
         uses.update(later)
-        self.aliases.shared = self._shared(lists, set(later))
+        self.aliases.shared = self._shared(lists, later)
         staged = {name: stages_of(instructions, uses, self.aliases) for name, instructions in lists.items()}
-        self._place_all(staged, lists, set(later))
+        self._place_all(staged, lists, later)
         return staged
 
-    def _deliver(
-        self, lists: dict[str, list[Instruction]], computed: dict[Value, str], later: list[Value]
-    ) -> list[Value]:
+    def _deliver(self, lists: dict[str, list[Instruction]], computed: dict[Value, str], later: set[Value]) -> None:
         """Place what is delivered where it is wanted, or copy it there, and give all parts of a concatenation a value
         of their own."""
         parts_of: set[Value] = set()
         for items in lists.values():
             parts_of |= {a for i in items if i.op == "concat" for a in i.args if isinstance(a, Value)}
-        late = set(later)
-        for i in lists["after"]:
-            late |= {a for a in i.args if isinstance(a, Value)}
-        aliases = {i.out for items in lists.values() for i in items if i.op in ("slice", "detach", "concat")}
+        late = later | _read_after(lists)
+        aliases = {i.out for items in lists.values() for i in items if i.op in ALIASING}
 
         def free(value: Argument, section: str) -> bool:
             return (
@@ -87,7 +84,6 @@ class Sections(Places):
         taken: set[Value] = set()
         for name, items in lists.items():
             lists[name] = [item for i in items for item in self._own_parts(i, name, computed, aliases, taken)]
-        return later
 
     def _shared(self, lists: dict[str, list[Instruction]], later: set[Value]) -> dict[Value, Value]:
         """The repeated values that are nowhere read but column by column: they are not written at all."""
@@ -140,8 +136,38 @@ class Sections(Places):
         made: dict[Value, tuple[str, int]] = {}
         for name, stages in staged.items():
             for number, stage in enumerate(stages):
-                for out in _outs(stage):
+                for out in outs_of(stage):
                     made[out] = (name, number)
+        memory, crossing = self._read_elsewhere(staged, made)
+        memory |= {self.aliases.root(value)[0] for value in later}
+        crossing |= {self.aliases.root(value)[0] for value in later | _read_after(lists)}
+        section_of = {i.out: name for name, items in lists.items() for i in items}
+        for value, parts in self.aliases.parts.items():
+            if value in self.places:
+                continue
+            # A part stands in the whole: where one of them is read after the loop, the whole must last as long.
+            kept = section_of[value] != "step" or any(item in crossing for item in (value, *parts))
+            whole = self.places[value] = self.buffer(Kind.CHUNK if kept else Kind.STEP, value.width)
+            column = 0
+            for part in parts:
+                assert isinstance(part, Value)
+                self.places[part] = whole._replace(column=whole.column + column)
+                column += part.width
+        for value in made:
+            if value in memory and value not in self.places:
+                kept = value in crossing or section_of[value] != "step"
+                self.places[value] = self.buffer(Kind.CHUNK if kept else Kind.STEP, value.width)
+
+    def _read_elsewhere(
+        self, staged: dict[str, list[Stage]], made: dict[Value, tuple[str, int]]
+    ) -> tuple[set[Value], set[Value]]:
+        """The values that are read whole, or in another stage than that which made them, and those of them that are
+        read in another section.
+
+        Args:
+            staged: the stages of each section.
+            made: of each computed value its section and the number of its stage there.
+        """
         memory: set[Value] = set()
         crossing: set[Value] = set()
 
@@ -177,32 +203,9 @@ class Sections(Places):
                     for i in stage.instructions:
                         for argument in i.args:
                             reads(argument, name, number, argument in read_whole(i))
-        for value in later:
-            root, _ = self.aliases.root(value)
-            memory.add(root)
-            crossing.add(root)
-        section_of = {i.out: name for name, items in lists.items() for i in items}
-        after_reads = {a for i in lists["after"] for a in i.args if isinstance(a, Value)}
-        crossing |= {self.aliases.root(a)[0] for a in after_reads}
-        for value, parts in self.aliases.parts.items():
-            if value in self.places:
-                continue
-            # A part stands in the whole: where one of them is read after the loop, the whole must last as long.
-            kept = section_of[value] != "step" or any(item in crossing for item in (value, *parts))
-            self.places[value] = self.buffer(Kind.CHUNK if kept else Kind.STEP, value.width)
-            column = 0
-            for part in parts:
-                assert isinstance(part, Value)
-                whole = self.places[value]
-                self.places[part] = whole._replace(column=whole.column + column)
-                column += part.width
-        for value in made:
-            if value in memory and value not in self.places:
-                kept = value in crossing or section_of[value] != "step"
-                self.places[value] = self.buffer(Kind.CHUNK if kept else Kind.STEP, value.width)
+        return memory, crossing
 
 
-def _outs(stage: Stage) -> list[Value]:
-    if isinstance(stage, Elementwise):
-        return [i.out for i in stage.instructions]
-    return [stage.out if isinstance(stage, Products) else stage.instruction.out]
+def _read_after(lists: dict[str, list[Instruction]]) -> set[Value]:
+    """What the instructions behind the loop read."""
+    return {argument for i in lists["after"] for argument in i.args if isinstance(argument, Value)}

@@ -16,9 +16,10 @@ from steploom.native import core
 from steploom.program.primitives import ALONE
 from steploom.program.program import Argument, Instruction, Value
 
-__all__ = ["Aliases", "Alone", "Elementwise", "Products", "Stage", "stages_of"]
+__all__ = ["ALIASING", "Aliases", "Alone", "Elementwise", "Products", "Stage", "outs_of", "stages_of"]
 
-ALIASES = {"slice", "detach", "concat"}
+# Instructions that compute nothing: what they give is part of other values, or made of them.
+ALIASING = ("slice", "detach", "concat")
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def stages_of(instructions: Sequence[Instruction], uses: Counter[Value], aliases
         aliases: those of all sections; the instructions for them are left out here.
     """
     items = _fuse_sums([i for i in instructions if i.out not in aliases.shared], uses, aliases)
-    waiting = _Waiting([item for item in items if isinstance(item, Products) or item.op not in ALIASES], aliases)
+    waiting = _Waiting([item for item in items if isinstance(item, Products) or item.op not in ALIASING], aliases)
     stages: list[Stage] = []
     while waiting:
         if products := waiting.take_products():
@@ -106,6 +107,13 @@ def stages_of(instructions: Sequence[Instruction], uses: Counter[Value], aliases
         else:
             stages.append(waiting.take_widest_pass())
     return stages
+
+
+def outs_of(stage: Stage) -> list[Value]:
+    """The values that a stage makes."""
+    if isinstance(stage, Elementwise):
+        return [i.out for i in stage.instructions]
+    return [stage.out if isinstance(stage, Products) else stage.instruction.out]
 
 
 class _Waiting:
