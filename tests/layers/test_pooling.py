@@ -55,3 +55,10 @@ def test_attention_weights_add_up_to_one():
 def test_an_unknown_pooling():
     with pytest.raises(OptionError, match="Did you mean 'mean'"):
         Pooling("meen", 4)
+
+
+@pytest.mark.parametrize("kind", POOLINGS)
+def test_lengths_may_stay_on_the_cpu(kind):
+    y = torch.empty(5, 3, 4, device="meta")
+    found = Pooling(kind, 4, bidirectional=True).to("meta")(y, torch.tensor([5, 1, 2]))
+    assert found.shape == (3, 4) and found.device.type == "meta"

@@ -52,21 +52,26 @@ class Pooling(nn.Module):
 
         Args:
             y: outputs (time, batch, size), finite in the padding too.
-            lengths: int64 (batch,), each at least 1; None where all sequences are full.
+            lengths: int64 (batch,), each at least 1, on any device; None where all sequences are full.
         """
+        lengths = lengths if lengths is None else lengths.to(y.device)
         if self.kind == "last":
             return self._last(y, lengths)
         if self.kind == "attention":
             return torch.einsum("tb,tbs->bs", self.weights(y, lengths), y)
         if lengths is None:
             return y.mean(0) if self.kind == "mean" else y.amax(0)
-        padded = padding(lengths.to(y.device), len(y))
+        padded = padding(lengths, len(y))
         if self.kind == "mean":
             return y.masked_fill(padded, 0).sum(0) / lengths[:, None]
         return y.masked_fill(padded, -math.inf).amax(0)
 
     def weights(self, y: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """The weights (time, batch) of the steps, of attention alone; 0 in the padding, and their sum is 1."""
+        """The weights (time, batch) of the steps, of attention alone; 0 in the padding, and their sum is 1.
+
+        Args:
+            y, lengths: as for `forward`.
+        """
         energies = torch.tanh(self.hidden(y)) @ self.query
         if lengths is not None:
             energies = energies.masked_fill(padding(lengths.to(y.device), len(y)).squeeze(-1), -math.inf)

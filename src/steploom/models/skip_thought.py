@@ -89,7 +89,7 @@ class SkipThought(Network):
     def vectors(self, sentence: Tensor, lengths: Tensor) -> Tensor:
         """The vectors (batch, vector_size) of sentences (time, batch) of `lengths` (batch,), each 1 or more."""
         y, _ = self.encoder(self.dropout(self.embedding(sentence)), lengths=lengths)
-        return torch.cat([cast(Tensor, part(y, lengths.to(y.device))) for part in self.parts], -1)
+        return torch.cat([cast(Tensor, part(y, lengths)) for part in self.parts], -1)
 
     def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """What enters the output layer (targets, size), and the targets (targets,), of both sides, padding left out."""
