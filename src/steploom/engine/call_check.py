@@ -19,7 +19,7 @@ def check_call(
     x: Tensor,
     states: Sequence[Tensor],
     leaves: Sequence[Tensor],
-    starts: Sequence[Tensor],
+    reset_states: Sequence[Tensor],
     lengths: Tensor | None,
     resets: Tensor | None,
 ) -> None:
@@ -37,7 +37,7 @@ def check_call(
             f"x is {x.dtype} on {x.device}, but the native engine runs in float32 and float64 on the CPU."
         )
     check_states(compiled, x, states, "state")
-    check_states(compiled, x, starts, "initial state")
+    check_states(compiled, x, reset_states, "initial state")
     check_leaves(program, leaves, x)
     if lengths is not None and (lengths.dtype is not torch.int64 or not lengths.is_cpu or lengths.shape != (batch,)):
         _refuse("lengths", lengths, torch.int64, (batch,))

@@ -24,12 +24,12 @@ class RunInSegments(torch.autograd.Function):
     def forward(ctx: Any, compiled: Compiled, sequences: Sequences, states: int, *tensors: Tensor) -> Any:
         """The outputs and the final states."""
         end = 1 + states + len(compiled.leaf_shapes)
-        x, leaves, starts = tensors[0], tensors[1 + states : end], tensors[end:]
+        x, leaves, reset_states = tensors[0], tensors[1 + states : end], tensors[end:]
         kept = x.new_empty(kept_elements(compiled, x.shape[0], x.shape[1], sequences.checkpoint_every))
-        y, finals = forward_in_segments(compiled, x, tensors[1 : 1 + states], leaves, starts, sequences, kept)
+        y, finals = forward_in_segments(compiled, x, tensors[1 : 1 + states], leaves, reset_states, sequences, kept)
         ctx.compiled, ctx.sequences, ctx.states = compiled, sequences, states
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(x, kept, *leaves, *starts)
+        ctx.save_for_backward(x, kept, *leaves, *reset_states)
         return (y, *(final.unsqueeze(0).clone() for final in finals))
 
     @staticmethod
@@ -67,7 +67,7 @@ def forward_in_segments(
     x: Tensor,
     states: Sequence[Tensor],
     leaves: Sequence[Tensor],
-    starts: Sequence[Tensor],
+    reset_states: Sequence[Tensor],
     sequences: Sequences,
     kept: Tensor,
 ) -> tuple[Tensor, list[Tensor]]:
@@ -78,7 +78,7 @@ def forward_in_segments(
         for head, state in zip(segment.head, current, strict=True):
             head.copy_(state)
         part = y[:, segment.steps] if sequences.batch_first else y[segment.steps]
-        given = (x[segment.steps], segment.entering(current, starts), leaves, starts, segment.sequences)
+        given = (x[segment.steps], segment.entering(current, reset_states), leaves, reset_states, segment.sequences)
         _, current = forward(compiled, compiled.inference, *given, None, y=part)
     return y, current
 
@@ -88,7 +88,7 @@ def backward_in_segments(
     x: Tensor,
     kept: Tensor,
     leaves: Sequence[Tensor],
-    starts: Sequence[Tensor],
+    reset_states: Sequence[Tensor],
     dy: Tensor | None,
     dfinals: Sequence[Tensor | None],
     needs: Sequence[bool],
@@ -101,27 +101,27 @@ def backward_in_segments(
     asked = [needs[0], *[True] * count, *needs[1 + states :]]
     dx = dx_for(compiled, x, sequences) if needs[0] else None
     sums: Gradients = []  # of the leaves
-    dstarts = [torch.zeros_like(start) for start in starts]
+    dresets = [x.new_zeros(state.shape) for state in reset_states]
     arriving = dfinals
     for segment in reversed(_segments(compiled, x, kept, sequences)):
         steps, part = segment.steps, segment.sequences
-        entering = segment.entering(segment.head, starts)
+        entering = segment.entering(segment.head, reset_states)
         saved = saved_for(compiled.training, x[steps], part)
-        forward(compiled, compiled.training, x[steps], entering, leaves, starts, part, saved)
+        forward(compiled, compiled.training, x[steps], entering, leaves, reset_states, part, saved)
         of_steps = None if dy is None else dy[steps]
         given = (compiled, x[steps], saved, leaves, of_steps, arriving, asked, count, part)
         _, *found = backward(*given, dx=None if dx is None else dx[steps], sums=sums)
         sums = found[count : count + len(leaves)]
         # All of these were asked for.
         dstates, resets = cast(list[Tensor], found[:count]), cast(list[Tensor], found[count + len(leaves) :])
-        for total, gradient in zip(dstarts, resets, strict=True):
+        for total, gradient in zip(dresets, resets, strict=True):
             total += gradient
         if segment.cut is not None:
-            for total, gradient in zip(dstarts, dstates, strict=False):
+            for total, gradient in zip(dresets, dstates, strict=False):
                 total += torch.where(segment.cut, gradient, 0)
             dstates = [torch.where(segment.cut, 0, gradient) for gradient in dstates]
         arriving = dstates
-    return [dx, *(arriving if states else []), *sums, *dstarts]
+    return [dx, *(arriving if states else []), *sums, *dresets]
 
 
 class _Segment(NamedTuple):
@@ -140,11 +140,11 @@ class _Segment(NamedTuple):
     sequences: Sequences
     cut: Tensor | None
 
-    def entering(self, states: Sequence[Tensor], starts: Sequence[Tensor]) -> list[Tensor]:
-        """What the segment makes its first step from: `states`, or where they are reset, `starts`, or zeros."""
+    def entering(self, states: Sequence[Tensor], reset_states: Sequence[Tensor]) -> list[Tensor]:
+        """What the segment makes its first step from: `states`; where reset, `reset_states` or zeros."""
         if self.cut is None:
             return list(states)
-        return [torch.where(self.cut, starts[n] if starts else 0, state) for n, state in enumerate(states)]
+        return [torch.where(self.cut, reset_states[n] if reset_states else 0, state) for n, state in enumerate(states)]
 
 
 def _segments(compiled: Compiled, x: Tensor, kept: Tensor, sequences: Sequences) -> list[_Segment]:

@@ -44,8 +44,7 @@ _requires_grad = attrgetter("requires_grad")
 FIRST_DERIVATIVES_ALONE = (
     "The native engine has first derivatives alone: no gradient of a gradient, no forward-mode differentiation, and "
     "no torch.vmap or other transform of torch.func, nor batches of gradients (`is_grads_batched`, `vectorize`). Use "
-    "engine='reference' or "
-    "`with steploom.use_engine('reference')` for this."
+    "engine='reference' or `with steploom.use_engine('reference')` for this."
 )
 
 
@@ -83,9 +82,11 @@ def run(
     """
     if torch.is_autocast_enabled("cpu"):
         x, state = in_dtype(real_weight(cell, x).dtype, x, state)
-    starts = first_states(cell, x) if resets is not None else ()
+    reset_states = first_states(cell, x) if resets is not None else ()
     leaves = gather(compiled.program, cell)
-    return run_leaves(compiled, leaves, x, state, starts, lengths, resets, backwards, batch_first, checkpoint_every)
+    return run_leaves(
+        compiled, leaves, x, state, reset_states, lengths, resets, backwards, batch_first, checkpoint_every
+    )
 
 
 def run_leaves(
@@ -93,23 +94,23 @@ def run_leaves(
     leaves: Sequence[Tensor],
     x: Tensor,
     state: States,
-    starts: States,
+    reset_states: States,
     lengths: Tensor | None,
     resets: Tensor | None,
     backwards: bool,
     batch_first: bool,
     checkpoint_every: int = 0,
 ) -> tuple[Tensor, States]:
-    """As `run`, with the leaves of the program and the states after a reset, `starts`, in the place of the cell."""
+    """As `run`, with the leaves of the program and the states after a reset in the place of the cell."""
     if torch._C._are_functorch_transforms_active():
         raise OptionError(FIRST_DERIVATIVES_ALONE)
     refuse_within_a_step()
-    check_call(compiled, x, state, leaves, starts, lengths, resets)
+    check_call(compiled, x, state, leaves, reset_states, lengths, resets)
     # The backward pass reads them again, and they are the caller's, who may write to them before that.
     lengths = lengths.clone(memory_format=torch.contiguous_format) if lengths is not None else None
     resets = resets.clone(memory_format=torch.contiguous_format) if resets is not None else None
     sequences = Sequences(lengths, backwards, resets, *threads_of(compiled, x), batch_first, checkpoint_every)
-    return run_plan(compiled, x, state, leaves, starts, sequences)
+    return run_plan(compiled, x, state, leaves, reset_states, sequences)
 
 
 def threads_of(compiled: Compiled, x: Tensor) -> tuple[int, int, str]:

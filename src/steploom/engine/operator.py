@@ -162,19 +162,19 @@ def _(
 
 
 def _setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-    x, states, leaves, starts, lengths, resets, ctx.key, ctx.backwards, ctx.batch_first, _, ctx.every = inputs
+    x, states, leaves, reset_states, lengths, resets, ctx.key, ctx.backwards, ctx.batch_first, _, ctx.every = inputs
     _, _, saved, threads = output
     ctx.set_materialize_grads(False)
-    ctx.counts = (len(states), len(leaves), len(starts))
-    ctx.save_for_backward(x, saved, threads, lengths, resets, *leaves, *starts)
+    ctx.counts = (len(states), len(leaves), len(reset_states))
+    ctx.save_for_backward(x, saved, threads, lengths, resets, *leaves, *reset_states)
 
 
 def _differentiate(ctx: Any, dy: Tensor | None, dfinals: list[Tensor | None], *_: Any) -> Any:
     x, saved, threads, lengths, resets, *rest = ctx.saved_tensors
-    of_x, of_states, of_leaves, of_starts, *_ = ctx.needs_input_grad
-    states, count, starts = ctx.counts
+    of_x, of_states, of_leaves, of_resets, *_ = ctx.needs_input_grad
+    states, count, reset_count = ctx.counts
     leaves, reset_states = rest[:count], rest[count:]
-    needs = [bool(of_x), *_each(of_states, states), *_each(of_leaves, count), *_each(of_starts, starts)]
+    needs = [bool(of_x), *_each(of_states, states), *_each(of_leaves, count), *_each(of_resets, reset_count)]
     found = torch.ops.steploom.run_backward(
         time_first(dy, ctx.batch_first),
         list(dfinals),

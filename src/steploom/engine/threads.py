@@ -1,4 +1,5 @@
-"""How many threads a call takes, and how they share it: the only place that decides this."""
+"""How many threads a call takes, how they share it, and whether products with the input go into the loop: the only
+place that decides this."""
 
 from __future__ import annotations
 
