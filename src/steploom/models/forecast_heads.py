@@ -117,10 +117,6 @@ class AutoregressiveHead(Head):
         self.output_layers = self.read_out(self.recurrent.output_size, self.recurrent.cell.hidden_size, shape.dropout)
 
     def raw(self, batch: Batch) -> Tensor:
-        return self.raw_of_all(batch)[:, self.layout.context :]
-
-    def raw_of_all(self, batch: Batch) -> Tensor:
-        """(batch, context + horizon, output.size): the output of each row from those before it."""
         values = torch.cat((batch["values"], batch["target"]), 1)
         observed = torch.cat((batch["observed"], batch["target_observed"]), 1)
         lags, lags_observed = batch["lags"].clone(), batch["lags_observed"].clone()
@@ -130,9 +126,8 @@ class AutoregressiveHead(Head):
                 first = context + season
                 lags[:, first:, i] = values[:, context:-season]
                 lags_observed[:, first:, i] = observed[:, context:-season]
-        before = torch.zeros_like(values[:, :1])
-        rows = (torch.cat((before, values[:, :-1]), 1), torch.cat((before, observed[:, :-1]), 1))
-        return self._run(rows, lags, lags_observed, batch["covariates"], self.fixed(batch), None)[0]
+        rows = _a_row_later(values), _a_row_later(observed)
+        return self._run(rows, lags, lags_observed, batch["covariates"], self.fixed(batch), None)[0][:, context:]
 
     def sample(self, batch: Batch, uniform: Tensor, scale: Scale) -> Tensor:
         """Paths (batch, paths, horizon) of scaled values.
@@ -146,8 +141,7 @@ class AutoregressiveHead(Head):
         context, (paths, horizon) = self.layout.context, uniform.shape
         fixed, size = self.fixed(batch), len(batch["values"])
         values, observed = batch["values"], batch["observed"]
-        before = torch.zeros_like(values[:, :1])
-        rows = (torch.cat((before, values[:, :-1]), 1), torch.cat((before, observed[:, :-1]), 1))
+        rows = _a_row_later(values), _a_row_later(observed)
         lags, there, covariates = (_until(batch[name], context) for name in ("lags", "lags_observed", "covariates"))
         _, state = self._run(rows, lags, there, covariates, fixed, None)
         state = tuple(s.repeat_interleave(paths, 1) for s in state)
@@ -173,16 +167,30 @@ class AutoregressiveHead(Head):
 
     def _run(
         self,
-        rows: tuple[Tensor, Tensor],
+        before: tuple[Tensor, Tensor],
         lags: Tensor,
         lags_observed: Tensor,
         covariates: Tensor,
         fixed: Tensor,
         state: tuple[Tensor, ...] | None,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        parts = [rows[0][..., None], rows[1][..., None], lags, lags_observed, covariates]
-        y, state = self.recurrent(torch.cat([*parts, _repeat(fixed, rows[0].shape[1])], -1), state)
+        """The raw numbers (batch, rows, output.size) of rows, and the state behind them.
+
+        Args:
+            before: of the row before each (batch, rows), the value and whether it was observed.
+            lags, lags_observed, covariates: of the rows themselves.
+            fixed: what holds for the window.
+            state: behind the rows that were run already; None where there are none.
+        """
+        values, observed = before
+        parts = [values[..., None], observed[..., None], lags, lags_observed, covariates]
+        y, state = self.recurrent(torch.cat([*parts, _repeat(fixed, values.shape[1])], -1), state)
         return self.output_layers(self.drop(y)), state
+
+
+def _a_row_later(values: Tensor) -> Tensor:
+    """Beside each row (batch, rows) what stands in the row before; 0 beside the first."""
+    return nn.functional.pad(values[:, :-1], (1, 0))
 
 
 def _until(values: Tensor, count: int) -> Tensor:
