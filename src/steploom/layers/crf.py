@@ -136,7 +136,11 @@ class CRF(nn.Module):
         return self.score(emissions, tags, lengths) - self.log_partition(emissions, lengths)
 
     def log_partition(self, emissions: Tensor, lengths: Tensor) -> Tensor:
-        """The log (batch,) of the sum over all sequences of tags of exp of their score."""
+        """The log (batch,) of the sum over all sequences of tags of exp of their score; arguments as for `decode`.
+
+        Raises:
+            OptionError: a shape is wrong.
+        """
         self._check(emissions, lengths)
         first = emissions[0] + self.start
         if self.constrain_training:
@@ -147,7 +151,7 @@ class CRF(nn.Module):
         return torch.logsumexp(last, -1)
 
     def score(self, emissions: Tensor, tags: Tensor, lengths: Tensor) -> Tensor:
-        """The score (batch,) of each sequence of tags, arguments as for `log_likelihood`."""
+        """The score (batch,) of each sequence of tags; arguments and errors as for `log_likelihood`."""
         self._check(emissions, lengths)
         if tags.shape != emissions.shape[:2]:
             raise OptionError(f"tags must be (time, batch) = {tuple(emissions.shape[:2])}, found {tuple(tags.shape)}.")
@@ -165,9 +169,12 @@ class CRF(nn.Module):
         return self.start[tags[0]] + at.sum(0) + between.sum(0) + self.end[last]
 
     def marginals(self, emissions: Tensor, lengths: Tensor) -> Tensor:
-        """The probability (time, batch, tags) of each tag at each place, 0 in the padding.
+        """The probability (time, batch, tags) of each tag at each place, 0 in the padding; arguments as for `decode`.
 
-        It is the gradient of the log of the sum over all sequences with respect to the emissions.
+        It is the gradient of `log_partition` with respect to the emissions.
+
+        Raises:
+            OptionError: a shape is wrong.
         """
         # In inference mode as well, whose tensors have no gradients.
         with torch.inference_mode(False), torch.enable_grad():

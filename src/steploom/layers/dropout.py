@@ -44,7 +44,7 @@ class SequenceDropout(nn.Module):
         self.batch_first = batch_first
 
     def forward(self, x: Tensor) -> Tensor:
-        """`x` (time, batch, size), with features dropped while in training mode."""
+        """`x` (time, batch, size), or (batch, time, size) with `batch_first`; features are dropped in training mode."""
         if not self.training or self.rate == 0:
             return x
         batch = x.shape[0 if self.batch_first else 1]

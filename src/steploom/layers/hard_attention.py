@@ -68,6 +68,9 @@ class MovingBaseline(nn.Module):
         decay: how much of the mean stays from batch to batch.
         reaches_later: whether a draw changes later losses of its sequence too, as with input feeding; otherwise it is
             credited with the loss of its own step alone, which varies far less.
+
+    Raises:
+        OptionError: `entropy` or `decay` is out of its range.
     """
 
     mean: Tensor

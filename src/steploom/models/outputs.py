@@ -41,9 +41,11 @@ _RARE, _LEAST_MEAN = 0.01, 1e-9  # of counts, in spreads and in units
 
 
 class Output(ABC):
-    """Attributes:
-    size: numbers the network gives a value.
-    counts: whether values are counts, whose mean a few quantiles do not tell.
+    """What the numbers that a network gives a value say about it.
+
+    Attributes:
+        size: numbers the network gives a value.
+        counts: whether values are counts, whose mean a few quantiles do not tell.
     """
 
     size: int
