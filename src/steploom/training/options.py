@@ -152,7 +152,7 @@ class TrainOptions(Options):
         return self
 
     @model_validator(mode="after")
-    def _no_astronomy(self) -> Self:
+    def _within_reach(self) -> Self:
         for name, most in _MOST.items():
             value = getattr(self, name, None)
             if value is not None and value > most:
