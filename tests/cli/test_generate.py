@@ -134,6 +134,10 @@ def test_options_come_from_a_file_and_those_typed_win(here: Path, run: Run) -> N
         (["predict", "model", "-o", "."], "this is a folder"),
         (["evaluate", "model", "none.txt"], "none.txt"),
         (["evaluate", "model", "book.txt", "-o", "book.txt"], "this is the file with the data"),
+        (
+            ["evaluate", "model", "book.txt", "-o", "scored.csv"],
+            "--out: there are no predictions here that a file could hold",
+        ),
         (["predict", "none"], "none: there is no such model directory"),
         (["evaluate", "book.txt", "book.txt"], "book.txt: expected a model directory, found a file"),
         (["plot", "none"], "none: there is no such model directory"),

@@ -10,6 +10,7 @@ import click
 from steploom.cli.files import check_output_file, written_whole
 from steploom.cli.help import HELP_SETTINGS
 from steploom.cli.model_command import ModelCommand
+from steploom.errors import OptionError
 from steploom.training.options import Options
 
 __all__ = ["command"]
@@ -39,7 +40,10 @@ def command(
     with working():
         model = load(directory, cell=cell)
         evaluation = model.evaluate(data, **options.model_dump(exclude_unset=True))
-        if out is not None and evaluation.write is not None:
+        if out is not None:
+            if evaluation.write is None:
+                # An older file of that name would be taken for what was scored now.
+                raise OptionError("--out: there are no predictions here that a file could hold. Leave it out")
             with written_whole(out) as part:
                 evaluation.write(part)
     files = [str(path) for path in data]
@@ -52,4 +56,4 @@ def command(
     else:
         show(score_table(f"{directory} on {named}", evaluation.metrics, evaluation.baselines, model.task.metrics))
     if out is not None:
-        say(f"{out} holds the predictions that were scored." if evaluation.write else "this task has no file to write.")
+        say(f"{out} holds the predictions that were scored.")
