@@ -42,7 +42,8 @@ def gather_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
     for columns in alike.values():
         together = e("gather", g, order=tuple(chain.from_iterable(places[column] for column in columns)))
         sums.append(e("sum", together, groups=len(columns)))
-    return [e("gather", e("concat", *sums), order=_inverse(list(chain.from_iterable(alike.values())), a.width))]
+    joined = e("concat", *sums) if len(sums) > 1 else sums[0]
+    return [e("gather", joined, order=_inverse(list(chain.from_iterable(alike.values())), a.width))]
 
 
 def sum_of_parts(e: Emitter, whole: Argument, width: int, count: int) -> Argument:
