@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 
-from steploom.engine.staging import Aliases, Elementwise, OnGroups, Products, Stage, stages_of
+from steploom.engine.staging import Aliases, Alone, Elementwise, Products, Stage, stages_of
 from steploom.program.program import Instruction, MatrixView, Value
 
 MATRIX = Value("w", 4, "matrix", 4, MatrixView(0, 0, 4, 0, 4))
@@ -43,7 +43,7 @@ def test_a_pass_takes_what_reads_its_own_values_column_by_column_and_waits_for_w
     ]
     stages = staged(instructions)
     assert names(stages) == [["a", "b"], ["p"], ["c", "cut", "d"], ["n"]]
-    assert [type(stage) for stage in stages] == [Elementwise, Products, Elementwise, OnGroups]
+    assert [type(stage) for stage in stages] == [Elementwise, Products, Elementwise, Alone]
 
 
 def test_the_pass_that_does_most_goes_first_and_of_equals_the_narrower() -> None:

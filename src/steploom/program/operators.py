@@ -113,6 +113,39 @@ def _fill(called: Called) -> Forms:
     return Rows(called.tracer.build.write("fill", width=result.numel() // called.tracer.batch, value=number), before)
 
 
+def _write_over(called: Called) -> Forms:
+    """`copy`, `fill` and `zero`: what is written in place of a tensor."""
+    tracer, target = called.tracer, called.args[0]
+    source = called.args[1] if len(called.args) > 1 else 0.0
+    (_, value), before = match(tracer, [target, source], called.result.shape)
+    if isinstance(value, float) or value.kind == "vector":
+        number = value if isinstance(value, float) else 0.0
+        filled = tracer.build.write("fill", width=prod(called.result.shape) // tracer.batch, value=number)
+        value = filled if isinstance(value, float) else tracer.build.write("add", filled, value)
+    return Rows(value, before)
+
+
+def _index_put(called: Called) -> Forms:
+    tracer = called.tracer
+    target, indices, source, *accumulate = called.args
+    if any(accumulate) or called.kwargs.get("accumulate"):
+        raise UnsupportedOperation("it adds to what is there")
+    number = source.form.number if isinstance(source.form, Fixed) else None
+    if any(map(is_rows, indices)):
+        if len(indices) > 1 or number is None or indices[0].sample.shape != target.sample.shape:
+            raise UnsupportedOperation("which of the features it writes differs from row to row")
+        (mask, old), before = match(tracer, [indices[0], target], target.sample.shape)
+        return Rows(tracer.build.rows("where", mask, number, old), before)
+    indices = mapped(indices, Traced, attrgetter("sample"))
+    tensors = [target] if number is not None else [target, _as_rows(tracer, source)]
+    codes, total = numbered(tracer, tensors)
+    # Codes below 0 are padding.
+    codes.append(torch.tensor(-1))
+    wanted, before = columns(called.function(codes[0], indices, codes[1]), tracer.batch, total)
+    sources = [rows_of(traced).value for traced in tensors]
+    return Rows(gather(tracer.build, sources, wanted, number or 0.0), before)
+
+
 def _only_place(shape: Sequence[int], batch: int) -> int:
     axes = [axis for axis, size in enumerate(shape) if size == batch]
     if len(axes) != 1:
@@ -218,6 +251,7 @@ def is_number(item: object) -> bool:
     return isinstance(item, (int, float))
 
 
-HANDLERS: dict[str, Handler] = {"_to_copy": _to, "lift_fresh": _to, "glu": _glu}
+HANDLERS: dict[str, Handler] = {"_to_copy": _to, "lift_fresh": _to, "glu": _glu, "index_put": _index_put}
+HANDLERS |= dict.fromkeys(["copy", "fill", "zero"], _write_over)
 for _names, _handler in ((ELEMENTWISE, _elementwise), (MOVES, _move), (NEW, _fill)):
     HANDLERS |= dict.fromkeys(_names, _handler)

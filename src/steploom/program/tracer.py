@@ -20,6 +20,7 @@ from steploom.program.attention import attention
 from steploom.program.bilinear import bilinear
 from steploom.program.builder import Builder
 from steploom.program.casts import dtype_name, in_float64
+from steploom.program.in_place import functional, written
 from steploom.program.leaves import Leaves
 from steploom.program.nested import flat, mapped
 from steploom.program.operator_table import OPERATORS
@@ -35,6 +36,7 @@ TORCH = str(Path(torch.__file__).parent)
 READS_NUMBERS = {"_local_scalar_dense", "is_nonzero", "equal", "item"}
 READS = {"tolist", "numpy", "item", "__bool__", "__float__", "__int__", "__array__", "data_ptr"}
 RANDOM = ("rand", "normal", "bernoulli", "multinomial", "uniform", "exponential", "dropout", "poisson")
+NEW = {"zeros", "ones", "full", "empty"}
 JUMPS = {"floor", "gt", "ge", "lt", "le", "eq", "ne"}
 TYPES = {torch.float64, torch.float32, torch.bool}
 
@@ -146,6 +148,10 @@ class Tracer(TorchFunctionMode):
         if type(result) is Tensor and (name != "__get__" or all(id(item) in self._fresh for item in given)):
             if name.startswith(RANDOM):
                 raise UnsupportedOperation(f"the operation '{name}' draws random numbers", source=self.source())
+            if name in NEW and result.is_floating_point():
+                result = result.fill_(torch.nan) if name == "empty" else result
+                if result.dim() and result.shape[0] == self.batch and (filled := self._filled(result)) is not None:
+                    return self.wrap(result, filled)  # rows may be written into it
             self._fresh[id(result)] = result
         return result
 
@@ -254,30 +260,18 @@ class Tracer(TorchFunctionMode):
         return type(result)(self.wrap(item, form) for item, form in zip(result, forms, strict=True))
 
     def _in_place(self, name: str, function: Any, args: Any, kwargs: Any) -> Traced:
-        """`a.add_(b)` as `a = a + b`, where nobody else sees the difference."""
-        target = args[0] if args else None
-        if not isinstance(target, Traced) or not name.endswith("_") or name.endswith("__") or "out" in kwargs:
-            raise UnsupportedOperation("it writes into a tensor that exists already")
+        """`a.add_(b)` as `a = a + b`, for all that see a part of `a`."""
+        gives = functional(name, function, args, kwargs)
+        target = args[0]
         if isinstance(target.form, Fixed) and self.leaves.is_parameter(target.form):
             raise UnsupportedOperation("it changes a parameter or a buffer in place")
         storage = target.sample.untyped_storage().data_ptr()
         self._live = [weak for weak in self._live if weak() is not None]
         others = [other for weak in self._live if (other := weak()) is not None and other is not target]
-        if storage in self._protected or any(o.sample.untyped_storage().data_ptr() == storage for o in others):
+        others = [other for other in others if other.sample.untyped_storage().data_ptr() == storage]
+        if storage in self._protected or not all(is_rows(tensor) for tensor in (*others, *(others and [target]))):
             raise UnsupportedOperation("it writes into a tensor that others see a part of")
-        packet = getattr(torch.ops.aten, name[:-1], None)
-        if packet is None or function._overloadname not in packet.overloads():
-            raise UnsupportedOperation("it writes into a tensor that exists already")
-        changed = self._record(getattr(packet, function._overloadname), args, kwargs)
-        if changed.sample.dtype != target.sample.dtype or changed.sample.shape != target.sample.shape:
-            raise UnsupportedOperation("it changes the type of a tensor in place")
-        form = changed.form
-        if not torch.is_grad_enabled() and isinstance(form, Rows) and isinstance(target.form, Rows):
-            # The gradient goes on to the tensor as it was, past the change.
-            away = self.build.rows("detach", self.build.rows("sub", form.value, target.form.value))
-            form = Rows(self.build.rows("add", target.form.value, away), form.before)
-        target.sample, target.form = changed.sample, form
-        return target
+        return written(self, target, self._record(gives, args, kwargs), others)
 
     def _known(self, tensor: Tensor) -> Traced:
         if isinstance(tensor, Traced):
@@ -296,12 +290,16 @@ class Tracer(TorchFunctionMode):
         """New tensors such as `torch.zeros(h.shape[0], 8)` have a row for each of the batch."""
         if constant.dim() == 0 or all(size % self.batch for size in constant.shape):
             return None
-        if constant.shape[0] != self.batch or not torch.equal(constant, constant[:1].expand_as(constant)):
+        if constant.shape[0] != self.batch or not _same(constant, constant[:1]):
             raise UnsupportedOperation("it works on a new tensor that differs from row to row")
         row = constant[0].reshape(-1)
-        if not bool((row == row[0]).all()):
+        if not _same(row, row[:1]):
             raise UnsupportedOperation("it works on a new tensor that holds more than one number")
         return Rows(self.build.write("fill", width=row.numel(), value=float(row[0])))
+
+
+def _same(numbers: Tensor, one: Tensor) -> bool:
+    return bool(((numbers == one) | (numbers.isnan() & one.isnan())).all())
 
 
 def _line(frame: FrameType) -> str:

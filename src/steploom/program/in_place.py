@@ -1,0 +1,81 @@
+"""Writes in place, as `a.add_(b)` or `a[:, :4] = b`: all that see what is written stand for new values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from steploom.errors import UnsupportedOperation
+from steploom.program.codes import columns, gather
+from steploom.program.operators import numbered, rows_of
+from steploom.program.traced import Form, Rows, Traced
+
+if TYPE_CHECKING:
+    from steploom.program.tracer import Tracer
+
+__all__ = ["functional", "written"]
+
+
+def functional(name: str, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The operator that gives what `function` writes.
+
+    Raises:
+        UnsupportedOperation: there is none.
+    """
+    if args and isinstance(args[0], Traced) and name.endswith("_") and not name.endswith("__") and "out" not in kwargs:
+        packet = getattr(torch.ops.aten, name[:-1], None)
+        if packet is not None and function._overloadname in packet.overloads():
+            return getattr(packet, function._overloadname)
+    raise UnsupportedOperation("it writes into a tensor that exists already")
+
+
+def written(tracer: Tracer, target: Traced, changed: Traced, others: list[Traced]) -> Traced:
+    """`target`, after what `changed` holds was written into it.
+
+    Args:
+        tracer: who takes note.
+        target: the tensor that is written into.
+        changed: what it holds then.
+        others: all tensors besides that share its memory.
+    """
+    if changed.sample.dtype != target.sample.dtype or changed.sample.shape != target.sample.shape:
+        raise UnsupportedOperation("it changes the type of a tensor in place")
+    if others:
+        now = tracer.wrap(target.sample, changed.form)
+        seen = _places(target.sample)
+        for other in others:
+            other.form = _past(tracer, other.form, _merged(tracer, other, now, seen))
+    else:
+        target.sample = changed.sample
+    target.form = _past(tracer, target.form, changed.form)
+    return target
+
+
+def _past(tracer: Tracer, old: Form, new: Form) -> Form:
+    """`new`; without a gradient, it goes on to the tensor as it was, past the change."""
+    if new is old or torch.is_grad_enabled() or not (isinstance(old, Rows) and isinstance(new, Rows)):
+        return new
+    away = tracer.build.rows("detach", tracer.build.rows("sub", new.value, old.value))
+    return Rows(tracer.build.rows("add", old.value, away), new.before)
+
+
+def _merged(tracer: Tracer, other: Traced, now: Traced, seen: Tensor) -> Form:
+    """What a tensor stands for that shares memory with `now`, which was written at the places `seen`."""
+    places = _places(other.sample)
+    number_there = torch.full((int(max(places.max(), seen.max())) + 1,), -1)
+    number_there[seen.flatten()] = torch.arange(seen.numel())
+    overwritten = number_there[places]
+    if not bool((overwritten >= 0).any()):
+        return other.form
+    (old, new), total = numbered(tracer, [other, now])
+    codes = torch.where(overwritten >= 0, new.flatten()[overwritten], old)
+    wanted, before = columns(codes, tracer.batch, total)
+    return Rows(gather(tracer.build, [rows_of(other).value, rows_of(now).value], wanted), before)
+
+
+def _places(sample: Tensor) -> Tensor:
+    """Where in its memory each element of a tensor lies."""
+    size = sample.untyped_storage().nbytes() // sample.element_size()
+    return torch.arange(size).as_strided(sample.size(), sample.stride(), sample.storage_offset())
