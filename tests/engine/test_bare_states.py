@@ -33,9 +33,22 @@ class Decay(Cell):
         return h, 0.5 * c + self.p
 
 
+class Padded(Cell):
+    """What the gradient of c is made of is also read after the loop, but only some columns of it."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__()
+        self.states = {"h": hidden_size, "c": hidden_size}
+        self.a = nn.Linear(input_size, hidden_size - 2)
+
+    def forward(self, x, h, c):
+        c = torch.tanh(nn.functional.pad(self.a(x), (0, 2)) + c)
+        return torch.tanh(h + c), c
+
+
 @pytest.mark.parametrize("reversed_too", [False, True])
 @pytest.mark.parametrize("time", [3, 40])
-@pytest.mark.parametrize("kind", [Affine, Decay])
+@pytest.mark.parametrize("kind", [Affine, Decay, Padded])
 def test_all_gradients_are_those_of_the_reference(kind, time, reversed_too):
     cell = kind(3, 5).double()
     native = Recurrent(cell, bidirectional=reversed_too, engine="native")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 
 from steploom.engine.places import Kind, Operand, Places, Where
-from steploom.engine.staging import ALIASING, Alone, Products, Stage, outs_of, stages_of
+from steploom.engine.staging import ALIASING, Aliases, Alone, Products, Stage, outs_of, stages_of
 from steploom.program.primitives import LEAST_SHARED, read_whole
 from steploom.program.program import Argument, Instruction, Value
 
@@ -57,7 +57,10 @@ class Sections(Places):
         parts_of: set[Value] = set()
         for items in lists.values():
             parts_of |= {a for i in items if i.op == "concat" for a in i.args if isinstance(a, Value)}
-        late = later | _read_after(lists)
+        roots = Aliases()
+        for items in lists.values():
+            roots.add(items)
+        late = {roots.root(value)[0] for value in later | _read_after(lists)}
         aliases = {i.out for items in lists.values() for i in items if i.op in ALIASING}
 
         def free(value: Argument, section: str) -> bool:
