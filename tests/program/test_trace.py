@@ -129,6 +129,10 @@ STEPS = {
         c + h.new_ones(h.shape),
     ),
     "parameter a row": lambda s, x, h, c: (torch.cat([h[:, :4], s.vector[:4].expand(h.shape[0], 4)], -1), c),
+    "triangles": lambda s, x, h, c: (
+        (h.view(-1, 2, 4).tril(1) @ torch.triu(c.view(-1, 4, 2), -1)).flatten(1).repeat(1, 2),
+        torch.diag_embed(c[:, :2]).repeat(1, 2, 1).flatten(1),
+    ),
     "moves": lambda s, x, h, c: (h.roll(1, -1) + h.flip(-1), c[:, [0, 2, 4, 6, 1, 3, 5, 7]] + F.pad(h[:, 1:7], (1, 1))),
     "stack": lambda s, x, h, c: (torch.stack([h[:, :4], c[:, 4:]], 1).flatten(1), c),
     "in place": lambda s, x, h, c: (s.joined(torch.cat([x, h], -1)).add_(c).sigmoid_(), F.relu(h + c, inplace=True)),

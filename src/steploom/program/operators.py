@@ -32,7 +32,10 @@ MOVES = [
     "split", "split_with_sizes", "unbind", "narrow", "index_select", "index", "flip", "roll", "repeat", "cat", "stack",
     "alias", "diagonal", "unfold", "chunk", "constant_pad_nd",
     "unsafe_chunk", "unsafe_split", "unsafe_split_with_sizes",  # of torch.nn.LSTMCell and GRUCell
+    "tril", "triu", "diag_embed",
 ]  # fmt: skip
+
+ZEROS_ELSEWHERE = ("tril", "triu", "diag_embed")
 
 BY_INDICES = ("index", "index_select")
 
@@ -195,8 +198,10 @@ def _move(called: Called) -> Forms:
     if called.name == "constant_pad_nd":
         args = [args[0], args[1], -1]
     codes, total = numbered(tracer, tensors)
-    found = iter(codes)
+    first = 1 if called.name in ZEROS_ELSEWHERE else 0  # so that what becomes 0 is below all numbers
+    found = iter(numbers + first for numbers in codes)
     moved = called.function(*mapped(args, Traced, lambda _: next(found)), **kwargs)
+    moved = moved - first if first else moved
     sources = [rows_of(traced).value for traced in tensors]
 
     def form_of(numbers: Tensor) -> Rows:
