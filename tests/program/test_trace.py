@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
+from steploom.cells.cell import Cell
 from steploom.errors import UnsupportedOperation
 from steploom.program.interpret import run_program
 from steploom.program.prologue import gather_leaves
@@ -241,3 +243,40 @@ def test_a_number_is_divided_by_and_not_multiplied_with_its_inverse_where_result
         x, h, c = torch.zeros(1, 6).double(), torch.zeros(1, 8).double(), torch.full((1, 8), float(count)).double()
         found = run_program(program, gather_leaves(program, cell), x, [h, c])[0]
         torch.testing.assert_close(found, cell(x, h, c)[0], rtol=0, atol=0)
+
+
+class Sizes(Cell):
+    """Slices of 7, 14 and 35 features, multiples of the smallest batch that is tried."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.input_size = 40
+        self.states = {"h": 40}
+
+    def forward(self, x: torch.Tensor, h: torch.Tensor) -> tuple[torch.Tensor]:
+        seven, fives = h[:, :7].softmax(-1), h[:, :35].view(-1, 5, 7).logsumexp(2)
+        return (torch.cat([seven, fives, h[:, 12:]], -1) + (x[:, :14] * h[:, :14]).sum(-1, keepdim=True),)
+
+
+def test_a_size_that_the_step_makes_may_be_a_multiple_of_a_sample() -> None:
+    x, h = torch.randn(3, 40, dtype=torch.float64), torch.randn(3, 40, dtype=torch.float64)
+    program = trace(Sizes())
+    torch.testing.assert_close(run_program(program, [], x, [h])[0], Sizes()(x, h)[0])
+
+
+class ManySizes(Cell):
+    """Parameters of so many sizes that every batch divides some of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.input_size = 3
+        self.states = {"h": 4}
+        self.linear = nn.Linear(7, 4)
+        self.others = nn.ParameterList(torch.zeros(size) for size in range(1, 220))
+
+    def forward(self, x: torch.Tensor, h: torch.Tensor) -> tuple[torch.Tensor]:
+        return (self.linear(torch.cat([x, h], -1)).tanh(),)
+
+
+def test_a_cell_may_have_parameters_of_any_sizes() -> None:
+    assert len(trace(ManySizes()).instructions) == 5

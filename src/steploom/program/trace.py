@@ -8,7 +8,7 @@ cell, values and gradients.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -29,7 +29,8 @@ from steploom.program.verify import verify
 
 __all__ = ["scripted_part", "trace", "trace_unchecked"]
 
-PRIMES = (7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107, 109)
+PRIMES = (7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97)
+LARGE_PRIMES = (101, 103, 107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167, 173, 179, 181, 191, 193, 197, 199)
 
 
 def trace(cell: Cell) -> Program:
@@ -45,7 +46,18 @@ def trace(cell: Cell) -> Program:
     check_declaration(cell)
     if (scripted := scripted_part(cell)) is not None:
         raise scripted
-    one, other = _batches(cell)
+    try:
+        return _traced(cell, *_batches(cell, (*PRIMES, *LARGE_PRIMES)))
+    except UnsupportedOperation as refused:
+        # A size that the step makes itself, such as that of a slice, can be a multiple of a small batch.
+        try:
+            return _traced(cell, *_batches(cell, LARGE_PRIMES))
+        except UnsupportedOperation:
+            raise refused from refused.__cause__
+
+
+def _traced(cell: Cell, one: int, other: int) -> Program:
+    """The program of a cell's step, from traces with two batches of unusual size."""
     first = running = _trace_in_best_dtype(cell, one)
     in_own = trace_unchecked(cell, other, None) if own_dtype(cell) is not None else None
     # Where the two are alike, neither the batch nor the dtype makes a difference; else it is asked which of them does.
@@ -170,13 +182,14 @@ def trace_unchecked(cell: Cell, batch: int, dtype: torch.dtype | None = torch.fl
     return name_values(program, tracer.names)
 
 
-def _batches(cell: Cell) -> list[int]:
-    """Two primes that divide no size of the cell, so that they are seen to be the batch wherever they occur."""
+def _batches(cell: Cell, primes: Sequence[int]) -> list[int]:
+    """Two of the primes that divide no size of the cell, so that they are seen to be the batch wherever they occur;
+    those that divide the fewest, if there are none."""
     sizes = {cell.input_size, *cell.states.values()}
     for tensor in [*cell.parameters(), *cell.buffers()]:
         sizes |= set(tensor.shape)
     sizes |= {one + other for one in sizes for other in sizes}
-    return [prime for prime in PRIMES if all(size % prime for size in sizes)][:2]
+    return sorted(primes, key=lambda prime: sum(size % prime == 0 for size in sizes))[:2]
 
 
 def _outputs(tracer: Tracer, cell: Cell, returned: Any) -> tuple[Value, ...]:
