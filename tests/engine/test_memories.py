@@ -109,6 +109,16 @@ def interleaved(parts: tuple[Tensor, ...], u: Tensor, memory: Tensor) -> tuple[T
     return h, h + 0.5 * memory.roll(1, -1)
 
 
+def keys_of_slots(parts: tuple[Tensor, ...], u: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights that multiply every slot of the memory: a product a slot."""
+    x, q = parts
+    memory = memory.view(-1, memory.shape[1] // x.shape[1], x.shape[1])
+    keys = (memory @ torch.ones(x.shape[1], x.shape[1], dtype=x.dtype).triu()).tanh()
+    weights = (keys @ (q + u).unsqueeze(-1)).squeeze(-1).softmax(-1)
+    h = (x + (weights.unsqueeze(1) @ memory).squeeze(1)).tanh()
+    return h, torch.cat([memory[:, 1:], h.unsqueeze(1)], 1)
+
+
 CELLS = {
     "matrix memory of 64": lambda: Memory(5, 64, 64 * 64, matrix_memory, 4),
     "matrix memory of 7": lambda: Memory(5, 7, 49, matrix_memory, 4),
@@ -121,13 +131,14 @@ CELLS = {
     "rotation": lambda: Memory(5, 150, 144, rotation, 2),
     "interleaved": lambda: Memory(5, 160, 160, interleaved, 1),
 }
+WITH_A_PRODUCT_A_SLOT = {"keys of slots": lambda: Memory(5, 6, 6 * 100, keys_of_slots, 2)}
 
 
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("name", [*CELLS, *WITH_A_PRODUCT_A_SLOT])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_a_memory_runs_natively_as_the_reference_does(name: str, dtype: torch.dtype) -> None:
     torch.manual_seed(0)
-    rnn = Recurrent(CELLS[name]()).to(dtype)
+    rnn = Recurrent((CELLS | WITH_A_PRODUCT_A_SLOT)[name]()).to(dtype)
     x = torch.randn(6, 5, 5, dtype=dtype, requires_grad=True)
     found = []
     for engine in ("native", "reference"):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HANDLERS"]
 
-MOST_PRODUCTS = 64
+MOST_PRODUCTS = 256
 MOST_OF_A_CONVOLUTION = 1 << 16  # numbers in its matrix, most of them 0: beyond that the product is the slower way
 
 
