@@ -1,8 +1,8 @@
 """The order of the native core: the instructions of a section put into stages.
 
 A stage is one sum of products, one elementwise pass over values of one width, or one instruction that runs by itself:
-on groups of features, or a gather. What a stage reads in whole rows (the left side of a product, what groups are taken
-of, a slice) was finished by an earlier stage.
+on groups of features, a gather or a matmul. What a stage reads in whole rows (the left side of a product, what groups
+are taken of, a slice) was finished by an earlier stage.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Products:
 
 @dataclass(frozen=True)
 class Alone:
-    """The sum of each group of features, a gather, or another instruction that runs by itself."""
+    """The sum of each group of features, a gather, a matmul, or another instruction of `ALONE`."""
 
     instruction: Instruction
 

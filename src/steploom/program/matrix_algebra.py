@@ -106,13 +106,9 @@ def _before_transposition(build: Builder, value: Argument, groups: int, sizes: t
     maker = build.maker(value)
     if maker is None or maker.op != "gather":
         return None
-    source = maker.args[0]
+    source, order = maker.args[0], maker.attrs["order"]
     assert isinstance(source, Value)
-    return (
-        source
-        if source.width == len(maker.attrs["order"]) and _transposes(maker.attrs["order"], groups, sizes)
-        else None
-    )
+    return source if source.width == len(order) and _transposes(order, groups, sizes) else None
 
 
 def _transposes(order: Order, groups: int, sizes: tuple[int, int]) -> bool:

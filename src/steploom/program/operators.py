@@ -121,10 +121,11 @@ def _write_over(called: Called) -> Forms:
     tracer, target = called.tracer, called.args[0]
     source = called.args[1] if len(called.args) > 1 else 0.0
     (_, value), before = match(tracer, [target, source], called.result.shape)
-    if isinstance(value, float) or value.kind == "vector":
-        number = value if isinstance(value, float) else 0.0
-        filled = tracer.build.write("fill", width=prod(called.result.shape) // tracer.batch, value=number)
-        value = filled if isinstance(value, float) else tracer.build.write("add", filled, value)
+    width = prod(called.result.shape) // tracer.batch
+    if isinstance(value, float):
+        value = tracer.build.write("fill", width=width, value=value)
+    elif value.kind == "vector":
+        value = tracer.build.write("add", tracer.build.write("fill", width=width, value=0.0), value)
     return Rows(value, before)
 
 

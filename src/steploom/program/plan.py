@@ -114,7 +114,7 @@ def _arrange(derivative: Derivative, needs_dx: bool) -> Plan:
     ends = [*own_ends, dx] if dx is not None else own_ends
     backward = live(derivative.instructions, [*ends, *dstates])
     lefts = {gradient.left for gradient in weights}
-    saved, recomputed = choose(program, hoisted, [*backward, *_reads(ends)], lefts)
+    saved, recomputed = choose(program, [*backward, *_reads(ends)], lefts)
     read = _read_by([*recomputed, *backward]) | lefts | set(ends)
     if not needs_dx:
         # The forward pass does not know whether anybody will ask for it, so what is saved is the same.

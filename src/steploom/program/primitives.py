@@ -3,7 +3,7 @@
 A row has the name (the native core's opcode has the same), the number of arguments, the meaning as a function of
 tensors, and the rule of the derivative. To add a primitive is to add a row here, its rule, and its opcode; for one on
 groups of features, its name in `ON_GROUPS`, its kernel in native/groups.hpp and its kind of stage, which
-native/schedule_binding.hpp names.
+native/schedule_binding.hpp names; for another that runs by itself, its name in `ALONE`.
 """
 
 from __future__ import annotations

@@ -105,7 +105,7 @@ def _right_side(instruction: Instruction) -> str:
 
 
 def _matmul(args: Sequence[str], attrs: Mapping[str, Any]) -> str:
-    """Such as "S ⊗ kᵀ (4 of 16x16 by 16x1)"."""
+    """Such as "k @ Sᵀ (4 of 1x16 by 16x16)"."""
     left, right = (f"{arg}ᵀ" if attrs[f"{side}_transposed"] else arg for arg, side in zip(args, SIDES, strict=True))
     sizes = f"{attrs['n']}x{attrs['k']} by {attrs['k']}x{attrs['m']}"
     groups = f"{attrs['groups']} of " if attrs["groups"] > 1 else ""

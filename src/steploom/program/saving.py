@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
 from steploom.program.derivative import Derivative, VectorGradient
@@ -15,7 +15,7 @@ __all__ = ["choose", "sums_of_products"]
 
 
 def choose(
-    program: Program, hoisted: Sequence[Instruction], backward: Iterable[Instruction], lefts: set[Value]
+    program: Program, backward: Iterable[Instruction], lefts: set[Value]
 ) -> tuple[tuple[Value, ...], tuple[Instruction, ...]]:
     """The values to save and the forward instructions to run again.
 
@@ -25,7 +25,6 @@ def choose(
 
     Args:
         program: the step.
-        hoisted: what runs before the loop.
         backward: the instructions of the backward pass, whose forward values are asked for.
         lefts: what entered the products whose weights have a gradient.
     """

@@ -269,7 +269,7 @@ class Tracer(TorchFunctionMode):
         self._live = [weak for weak in self._live if weak() is not None]
         others = [other for weak in self._live if (other := weak()) is not None and other is not target]
         others = [other for other in others if other.sample.untyped_storage().data_ptr() == storage]
-        if storage in self._protected or not all(is_rows(tensor) for tensor in (*others, *(others and [target]))):
+        if storage in self._protected or (others and not all(map(is_rows, [target, *others]))):
             raise UnsupportedOperation("it writes into a tensor that others see a part of")
         return written(self, target, self._record(gives, args, kwargs), others)
 
