@@ -26,7 +26,8 @@ ALL = pytest.mark.parametrize("output", OUTPUTS)
 
 def forecaster(data: SeriesSet, head: str = "direct", output: str = "quantile", **options: object) -> Forecaster:
     rows = [(CONTEXT, len(s)) for s in data]
-    layout = Layout.learn(data, rows, CONTEXT, HORIZON, logarithm=False if output == "negative_binomial" else None)
+    logarithm = options.pop("logarithm", False if output == "negative_binomial" else None)
+    layout = Layout.learn(data, rows, CONTEXT, HORIZON, logarithm=logarithm)  # type: ignore[arg-type]
     torch.manual_seed(0)
     members = options.pop("members", 2)
     shape = RecurrentShape("lstm", 6, **{"dropout": 0.1, **options})  # type: ignore[arg-type]
@@ -203,17 +204,19 @@ def test_calibration_makes_the_intervals_cover(output: str) -> None:
     network = forecaster(data, output=output).eval()
     source = Windows(data, network.layout)
     numbers, rows = np.zeros(100, np.int64), np.arange(600, 2600, 20)
-    network.calibrate([source.at(numbers[:50], rows[:50]), source.at(numbers[50:], rows[50:])], 77)
+    network.calibrate(*source.at(numbers, rows), None, 77)
     later = np.arange(2610, 2970, 24)
     _, quantiles = network.predict(*source.at(numbers[: len(later)], later))
     actual = torch.from_numpy(data.series[0].target[later[:, None] + np.arange(HORIZON)])
     covered = ((actual >= quantiles[..., 0]) & (actual <= quantiles[..., 8])).double().mean()
     assert covered == pytest.approx(0.8, abs=0.06)
     factors = network.widening.clone()
-    network.calibrate([source.at(numbers, rows)], 0.0)
+    network.calibrate(*source.at(numbers, rows), None, 0.0)
     assert network.widening == 1, "nothing is learnt from no days"
-    network.calibrate([], 0)
-    assert network.widening == 1 and not torch.equal(factors, network.widening)
+    network.calibrate(*source.at(numbers, rows), None, 77)
+    assert torch.equal(network.widening, factors), "nothing of the last time stays"
+    network.calibrate(*source.at(numbers, rows), None, 77, widen=False)
+    assert network.widening == 1 and network.lasting == 0
 
 
 def test_calibration_leaves_right_intervals_of_counts_that_are_mostly_0(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,12 +228,45 @@ def test_calibration_leaves_right_intervals_of_counts_that_are_mostly_0(monkeypa
     batch = {"target": target.float(), "target_observed": torch.ones(200, HORIZON)}
     right = torch.tensor([0.0] * 8 + [8.0]).expand(200, HORIZON, 9) + 1e-7
     monkeypatch.setattr(network, "_quantiles", lambda batch, scale: (right, right, None))
-    network.calibrate([(batch, windows(network, data)[1])], 100)
+    network.calibrate(batch, windows(network, data)[1], None, 100)
     assert network.widening == 1
     right = torch.tensor([0.0] * 8 + [0.5]).expand(200, HORIZON, 9)
     batch["target"] += 1
-    network.calibrate([(batch, windows(network, data)[1])], 100)
+    network.calibrate(batch, windows(network, data)[1], None, 100)
     assert network.widening > 1.9, "nor do wrong ones stay"
+
+
+@BOTH
+def test_a_recent_bias_moves_all_quantiles_by_a_part_of_the_half_width(head: str) -> None:
+    data = series()
+    network = forecaster(data, head, logarithm=False).eval()
+    batch, scale = windows(network, data)
+    _, plain = network.predict(batch, scale)
+    bias = torch.tensor([0.5, -1.0, 0.0])
+    assert torch.equal(network.predict(batch, scale, bias)[1], plain), "nothing lasts before it was calibrated"
+    network.lasting.fill_(0.4)
+    mean, moved = network.predict(batch, scale, bias)
+    expected = plain + (0.4 * bias[:, None] * (plain[..., 8] - plain[..., 0]) / 2)[..., None]
+    torch.testing.assert_close(moved, expected, rtol=1e-5, atol=1e-5)
+    assert (mean - moved.mean(-1)).abs().max() < 0.1 * (plain[..., 8] - plain[..., 0]).max(), "and the mean with them"
+
+
+def test_calibration_learns_how_much_of_a_bias_lasts() -> None:
+    """Each day lies off by eight tenths of what the day before lay off."""
+    data = series()
+    network = forecaster(data).eval()
+    source = Windows(data, network.layout)
+    numbers, rows = np.zeros(60, np.int64), np.arange(60, 180, 2)
+    batch, scale = source.at(numbers, rows)
+    quantiles = network._quantiles(batch, scale)[0]
+    bias = torch.linspace(-1, 1, 60)
+    half = (quantiles[..., 8] - quantiles[..., 0]) / 2
+    batch |= {"target": quantiles.mean(-1) + 0.6 * bias[:, None] * half, "target_observed": torch.ones(60, HORIZON)}
+    network.calibrate(batch, scale, bias, 1e6)
+    assert network.lasting == pytest.approx(0.6, abs=0.01)
+    assert network.widening < 0.7, "of what is then left to miss the intervals are made"
+    network.calibrate(batch, scale, None, 1e6)
+    assert network.lasting == 0
 
 
 class Leaky(Cell):

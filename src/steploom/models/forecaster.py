@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
 from typing import cast
 
 import torch
@@ -12,6 +12,7 @@ from steploom.errors import OptionError, nearest
 from steploom.models.forecast_heads import AutoregressiveHead, DirectHead, Head
 from steploom.models.network import Carry, Loss, Network
 from steploom.models.outputs import LEVELS, make_output
+from steploom.models.recent_bias import half_width, lasting_share, mean_error
 from steploom.models.recurrent_shape import RecurrentShape
 from steploom.models.scaling import Scale
 from steploom.models.window import WindowLayout
@@ -41,6 +42,7 @@ class Forecaster(Network):
     """
 
     widening: Tensor
+    lasting: Tensor
 
     def __init__(
         self,
@@ -59,6 +61,7 @@ class Forecaster(Network):
         self.layout, self.output = layout, make_output(output)
         self.members = nn.ModuleList([HEADS[head](shape, layout, self.output) for _ in range(members)])
         self.register_buffer("widening", torch.ones(()))
+        self.register_buffer("lasting", torch.zeros(()))
 
     @property
     def heads(self) -> list[Head]:
@@ -85,44 +88,55 @@ class Forecaster(Network):
         return Loss(total, observed.sum())
 
     @torch.no_grad()
-    def predict(self, batch: dict[str, Tensor], scale: Scale) -> tuple[Tensor, Tensor]:
+    def predict(self, batch: dict[str, Tensor], scale: Scale, bias: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Forecasts in the data's unit; only what lies before the origin is looked at.
 
         Args:
             batch, scale: what `Windows.at` gives.
+            bias: (batch,) of the forecasts before each, see `steploom.models.recent_bias`; None: 0. The part of it that
+                lasts is added.
 
         Returns:
             mean (batch, horizon) and quantiles (batch, horizon, 9) at 0.1 to 0.9, rising; float64.
         """
         quantiles, grid, mean = self._quantiles(batch, scale)
+        if bias is not None:
+            shift = self._correction(quantiles, bias)
+            quantiles, grid = quantiles + shift, grid + shift
         median, possible = quantiles[..., 4:5], self.output.possible
         quantiles, grid = (median + (q - median) * self.widening for q in (quantiles, grid))
         if mean is None:
             mean = possible(scale.invert(grid)).mean(-1)
         return mean, possible(scale.invert(quantiles))
 
-    def calibrate(self, windows: Iterable[tuple[dict[str, Tensor], Scale]], days: float) -> None:
-        """Sets how far the quantiles are spread around the median, so that the 80 % interval covers.
+    @torch.no_grad()
+    def mean_error(self, batch: dict[str, Tensor], scale: Scale) -> Tensor:
+        """How far each forecast lay from what was measured, (batch,); see `steploom.models.recent_bias`."""
+        return mean_error(self._quantiles(batch, scale)[0], batch["target"], batch["target_observed"])
 
-        The factor is a quantile of how far what was measured lay outside, in the forecast's own spread (conformalised
-        quantile regression, Romano et al. 2019). It is pulled towards 1 where there is little to learn it from.
+    def calibrate(
+        self, batch: dict[str, Tensor], scale: Scale, bias: Tensor | None, days: float, *, widen: bool = True
+    ) -> None:
+        """Sets how much of the last forecasts' bias is taken to last, and how wide the intervals are.
 
         Args:
-            windows: that training did not see, with their targets.
+            batch, scale: windows that training did not see, with their targets.
+            bias: (batch,) of the forecasts before each, as `predict` takes it; None: none is taken to last.
             days: how many horizons of rows the windows cover: windows that overlap tell little more than one.
+            widen: whether to set the width; else the intervals are as the network says them.
         """
+        quantiles, target, observed = self._quantiles(batch, scale)[0], batch["target"], batch["target_observed"]
+        self.lasting.fill_(0.0)
         self.widening.fill_(1.0)
-        found = []
-        for batch, scale in windows:
-            quantiles = self._quantiles(batch, scale)[0]
-            error = batch["target"] - quantiles[..., 4]
-            below = _outside(-error, quantiles[..., 4] - quantiles[..., 0])
-            above = _outside(error, quantiles[..., 8] - quantiles[..., 4])
-            found.append(torch.maximum(below, above)[batch["target_observed"] > 0])
-        outside = torch.cat(found).float() if found else torch.empty(0)
-        if len(outside):
-            factor = torch.quantile(_at_most(outside), 0.8).clamp(0.3, 3.0)
-            self.widening.fill_(float(factor) ** (days / (days + _PSEUDO_DAYS)))
+        if bias is not None:
+            self.lasting.fill_(lasting_share(mean_error(quantiles, target, observed), bias, days))
+            quantiles = quantiles + self._correction(quantiles, bias)
+        if widen:
+            self.widening.fill_(_widening(quantiles, target, observed, days))
+
+    def _correction(self, quantiles: Tensor, bias: Tensor) -> Tensor:
+        """What is added to the quantiles of each step, (batch, horizon, 1)."""
+        return (self.lasting * bias[:, None] * half_width(quantiles))[..., None]
 
     @torch.no_grad()
     def _quantiles(self, batch: dict[str, Tensor], scale: Scale) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -152,6 +166,22 @@ class Forecaster(Network):
             means = [mean for raw in raws if (mean := self.output.mean(raw, scale)) is not None]
             mean = torch.stack(means).mean(0) if means else None
         return quantiles[..., : len(LEVELS)], quantiles[..., len(LEVELS) :], mean
+
+
+def _widening(quantiles: Tensor, target: Tensor, observed: Tensor, days: float) -> float:
+    """How far quantiles are to be spread around the median, so that the 80 % interval covers.
+
+    A quantile of how far what was measured lay outside, in the forecast's own spread (conformalised quantile
+    regression, Romano et al. 2019), pulled towards 1 where there is little to learn it from.
+    """
+    error = target - quantiles[..., 4]
+    below = _outside(-error, quantiles[..., 4] - quantiles[..., 0])
+    above = _outside(error, quantiles[..., 8] - quantiles[..., 4])
+    outside = torch.maximum(below, above)[observed > 0].float()
+    if not len(outside):
+        return 1.0
+    factor = float(torch.quantile(_at_most(outside), 0.8).clamp(0.3, 3.0))
+    return math.pow(factor, days / (days + _PSEUDO_DAYS))
 
 
 def _outside(error: Tensor, length: Tensor) -> Tensor:

@@ -27,7 +27,9 @@ def table(folder: Path, count: int = 700) -> Path:
 
 
 def weights(model: object) -> dict[str, torch.Tensor]:
-    return {k: v for k, v in model.network.state_dict().items() if k != "widening"}  # type: ignore[attr-defined]
+    """All but what is fitted to the validation part."""
+    state = model.network.state_dict()  # type: ignore[attr-defined]
+    return {name: value for name, value in state.items() if name not in ("widening", "lasting")}
 
 
 def test_training_anew_learns_from_the_validation_rows_and_is_repeatable(tmp_path: Path) -> None:
@@ -43,6 +45,7 @@ def test_training_anew_learns_from_the_validation_rows_and_is_repeatable(tmp_pat
     assert models["one"].report["validation"] == models["without"].report["validation"]
     loaded = steploom.load(tmp_path / "one")
     assert torch.equal(loaded.network.widening, models["one"].network.widening)
+    assert torch.equal(loaded.network.lasting, models["one"].network.lasting)
     assert loaded.predict().text == models["one"].predict().text
 
 
@@ -63,6 +66,25 @@ def test_the_intervals_are_calibrated_on_request(tmp_path: Path) -> None:
     fitted = steploom.train("forecast", file, tmp_path / "fitted", **QUICK)
     assert plain.network.widening == 1
     assert fitted.network.widening != 1
+
+
+def test_a_level_that_moves_on_is_followed(tmp_path: Path) -> None:
+    """Behind the training data the day falls by a twentieth each day, which no day of theirs did."""
+    file = table(tmp_path)
+    options = {**QUICK, "horizon": 24, "epochs": 8}
+    model = steploom.train("forecast", file, tmp_path / "m", **options)
+    without = steploom.train("forecast", file, tmp_path / "without", **options, bias_correction=False)
+    assert model.network.lasting > 0 and without.network.lasting == 0
+    frame = pd.read_csv(file)
+    after = frame.tail(240).copy()
+    after["ds"] = pd.date_range(pd.Timestamp(frame.ds.iloc[-1]) + pd.Timedelta("1h"), periods=240, freq="h")
+    after["y"] *= 0.95 ** (np.arange(240) / 24)
+    after.to_csv(tmp_path / "after.csv", index=False)
+    scores = [m.evaluate(tmp_path / "after.csv").metrics for m in (model, without)]
+    assert scores[0]["wql"] < 0.97 * scores[1]["wql"]
+    # The end of the training data that the model keeps is all that the first of these forecasts looks at.
+    again = model.evaluate(tmp_path / "after.csv", history=file).metrics
+    assert again == scores[0]
 
 
 @pytest.mark.parametrize("with_file", [False, True])

@@ -19,6 +19,7 @@ from steploom.data.series.tables import SeriesTable, read_series
 from steploom.data.series.value_rule import ValueRule
 from steploom.data.series.window_layout import rows_before
 from steploom.errors import DataError
+from steploom.models.recent_bias import REACH
 from steploom.tasks.forecast.later_table import check_step, follow
 from steploom.tasks.forecast.past import Past, Source
 from steploom.tasks.forecast.yardstick import Yardstick
@@ -106,7 +107,8 @@ def read_training_data(
     seasons = whole.data.seasons
     measured = {series.id: series.target for series in table.data}
     yardsticks = {s.id: Yardstick.of(measured[s.id], seasons) for s in whole.data if s.id in measured}
-    rows = max(rows_before(context, options.horizon, seasons), *seasons, 1) + options.horizon
+    # Beside what a forecast looks at: the forecasts whose bias it takes on, and the one that a picture shows.
+    rows = max(rows_before(context, options.horizon, seasons), *seasons, 1) + (REACH + 1) * options.horizon
     kept = [tail(series, rows, whole.data.frequency) for series in whole.data]
     past = Past(table.learnt, kept, yardsticks, whole.data.with_series([]))
     has_valid = any(stop - first >= options.horizon for first, stop in split.valid)

@@ -18,12 +18,11 @@ from steploom.errors import DataError, OptionError
 from steploom.models.forecaster import Forecaster
 from steploom.models.outputs import LEVELS
 from steploom.models.recurrent_shape import RecurrentShape
-from steploom.models.scaling import Scale
 from steploom.models.window import WindowLayout
 from steploom.tasks.forecast.backtest import ForecastFunction, Forecasts, Origins
+from steploom.tasks.forecast.recent import WINDOWS_AT_ONCE, bias_before
 
 if TYPE_CHECKING:
-    from steploom.data.batches import Batches
     from steploom.tasks.forecast.data import TrainingData
     from steploom.tasks.forecast.task import ForecastOptions
 
@@ -38,8 +37,8 @@ __all__ = [
 
 logger = logging.getLogger("steploom")
 
-_WINDOWS_AT_ONCE = 512
 _VALIDATION_WINDOWS = 2048
+_CALIBRATION_WINDOWS = 512
 _FAR = 8.0
 """Deviations of a series in training: a window whose mean lies further off is nothing that a network has learnt."""
 
@@ -99,7 +98,7 @@ def window_batches(
     )
     if found.valid is None:
         return drawn, None
-    return drawn, OrderedWindows(windows, found.split.valid, _WINDOWS_AT_ONCE, _VALIDATION_WINDOWS)
+    return drawn, OrderedWindows(windows, found.split.valid, WINDOWS_AT_ONCE, _VALIDATION_WINDOWS)
 
 
 def all_windows(options: ForecastOptions, found: TrainingData, train: DrawnWindows) -> Callable[[int], DrawnWindows]:
@@ -115,11 +114,15 @@ def build_network(options: ForecastOptions, layout: WindowLayout) -> Forecaster:
     return Forecaster(shape, layout, head=options.head, output=options.output, members=options.members)
 
 
-def calibrate(network: Forecaster, valid: Batches) -> None:
-    """Widens or narrows the intervals so that they cover what they say on the validation windows."""
-    batches = [valid.batch(0, index) for index in range(len(valid))]
-    days = valid.rows_covered / network.layout.horizon if isinstance(valid, OrderedWindows) else len(batches)
-    network.calibrate(((batch, Scale.from_batch(batch, network.layout.logarithm)) for batch in batches), days)
+def calibrate(options: ForecastOptions, network: Forecaster, valid: OrderedWindows) -> None:
+    """Fits to the validation windows how much of a recent bias lasts, and how wide the intervals have to be."""
+    chosen = np.unique(np.linspace(0, len(valid.rows) - 1, _CALIBRATION_WINDOWS).round().astype(np.int64))
+    series, rows = valid.series[chosen], valid.rows[chosen]
+    # Counts are forecast as whole distributions from 0 on: nothing is added to them.
+    corrects = options.bias_correction and not network.output.counts
+    bias = bias_before(network, valid.windows, series, rows) if corrects else None
+    days = valid.rows_covered / network.layout.horizon
+    network.calibrate(*valid.windows.at(series, rows), bias, days, widen=options.calibrate)
 
 
 def forecast_with(network: Any, layout: Layout) -> ForecastFunction:
@@ -130,11 +133,12 @@ def forecast_with(network: Any, layout: Layout) -> ForecastFunction:
         mean = np.empty((len(origins), layout.horizon))
         quantiles = np.empty((len(origins), layout.horizon, len(LEVELS)))
         level = np.empty(len(origins))
-        for first in range(0, len(origins), _WINDOWS_AT_ONCE):
-            part = slice(first, first + _WINDOWS_AT_ONCE)
+        bias = bias_before(network, windows, origins.series, origins.rows) if network.lasting else None
+        for first in range(0, len(origins), WINDOWS_AT_ONCE):
+            part = slice(first, first + WINDOWS_AT_ONCE)
             batch, scale = windows.at(origins.series[part], origins.rows[part])
             level[part] = batch["level"].numpy()
-            found = network.predict(batch, scale)
+            found = network.predict(batch, scale, None if bias is None else bias[part])
             mean[part], quantiles[part] = (values.numpy() for values in found)
         lost = ~np.isfinite(quantiles).all((1, 2)) | ~np.isfinite(mean).all(1)
         if lost.any():

@@ -73,6 +73,7 @@ class ForecastOptions(TrainOptions):
         "quantile", "what the network says about a value", common=True
     )
     calibrate: bool = option(True, "fit the width of the intervals to the validation part")
+    bias_correction: bool = option(True, "move forecasts by the part of the last ones' bias that lasts")
 
     @model_validator(mode="after")
     def _layers(self) -> Self:
@@ -178,11 +179,12 @@ class Forecast(Task):
         return build_network(self.options, self.layout)
 
     def finish(self, network: Any, prepared: Prepared[Any]) -> None:
-        """Fits the width of the intervals to the validation part."""
+        """Fits to the validation part how much of a recent bias lasts, and the width of the intervals."""
+        from steploom.data.series.window_batches import OrderedWindows
         from steploom.tasks.forecast.network import calibrate
 
-        if self.options.calibrate and prepared.valid is not None:
-            calibrate(network, prepared.valid)
+        if isinstance(prepared.valid, OrderedWindows):
+            calibrate(self.options, network, prepared.valid)
 
     def refit_batches(self, prepared: Prepared[Any], steps: int) -> Batches | None:
         """Windows of the rows that were set aside too; not of those of a validation file."""
