@@ -95,6 +95,18 @@ STEPS = {
             h.view(-1, 2, 1, 4), c.view(-1, 2, 1, 4), c.view(-1, 2, 1, 4), s.heads[:, :1, :1], scale=0.3
         ).flatten(1),
     ),
+    "masked attention": lambda s, x, h, c: (
+        F.scaled_dot_product_attention(
+            *(v.view(-1, 2, 4, 1) for v in (h, c, c.sin())), (c > -0.2).view(-1, 2, 1, 4), scale=2.0
+        ).flatten(1),
+        F.scaled_dot_product_attention(*(v.view(-1, 4, 2) for v in (h, c, c)), attn_mask=s.mask[None, :4]).flatten(1),
+    ),
+    "causal attention": lambda s, x, h, c: (
+        F.scaled_dot_product_attention(
+            h.view(-1, 2, 2, 2), *(v[:, :4].view(-1, 1, 2, 2) for v in (c, c.sin())), is_causal=True, enable_gqa=True
+        ).flatten(1),
+        F.scaled_dot_product_attention(*(v.view(-1, 1, 4, 2) for v in (h, c, c)), is_causal=True).flatten(1),
+    ),
     "bilinear": lambda s, x, h, c: (
         F.bilinear(h[:, :2], c[:, :4], s.square.weight.view(8, 2, 4), s.vector),
         F.bilinear(c[:, :4], h[:, 6:], s.square.weight.T.reshape(8, 4, 2)) + c,

@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.overrides import _get_current_function_mode_stack
 
 from steploom.errors import UnsupportedOperation
-from steploom.program.tracer import Tracer
+from steploom.program.cell_source import cell_line
+from steploom.program.step_functions import StepFunctions
 
 __all__ = ["is_looked_at", "own_operations", "refuse_within_a_step", "why_looked_at"]
 
@@ -51,5 +52,5 @@ def refuse_within_a_step() -> None:
     if not torch._C._len_torch_function_stack():
         return
     for mode in _get_current_function_mode_stack():  # type: ignore[no-untyped-call] # of PyTorch
-        if isinstance(mode, Tracer):
-            raise UnsupportedOperation("the step runs a layer of its own on the native engine", source=mode.source())
+        if isinstance(mode, StepFunctions):
+            raise UnsupportedOperation("the step runs a layer of its own on the native engine", source=cell_line())

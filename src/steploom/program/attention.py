@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 __all__ = ["attention"]
+
+# What exp takes for 0 beside any score; minus infinity would make a row without any place NaN.
+NOWHERE = -1e30
 
 
 def attention(
@@ -20,12 +24,20 @@ def attention(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> Tensor:
-    """`scaled_dot_product_attention` (Vaswani et al. 2017), taken apart where no mask of truth values enters it."""
-    if is_causal or enable_gqa or (attn_mask is not None and not attn_mask.is_floating_point()):
-        return F.scaled_dot_product_attention(
-            query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa
-        )
+    """`scaled_dot_product_attention` (Vaswani et al. 2017), taken apart."""
+    if enable_gqa:
+        heads = query.shape[-3] // key.shape[-3]
+        key, value = key.repeat_interleave(heads, -3), value.repeat_interleave(heads, -3)
     scores = query @ key.mT * (1 / math.sqrt(query.shape[-1]) if scale is None else scale)
-    if attn_mask is not None:
+    seen = torch.ones(scores.shape[-2:], dtype=torch.bool).tril() if is_causal else None
+    if attn_mask is not None and attn_mask.is_floating_point():
         scores = scores + attn_mask
-    return F.dropout(scores.softmax(-1), dropout_p) @ value
+    elif attn_mask is not None:
+        seen = attn_mask
+    if seen is not None:
+        scores = torch.where(seen, scores, scores.new_full((), NOWHERE))
+    weights = scores.softmax(-1)
+    if seen is not None:
+        # Where nothing is seen, nothing is found.
+        weights = torch.where(seen, weights, weights.new_zeros(()))
+    return F.dropout(weights, dropout_p) @ value

@@ -22,6 +22,7 @@ from steploom.program.passes.order import simplify
 from steploom.program.program import Program, Value
 from steploom.program.prologue import Constant
 from steploom.program.replica import replica
+from steploom.program.step_functions import StepFunctions
 from steploom.program.structure import structure
 from steploom.program.traced import Recording, Rows, Traced
 from steploom.program.tracer import Tracer
@@ -143,7 +144,8 @@ def trace_unchecked(cell: Cell, batch: int, dtype: torch.dtype | None = torch.fl
         dtype: of the samples; None for the cell's own.
     """
     parameter = real_weight(cell)
-    tracer = Tracer(batch, casts=dtype == torch.float64 and own_dtype(cell) == torch.float32)
+    tracer = Tracer(batch)
+    functions = StepFunctions(tracer, casts=dtype == torch.float64 and own_dtype(cell) == torch.float32)
     device = parameter.device
     x = Value("x", cell.input_size)
     states = tuple(Value(name, size) for name, size in cell.states.items())
@@ -158,7 +160,7 @@ def trace_unchecked(cell: Cell, batch: int, dtype: torch.dtype | None = torch.fl
         ]
         with replica(cell, leaves) as stand_in:
             try:
-                with tracer, Recording(tracer):
+                with functions, Recording(tracer):
                     returned = stand_in(*inputs)
             except CellError:
                 raise

@@ -1,25 +1,21 @@
-"""Takes note of what a step of a cell does, operator by operator."""
+"""Takes note of what a step of a cell does, operator by operator.
+
+`step_functions.py` sees the functions that the step calls before they become operators.
+"""
 
 from __future__ import annotations
 
-import sys
 import weakref
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
 
 from steploom.errors import UnsupportedOperation
-from steploom.program.attention import attention
-from steploom.program.bilinear import bilinear
 from steploom.program.builder import Builder
-from steploom.program.casts import dtype_name, in_float64
+from steploom.program.casts import dtype_name
+from steploom.program.cell_source import cell_frame, cell_line, line_of
 from steploom.program.in_place import functional, written
 from steploom.program.leaves import Leaves
 from steploom.program.nested import flat, mapped
@@ -31,12 +27,7 @@ from steploom.program.traced import Fixed, Form, Rows, Traced
 
 __all__ = ["Called", "Tracer"]
 
-OWN = str(Path(__file__).parent)
-TORCH = str(Path(torch.__file__).parent)
 READS_NUMBERS = {"_local_scalar_dense", "is_nonzero", "equal", "item"}
-READS = {"tolist", "numpy", "item", "__bool__", "__float__", "__int__", "__array__", "data_ptr"}
-RANDOM = ("rand", "normal", "bernoulli", "multinomial", "uniform", "exponential", "dropout", "poisson")
-NEW = {"zeros", "ones", "full", "empty"}
 JUMPS = {"floor", "gt", "ge", "lt", "le", "eq", "ne"}
 TYPES = {torch.float64, torch.float32, torch.bool}
 
@@ -61,28 +52,27 @@ class Called:
     result: Any
 
 
-class Tracer(TorchFunctionMode):
+class Tracer:
     """Records one call of a cell's `forward`.
 
     Attributes:
         batch: number of rows of the samples.
-        casts: whether float64 stands for float32 here, the dtype of the cell.
         build: where the instructions go.
         leaves: the parameters and what is computed from them.
         spread: values that are a parameter repeated for every row, and which.
+        fresh: new tensors that the step has made, by their id: they hold numbers of their own.
         names: of values, the names of the cell's local variables that held them.
     """
 
-    def __init__(self, batch: int, casts: bool = False) -> None:
-        super().__init__()
-        self.batch, self.casts = batch, casts
+    def __init__(self, batch: int) -> None:
+        self.batch = batch
         self.build = Builder()
         self.leaves = Leaves()
         self.names: dict[Value, str] = {}
         self.spread: dict[Value, Reference] = {}
+        self.fresh: dict[int, Tensor] = {}
         self._quotients: dict[Value, tuple[Value, float]] = {}
         self._live: list[weakref.ref[Traced]] = []
-        self._fresh: dict[int, Tensor] = {}
         self._protected: set[int] = set()
 
     def enter(self, sample: Tensor, value: Value) -> Traced:
@@ -118,78 +108,22 @@ class Tracer(TorchFunctionMode):
         divisor = torch.full((value.width,), number, dtype=torch.float64)
         return self.build("div", value, self.leaves.vector(self.leaves.constant(divisor).node, divisor))
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        # New tensors are made by functions that take none, which no traced tensor would see.
-        kwargs = kwargs or {}
-        name = getattr(func, "__name__", "")
-        given = [item for item in flat([args, kwargs]) if isinstance(item, Tensor)]
-        if name in READS and given:
-            self._refuse_reading(given[0])
-        traced = given
-        if not all(isinstance(item, Traced) for item in given):
-            args, kwargs = mapped(args, Tensor, self._traced_leaf), mapped(kwargs, Tensor, self._traced_leaf)
-            traced = [item for item in flat([args, kwargs]) if isinstance(item, Tensor)]
-        if any(not isinstance(item, Traced) and id(item) not in self._fresh for item in traced):
-            raise UnsupportedOperation(
-                f"'{name}' reads a tensor that is neither an argument nor a parameter or buffer of the cell",
-                source=self.source(),
-                hint="Register it as a buffer.",
-            )
-        if self.casts and traced and all(item.is_floating_point() or is_rows(item) for item in traced):
-            func, args, kwargs = in_float64(func, args, kwargs)
-        if func is F.scaled_dot_product_attention:
-            func = attention
-        if func is F.bilinear:
-            func = bilinear
-        if name == "where":
-            args = tuple(self._tensor(item) if isinstance(item, (int, float)) else item for item in args)
-        result = func(*args, **kwargs)
-        # What is computed on a traced tensor is traced; the rest, as `torch.eye(8).to(h)`, holds numbers of its own.
-        if type(result) is Tensor and (name != "__get__" or all(id(item) in self._fresh for item in given)):
-            if name.startswith(RANDOM):
-                raise UnsupportedOperation(f"the operation '{name}' draws random numbers", source=self.source())
-            if name in NEW and result.is_floating_point():
-                result = result.fill_(torch.nan) if name == "empty" else result
-                if result.dim() and result.shape[0] == self.batch and (filled := self._filled(result)) is not None:
-                    return self.wrap(result, filled)  # rows may be written into it
-            self._fresh[id(result)] = result
-        return result
-
-    def _tensor(self, number: float) -> Tensor:
-        tensor = torch.full((), float(number))
-        self._fresh[id(tensor)] = tensor
-        return tensor
-
-    def _traced_leaf(self, tensor: Tensor) -> Tensor:
-        leaf = None if isinstance(tensor, Traced) else self.leaves.find(tensor)
-        return tensor if leaf is None else self.wrap(*leaf)
-
-    def _refuse_reading(self, tensor: Any) -> None:
+    def refuse_reading(self, tensor: Any) -> None:
+        """Raise `UnsupportedOperation` where a step reads a number that differs from row to row."""
         constant = isinstance(tensor, Traced) and isinstance(tensor.form, Fixed) and tensor.form.number is not None
-        if not constant and id(tensor) not in self._fresh:
+        if not constant and id(tensor) not in self.fresh:
             raise UnsupportedOperation(
                 "the step reads a number out of a tensor, as `if`, `float` or `item` do",
-                source=self.source(),
+                source=cell_line(),
                 hint="Use torch.where, so that each row and step can differ.",
             )
 
-    def source(self) -> str | None:
-        """The line of the cell that is at work."""
-        frame = self._frame()
-        return _line(frame) if frame is not None else None
-
-    def _frame(self) -> FrameType | None:
-        frame: FrameType | None = sys._getframe(1)
-        while frame is not None and frame.f_code.co_filename.startswith((OWN, TORCH, "<frozen")):
-            frame = frame.f_back
-        return frame
-
     def _look_around(self) -> None:
         """Learn the line at work and the names of local variables."""
-        frame = self._frame()
+        frame = cell_frame()
         if frame is None:
             return
-        self.build.source = _line(frame)
+        self.build.source = line_of(frame)
         for name, item in frame.f_locals.items():
             if isinstance(item, Traced) and isinstance(item.form, Rows):
                 self.names.setdefault(item.form.value, name)
@@ -214,7 +148,7 @@ class Tracer(TorchFunctionMode):
     def _record(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         name = function._schema.name.removeprefix("aten::")
         if name in READS_NUMBERS:
-            self._refuse_reading(args[0])
+            self.refuse_reading(args[0])
         if torch.Tag.nondeterministic_seeded in function.tags:
             raise UnsupportedOperation("it draws random numbers, which differ from step to step")
         changes = function._schema.is_mutable
@@ -283,10 +217,10 @@ class Tracer(TorchFunctionMode):
             return self.wrap(*leaf)
         # What the cell's code does not know of was made by PyTorch itself, from numbers or lists of indices.
         constant = tensor.detach().clone()
-        filled = self._filled(constant)
+        filled = self.filled(constant)
         return self.wrap(constant, filled if filled is not None else self.leaves.constant(constant))
 
-    def _filled(self, constant: Tensor) -> Rows | None:
+    def filled(self, constant: Tensor) -> Rows | None:
         """New tensors such as `torch.zeros(h.shape[0], 8)` have a row for each of the batch."""
         if constant.dim() == 0 or all(size % self.batch for size in constant.shape):
             return None
@@ -300,15 +234,6 @@ class Tracer(TorchFunctionMode):
 
 def _same(numbers: Tensor, one: Tensor) -> bool:
     return bool(((numbers == one) | (numbers.isnan() & one.isnan())).all())
-
-
-def _line(frame: FrameType) -> str:
-    return f"{_file_name(frame.f_code.co_filename)}:{frame.f_lineno}"
-
-
-@cache
-def _file_name(path: str) -> str:
-    return Path(path).name
 
 
 def sample_of(traced: Tensor) -> Tensor:
