@@ -252,7 +252,7 @@ def test_a_recent_bias_moves_all_quantiles_by_a_part_of_the_half_width(head: str
 
 
 def test_calibration_learns_how_much_of_a_bias_lasts() -> None:
-    """Each day lies off by eight tenths of what the day before lay off."""
+    """Each forecast lies off by six tenths of what those before it lay off."""
     data = series()
     network = forecaster(data).eval()
     source = Windows(data, network.layout)
@@ -267,6 +267,21 @@ def test_calibration_learns_how_much_of_a_bias_lasts() -> None:
     assert network.widening < 0.7, "of what is then left to miss the intervals are made"
     network.calibrate(batch, scale, None, 1e6)
     assert network.lasting == 0
+
+
+def test_calibration_learns_little_where_little_was_measured() -> None:
+    """One forecast of sixty has a single value to compare with: it must not speak for all of their rows."""
+    data = series()
+    network = forecaster(data).eval()
+    batch, scale = Windows(data, network.layout).at(np.zeros(60, np.int64), np.arange(60, 180, 2))
+    network.calibrate(batch | {"target_observed": torch.zeros(60, HORIZON)}, scale, torch.ones(60), 10)
+    usual = float(network.lasting)
+    quantiles = network._quantiles(batch, scale)[0]
+    batch |= {"target": quantiles.mean(-1) - 50, "target_observed": torch.zeros(60, HORIZON)}
+    batch["target_observed"][7, 3] = 1
+    network.calibrate(batch, scale, torch.ones(60), 10)
+    assert network.lasting == pytest.approx(usual, abs=0.02)
+    assert network.widening == pytest.approx(1, abs=0.05)
 
 
 class Leaky(Cell):

@@ -122,10 +122,12 @@ class Forecaster(Network):
         Args:
             batch, scale: windows that training did not see, with their targets.
             bias: (batch,) of the forecasts before each, as `predict` takes it; None: none is taken to last.
-            days: how many horizons of rows the windows cover: windows that overlap tell little more than one.
+            days: how many horizons of rows the windows cover: windows that overlap tell little more than one. Those
+                that were not measured tell nothing and are taken off.
             widen: whether to set the width; else the intervals are as the network says them.
         """
         quantiles, target, observed = self._quantiles(batch, scale)[0], batch["target"], batch["target_observed"]
+        days *= float(observed.mean())
         self.lasting.fill_(0.0)
         self.widening.fill_(1.0)
         if bias is not None:

@@ -17,7 +17,7 @@ from torch import Tensor
 __all__ = ["REACH", "half_width", "lasting_share", "mean_error", "recent_bias"]
 
 REACH = 4
-"""Forecasts that count: those whose horizons end one, two, ... horizons before that of the next one."""
+"""Forecasts that count: those made one, two, ... horizons before the next one."""
 
 _DECAY = 0.5
 _LARGEST = 2.0
@@ -69,7 +69,7 @@ def lasting_share(error: Tensor, bias: Tensor, days: float) -> float:
 
     Args:
         error, bias: (windows,) of forecasts, and of those before each; NaN errors do not count.
-        days: how many horizons of rows the windows cover.
+        days: how many horizons of measured rows the windows cover.
     """
     known = error.isfinite()
     error, bias = error[known].double(), bias[known].double()

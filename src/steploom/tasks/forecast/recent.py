@@ -24,7 +24,7 @@ WINDOWS_AT_ONCE = 512
 
 
 def bias_before(network: Forecaster, windows: Windows, series: Ints, rows: Ints) -> Tensor:
-    """The bias (origins,) of the forecasts whose horizons end one, two, ... horizons before that of each origin.
+    """The bias (origins,) of the forecasts made one, two, ... horizons before each origin.
 
     Nothing from an origin on is looked at. Forecasts without a whole context before them do not count. Origins a
     horizon apart share what is forecast for them.
