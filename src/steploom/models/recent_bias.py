@@ -20,12 +20,13 @@ REACH = 4
 """Forecasts that count: those made one, two, ... horizons before the next one."""
 
 _DECAY = 0.5
-_LARGEST = 2.0
+_LARGEST = 1.5
 _NARROWEST = 1e-6
+_LEAST_MEASURED = 0.25
 
 # What lasted in hourly traffic and air quality: it counts as so many days with biases of this mean square.
 _USUAL_SHARE, _USUAL_DAYS, _USUAL_SQUARE = 0.3, 20.0, 0.15
-_MOST = 0.7
+_MOST = 0.5
 
 
 def half_width(quantiles: Tensor) -> Tensor:
@@ -34,10 +35,11 @@ def half_width(quantiles: Tensor) -> Tensor:
 
 
 def mean_error(quantiles: Tensor, target: Tensor, observed: Tensor) -> Tensor:
-    """The mean error of each forecast, in half widths; (batch,), NaN where nothing was measured.
+    """The mean error of each forecast, in half widths; (batch,), NaN where too few steps were measured.
 
     The error is that of the mean of the quantiles, not of the median, which is biased where the distribution leans.
-    Beyond twice the half width it is no larger: an outage of a day must not bend the days after it.
+    Beyond 1.5 half widths it is no larger: an outage of a day must not bend the days after it. A quarter of the steps
+    must have been measured.
 
     Args:
         quantiles: (batch, horizon, 9), scaled.
@@ -46,7 +48,8 @@ def mean_error(quantiles: Tensor, target: Tensor, observed: Tensor) -> Tensor:
     """
     error = (target - quantiles.mean(-1)) / half_width(quantiles).clamp(min=_NARROWEST)
     error = error.clamp(-_LARGEST, _LARGEST) * observed
-    return error.sum(-1) / observed.sum(-1)  # 0 / 0 where nothing was measured
+    count = observed.sum(-1)
+    return torch.where(count >= _LEAST_MEASURED * observed.shape[-1], error.sum(-1) / count, torch.nan)
 
 
 def recent_bias(errors: Tensor) -> Tensor:
@@ -62,7 +65,7 @@ def recent_bias(errors: Tensor) -> Tensor:
 
 
 def lasting_share(error: Tensor, bias: Tensor, days: float) -> float:
-    """The part of the recent bias by which the next forecast errs again, from 0 to 0.7.
+    """The part of the recent bias by which the next forecast errs again, from 0 to 0.5.
 
     It is the slope of the errors over the biases before them, pulled towards what is usual (ridge regression) where the
     days are few or their biases small.
