@@ -237,6 +237,19 @@ def test_calibration_leaves_right_intervals_of_counts_that_are_mostly_0(monkeypa
 
 
 @BOTH
+def test_no_forecast_is_below_0_where_no_value_can_be(head: str) -> None:
+    data = series()
+    network = forecaster(data, head, logarithm=False).eval()
+    batch, scale = windows(network, data)
+    network.widening.fill_(50.0)
+    _, wide = network.predict(batch, scale)
+    network.layout = replace(network.layout, nonnegative=True)
+    mean, quantiles = network.predict(batch, scale)
+    assert wide.min() < 0 and torch.equal(quantiles, wide.clamp(min=0))
+    assert mean.min() >= 0
+
+
+@BOTH
 def test_a_recent_bias_moves_all_quantiles_by_a_part_of_the_half_width(head: str) -> None:
     data = series()
     network = forecaster(data, head, logarithm=False).eval()

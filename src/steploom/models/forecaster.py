@@ -103,11 +103,16 @@ class Forecaster(Network):
         if bias is not None:
             shift = self._correction(quantiles, bias)
             quantiles, grid = quantiles + shift, grid + shift
-        median, possible = quantiles[..., 4:5], self.output.possible
+        median = quantiles[..., 4:5]
         quantiles, grid = (median + (q - median) * self.widening for q in (quantiles, grid))
         if mean is None:
-            mean = possible(scale.invert(grid)).mean(-1)
-        return mean, possible(scale.invert(quantiles))
+            mean = self._possible(scale.invert(grid)).mean(-1)
+        return mean, self._possible(scale.invert(quantiles))
+
+    def _possible(self, values: Tensor) -> Tensor:
+        """The nearest values, in the data's unit, that can be."""
+        values = self.output.possible(values)
+        return values.clamp(min=0) if self.layout.nonnegative else values
 
     @torch.no_grad()
     def mean_error(self, batch: dict[str, Tensor], scale: Scale) -> Tensor:

@@ -23,6 +23,10 @@ class WindowLayout(Protocol):
         """Whether targets are scaled with the logarithm."""
 
     @property
+    def nonnegative(self) -> bool:
+        """Whether forecasts below 0 are taken for 0."""
+
+    @property
     def lags(self) -> tuple[int, ...]:
         """The season lengths in whole rows."""
 

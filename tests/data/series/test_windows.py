@@ -220,6 +220,28 @@ def test_few_values_of_a_new_series_do_not_say_how_far_they_spread(logarithm: bo
     assert float(known.spread[0]) == layout.moments[0][2], "a series of training has its own"
 
 
+@pytest.mark.parametrize(
+    ("values", "logarithm", "nonnegative"),
+    [
+        ((5.0, 1.0), None, False),
+        ((5.0, 0.0), None, True),
+        ((5.0, 0.0), False, False),
+        ((5.0, -1.0), None, False),
+        ((-1.0, 0.0), None, False),
+    ],
+)
+def test_values_that_are_often_0_and_never_below_have_no_forecasts_below(
+    values: tuple[float, float], logarithm: bool | None, nonnegative: bool
+) -> None:
+    """A logarithm, where it is taken, gives none below 0 by itself."""
+    data = hourly((300,), missing=0)
+    data = data.with_series([replace(data.series[0], target=np.resize(values, 300))])
+    layout = learnt(data, logarithm=logarithm)
+    assert layout.nonnegative == nonnegative
+    assert layout.logarithm == (logarithm is None and min(values) > 0)
+    assert Layout.from_json(layout.to_json()) == layout
+
+
 def test_measured_seasons_are_those_of_the_data() -> None:
     data = hourly((1200,), missing=0)
     drifting = 100 + 50 * np.sin(2 * np.pi * np.arange(1200) / 23.5)

@@ -42,6 +42,7 @@ class Layout:
         series: names of the series that training forecasts.
         moments: (unit, location, spread) of each of them in the training rows.
         vectors: whether each has a vector of its own in the network.
+        nonnegative: whether forecasts below 0 are taken for 0.
     """
 
     context: int
@@ -55,6 +56,7 @@ class Layout:
     series: tuple[str, ...] = ()
     moments: tuple[tuple[float, float, float], ...] = ()
     vectors: bool = False
+    nonnegative: bool = False
 
     @classmethod
     def learn(
@@ -78,7 +80,8 @@ class Layout:
             context, horizon: in rows.
             calendar: whether the calendar's cycles are features. Those of a clock that the data do not follow are not.
             logarithm: whether targets are scaled with the logarithm; None where it suits the training rows: no value
-                is below 0, and at most a tenth of them are 0.
+                is below 0, and at most a tenth of them are 0. Where more are 0, as in sales of rare goods, there is no
+                logarithm, but no forecast below 0 either.
             vectors: whether each series gets a vector of its own; a single series needs none.
             measured: whether season lengths are measured in the training rows; else they follow from the frequency.
         """
@@ -105,6 +108,7 @@ class Layout:
             tuple(s.id for s, _ in taught),
             tuple(_moments_of(target, takes) for target in targets),
             vectors and len(taught) > 1,
+            logarithm is None and not takes and not any((target < 0).any() for target in targets),
         )
 
     @property
@@ -161,6 +165,7 @@ class Layout:
             read_texts(values["series"], "series"),
             tuple((float(a), float(b), float(c)) for a, b, c in values["moments"]),
             bool(values["vectors"]),
+            bool(values["nonnegative"]),
         )
 
 
