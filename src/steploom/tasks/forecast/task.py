@@ -183,7 +183,8 @@ class Forecast(Task):
         from steploom.data.series.window_batches import OrderedWindows
         from steploom.tasks.forecast.network import calibrate
 
-        if isinstance(prepared.valid, OrderedWindows):
+        fits = self.options.calibrate or self.options.bias_correction
+        if fits and isinstance(prepared.valid, OrderedWindows):
             calibrate(self.options, network, prepared.valid)
 
     def refit_batches(self, prepared: Prepared[Any], steps: int) -> Batches | None:
