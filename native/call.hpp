@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "columns.hpp"
+#include "digits.hpp"
 #include "elementwise.hpp"
 #include "groups.hpp"
 #include "matrices.hpp"
@@ -27,12 +28,26 @@ namespace steploom::STEPLOOM_ISA {
 
 using Index = std::int64_t;
 
+// Whether products of this type can be made of digits, on tiles. The tiles of float32 are there where AVX-512 is.
+template <class T> constexpr bool has_digits = sizeof(T) == 4 && panel_columns<T> == digit_panel_columns;
+
 template <class T> struct Packed {
     int matrix;
     int columns, inner;
+    bool digits;
     T* panels;
     int count() const { return (columns + panel_columns<T> - 1) / panel_columns<T>; }
+    Index panel_size() const { return digits ? digit_panel_size(inner) : Index{panel_columns<T>} * inner; }
 };
+
+// Which products are made of digits: none, those that gain by it, or all.
+enum class Digits { None, Large, All };
+
+// What is smaller the vectors make as fast, at the latest where a neighbour on the same core wants the tiles too. Rows of a
+// call, whose weights have to be packed once; height of the tiles in a step; width and inner size of a product; rows that a
+// gradient is summed over, and n k / (n + k) of it, the work by what is read.
+constexpr Index least_digit_rows = 192, least_tile_height = 13, least_summed_digits = 128, least_digit_gradient = 64;
+constexpr int least_digit_width = 64, least_digit_inner = 64;
 
 template <class T> struct PreparedOp {
     Opcode code;
@@ -114,12 +129,13 @@ template <class T> struct Member {
 
 template <class T> class Run {
   public:
-    Run(const Schedule& schedule, const Call& call) : s(schedule), c(call) {}
+    Run(const Schedule& schedule, const Call& call, Digits made_of) : s(schedule), c(call), digits(has_digits<T> ? made_of : Digits::None) {}
     bool operator()();
 
   protected:
     const Schedule& s;
     const Call& c;
+    const Digits digits;
     std::vector<Slice> parts;
     std::vector<SliceState<T>> slices;
     std::vector<Member<T>> members;
@@ -154,6 +170,22 @@ template <class T> class Run {
         const auto [first, last] = share_of((keeps ? columns.width : product.width + P - 1) / P, m.place, m.team);
         return keeps ? Panels{first, last, columns.width / P, product.width / columns.width} : Panels{first, last};
     }
+    // Rows of a step at the most.
+    Index step_rows() const {
+        Index rows = 0;
+        for (const Slice& part : parts) rows = std::max(rows, static_cast<Index>(part.rows.size()));
+        return rows;
+    }
+    // Whether products outside the steps are made of digits, and those in the steps.
+    bool digits_in_chunks() const { return digits == Digits::All || (digits == Digits::Large && c.time * step_rows() >= least_digit_rows); }
+    bool digits_in_steps() const { return digits_in_chunks() && (digits == Digits::All || digit_tile_height(step_rows()) >= least_tile_height); }
+    bool digits_of(int width, int inner) const { return digits == Digits::All || (width >= least_digit_width && inner >= least_digit_inner); }
+    bool digits_of_gradient(Index rows, int n, int k) const {
+        const bool large = rows >= least_summed_digits && Index{n} * k >= least_digit_gradient * (n + k);
+        return rows > 0 && n > 0 && rows <= most_summed_digits && (digits == Digits::All || (digits == Digits::Large && large));
+    }
+    // Calls with weights laid out alike can read the same.
+    int layout_of_weights() const { return digits_in_chunks() + digits_in_steps(); }
     bool direct(const Slice& part, int buffer) const;
     void layout();
     void find_chunk_buffers();

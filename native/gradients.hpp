@@ -114,14 +114,19 @@ void Run<T>::weight_gradient(const WeightGradient& g, const Member<T>& at, Index
     const T *grad = find(at, g.grad), *left = find(at, g.left);
     const Index grad_row = row_of(at, g.grad), left_row = row_of(at, g.left);
     const auto [place, count] = share;
+    // out (+)= sum over r of a[r, 0:height] * b[r, 0:width]
+    const auto sum = [&](const T* a, Index a_row, int height, const T* b, Index b_row, int width, T* out, Index out_row) {
+        if constexpr (has_digits<T>)
+            if (digits_of_gradient(rows, height, width))
+                return digit_outer(rows, a, a_row, height, b, b_row, width, out, out_row, add, at.outer);
+        outer(rows, a, a_row, height, b, b_row, width, out, out_row, add, at.outer);
+    };
     if (to.column_stride == 1 && g.k >= lanes<T>) {
         const int n0 = g.n * place / count, n1 = g.n * (place + 1) / count;
-        outer(rows, grad + n0, grad_row, n1 - n0, left, left_row, g.k, to.data + n0 * to.row_stride, to.row_stride, add,
-              at.outer);
+        sum(grad + n0, grad_row, n1 - n0, left, left_row, g.k, to.data + n0 * to.row_stride, to.row_stride);
     } else if (to.row_stride == 1 && to.column_stride >= g.n) {
         const int k0 = g.k * place / count, k1 = g.k * (place + 1) / count;
-        outer(rows, left + k0, left_row, k1 - k0, grad, grad_row, g.n, to.data + k0 * to.column_stride, to.column_stride,
-              add, at.outer);
+        sum(left + k0, left_row, k1 - k0, grad, grad_row, g.n, to.data + k0 * to.column_stride, to.column_stride);
     } else {
         // Few columns, or strides of neither kind: sum the other way round in blocks, then add them in place.
         constexpr int block = panel_columns<T>;

@@ -19,16 +19,16 @@ class KeptWeights {
     KeptWeights() = default;
     KeptWeights(const KeptWeights&) = delete;
     KeptWeights& operator=(const KeptWeights&) = delete;
-    // The panels of one schedule, or null where none were kept.
-    const Workspace* of(const Schedule& schedule) const {
-        const auto found = panels_.find(&schedule);
+    // The panels of one schedule in one layout, or null where none were kept.
+    const Workspace* of(const Schedule& schedule, int layout) const {
+        const auto found = panels_.find({&schedule, layout});
         return found == panels_.end() ? nullptr : found->second.get();
     }
     // Panels that are complete: a call that fails before has left nothing to be taken for weights.
-    void keep(const Schedule& schedule, std::unique_ptr<Workspace> panels) { panels_[&schedule] = std::move(panels); }
+    void keep(const Schedule& schedule, int layout, std::unique_ptr<Workspace> panels) { panels_[{&schedule, layout}] = std::move(panels); }
 
   private:
-    std::map<const Schedule*, std::unique_ptr<Workspace>> panels_;
+    std::map<std::pair<const Schedule*, int>, std::unique_ptr<Workspace>> panels_;
 };
 
 }  // namespace steploom

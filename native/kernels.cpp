@@ -1,13 +1,14 @@
 // Which build of the kernels this processor can run.
 #include <stdexcept>
 
+#include "digits.hpp"
 #include "partition.hpp"
 #include "schedule.hpp"
 
 namespace steploom {
 
 #if defined(STEPLOOM_X86_KERNELS)
-extern const Kernels kernels_avx512, kernels_avx2;
+extern const Kernels kernels_mixed, kernels_amx, kernels_avx512, kernels_avx2;
 #endif
 extern const Kernels kernels_portable;
 
@@ -19,8 +20,10 @@ std::vector<const Kernels*> usable() {
     // The compiler's functions also ask whether the operating system saves the wide registers at a task switch.
     const bool fma = __builtin_cpu_supports("fma");
     if (fma && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
+        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")) {
+        if (have_tiles()) list.push_back(&kernels_amx);
         list.push_back(&kernels_avx512);
+    }
     if (fma && __builtin_cpu_supports("avx2")) list.push_back(&kernels_avx2);
 #endif
     list.push_back(&kernels_portable);
@@ -31,6 +34,9 @@ std::vector<const Kernels*> usable() {
 
 const Kernels& kernels_named(const std::string& name) {
     static const std::vector<const Kernels*> list = usable();
+#if defined(STEPLOOM_X86_KERNELS)
+    if (name.empty() && list.front() == &kernels_amx) return kernels_mixed;
+#endif
     if (name.empty()) return *list.front();
     std::string names;
     for (const Kernels* k : list) {

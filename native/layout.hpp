@@ -23,8 +23,8 @@ template <class T> void Run<T>::layout() {
     if (c.team > 1) columns = keep_columns(s, panel_columns<T>, c.team);
     all_barrier = std::make_unique<Barrier>(threads);
     find_chunk_buffers();
-    find_matrices();
     choose_chunks();
+    find_matrices();
     find_shared_gradients();
     choose_sums();
 
@@ -40,7 +40,9 @@ template <class T> void Run<T>::layout() {
     members.resize(threads), readers.resize(threads);
     for (Member<T>& m : members) memory.add(m.registers, Index{std::max(1, s.registers)} * tile_values);
     const auto packs_its_tiles = [](const WeightGradient& g) { return packs_tiles<T>(std::max(g.n, g.k)); };
-    if (std::any_of(s.weight_gradients.begin(), s.weight_gradients.end(), packs_its_tiles))
+    if (digits != Digits::None && !s.weight_gradients.empty())
+        for (Member<T>& reader : readers) memory.add(reader.outer, digit_space);
+    else if (std::any_of(s.weight_gradients.begin(), s.weight_gradients.end(), packs_its_tiles))
         for (Member<T>& reader : readers) memory.add(reader.outer, outer_space<T>);
     space = memory.take();
 
@@ -69,24 +71,26 @@ template <class T> void Run<T>::find_chunk_buffers() {
     for (const VectorGradient& g : s.vector_gradients) used(g.value), used(g.by);
 }
 
-// Which matrices products read, in the order in which they do.
+// Which matrices products read, in the order in which they do, and whether as digits.
 template <class T> void Run<T>::find_matrices() {
     packed_at.assign(c.matrices.size(), -1);
-    for (const auto* list : {&s.before, &s.step, &s.after})
+    for (const auto* list : {&s.before, &s.step, &s.after}) {
+        const bool here = list == &s.step ? digits_in_steps() : digits_in_chunks();
         for (const Stage& stage : *list)
             for (std::size_t i = 0; i < stage.terms.size(); ++i) {
-                const int matrix = stage.terms[i].matrix;
+                const int matrix = stage.terms[i].matrix, inner = stage.inners[i];
                 if (packed_at[matrix] >= 0) continue;
                 packed_at[matrix] = static_cast<int>(packed.size());
-                packed.push_back({matrix, stage.width, stage.inners[i], nullptr});
+                packed.push_back({matrix, stage.width, inner, here && digits_of(stage.width, inner), nullptr});
             }
+    }
 }
 
 // Panels of this call alone, or those that the caller keeps.
 template <class T> void Run<T>::place_weights() {
     Reservation<T> memory;
-    for (Packed<T>& p : packed) memory.add(p.panels, Index{p.count()} * panel_columns<T> * p.inner);
-    const Workspace* kept = c.kept_weights ? c.kept_weights->of(s) : nullptr;
+    for (Packed<T>& p : packed) memory.add(p.panels, p.count() * p.panel_size());
+    const Workspace* kept = c.kept_weights ? c.kept_weights->of(s, layout_of_weights()) : nullptr;
     packs = !kept;
     if (packs) packed_space = memory.take();
     else memory.lie_in(*kept);
@@ -94,10 +98,10 @@ template <class T> void Run<T>::place_weights() {
 
 // Rows of a chunk: few enough to stay in the second-level cache, enough to use a weight often once it is there.
 template <class T> void Run<T>::choose_chunks() {
-    Index width = 0, widest_slice = 1;
+    Index width = 0;
+    const Index widest_slice = std::max<Index>(1, step_rows());
     for (const BufferSpec& spec : s.buffers)
         if (spec.kind == Kind::Chunk || spec.kind == Kind::Input || spec.kind == Kind::Output) width += row_stride(spec.width);
-    for (const Slice& part : parts) widest_slice = std::max(widest_slice, static_cast<Index>(part.rows.size()));
     const Index fitting = (Index{512} << 10) / std::max<Index>(1, width * static_cast<Index>(sizeof(T)));
     // Sums over many steps read and write the gradients of all weights once a chunk: of large weights more than the rows.
     Index weights = 0;
@@ -235,8 +239,13 @@ void Run<T>::prepare(Member<T>& m, const std::vector<Stage>& list, std::vector<P
 template <class T> void Run<T>::pack_share(int thread, int count) {
     for (Packed<T>& p : packed) {
         const MatrixView& m = c.matrices[p.matrix];
-        pack(static_cast<const T*>(m.data), m.row_stride, m.column_stride, p.columns, p.inner, p.panels, p.count() * thread / count,
-             p.count() * (thread + 1) / count);
+        const int first = p.count() * thread / count, last = p.count() * (thread + 1) / count;
+        if constexpr (has_digits<T>)
+            if (p.digits) {
+                pack_digits(static_cast<const T*>(m.data), m.row_stride, m.column_stride, p.columns, p.inner, p.panels, first, last);
+                continue;
+            }
+        pack(static_cast<const T*>(m.data), m.row_stride, m.column_stride, p.columns, p.inner, p.panels, first, last);
     }
 }
 

@@ -112,7 +112,9 @@ template <class T> void Run<T>::look_ahead(Member<T>& m, Index t, Index first, I
     Index steps = 0;
     for (const Stage& stage : s.step) {
         const Panels panels = own_panels(m, stage, keeps(m, part.active[t]));
-        for (const int inner : stage.inners) steps += rounds_of(part.active[t], panels.count()) * inner;
+        for (std::size_t i = 0; i < stage.terms.size(); ++i)
+            steps += packed_of(stage.terms[i].matrix).digits ? digit_rounds(part.active[t], panels.count(), stage.inners[i])
+                                                             : rounds_of(part.active[t], panels.count()) * stage.inners[i];
     }
     m.ahead.start(steps);
 }

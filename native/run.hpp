@@ -82,12 +82,14 @@ template <class T> bool Run<T>::operator()() {
             }
         };
         on_threads(threads, work);
-        if (begin == 0 && packs && c.kept_weights) c.kept_weights->keep(s, std::move(packed_space));
+        if (begin == 0 && packs && c.kept_weights) c.kept_weights->keep(s, layout_of_weights(), std::move(packed_space));
         if (end < chunks && c.interrupted && c.interrupted()) return false;
     }
     return true;
 }
 
-template <class T> bool run(const Schedule& schedule, const Call& call) { return Run<T>(schedule, call)(); }
+template <class T, Digits digits = Digits::None> bool run(const Schedule& schedule, const Call& call) {
+    return Run<T>(schedule, call, digits)();
+}
 
 }  // namespace steploom::STEPLOOM_ISA

@@ -193,8 +193,8 @@ struct Kernels {
     MakeStream *stream_f32, *stream_f64;
 };
 
-// In order of preference for this processor; each can be asked for by name.
-const Kernels& kernels_named(const std::string& name);  // empty: the fastest; std::invalid_argument where there is none
+// In order of preference for this processor; each can be asked for by name. "amx" by name uses tiles for all products.
+const Kernels& kernels_named(const std::string& name);  // empty: the fastest for each product; std::invalid_argument where there is none
 std::vector<std::string> kernel_names();
 
 // Elements that all saved regions take in a call of this shape.

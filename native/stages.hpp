@@ -8,15 +8,28 @@ namespace steploom::STEPLOOM_ISA {
 template <class T>
 void Run<T>::run_product(const Member<T>& m, const Stage& stage, Index rows, Panels panels, bool far, Ahead* ahead) const {
     Factor<T> factors[most_terms];
-    const int count = static_cast<int>(stage.terms.size());
-    for (int i = 0; i < count; ++i) {
-        const Term& term = stage.terms[i];
+    DigitFactor of_digits[most_terms];
+    int count = 0, digits = 0;
+    for (const Term& term : stage.terms) {
         const Packed<T>& p = packed_of(term.matrix);
-        factors[i] = {find(m, term.left), row_of(m, term.left), p.panels, Index{panel_columns<T>} * p.inner, p.inner};
+        const T* const left = find(m, term.left);
+        if constexpr (has_digits<T>)
+            if (p.digits) {
+                of_digits[digits++] = {left, row_of(m, term.left), p.panels, p.inner};
+                continue;
+            }
+        factors[count++] = {left, row_of(m, term.left), p.panels, p.panel_size(), p.inner};
     }
-    for (int i = 0; i < panels.times; ++i)
-        product(factors, count, find(m, stage.init), row_of(m, stage.init), find(m, stage.out), row_of(m, stage.out), rows,
-                stage.width, panels.first + i * panels.apart, panels.last + i * panels.apart, far, ahead);
+    const T* init = find(m, stage.init);
+    Index init_row = row_of(m, stage.init);
+    T* const out = find(m, stage.out);
+    const Index out_row = row_of(m, stage.out);
+    for (int i = 0; i < panels.times; ++i) {
+        const int first = panels.first + i * panels.apart, last = panels.last + i * panels.apart;
+        if (count) product(factors, count, init, init_row, out, out_row, rows, stage.width, first, last, far, ahead);
+        if constexpr (has_digits<T>)
+            if (digits) digit_product(of_digits, digits, count ? out : init, count ? out_row : init_row, out, out_row, rows, stage.width, first, last, ahead);
+    }
 }
 
 // Points the operands of a pass at where the buffers are now.

@@ -14,7 +14,7 @@ namespace steploom::STEPLOOM_ISA {
 // One layer: a run of one step whose members are placed beforehand.
 template <class T> class StreamLayer : Run<T> {
   public:
-    StreamLayer(const StreamLayerSpec& spec, Index batch, int team) : Run<T>(spec.schedule, call_), residual_(spec.residual) {
+    StreamLayer(const StreamLayerSpec& spec, Index batch, int team, Digits digits) : Run<T>(spec.schedule, call_, digits), residual_(spec.residual) {
         call_.time = 1;
         call_.batch = batch;
         call_.team = team;
@@ -108,9 +108,9 @@ template <class T> class StreamLayer : Run<T> {
 
 template <class T> class Streamer final : public Stream {
   public:
-    Streamer(const std::vector<StreamLayerSpec>& specs, Index batch, int team) : batch_(batch), team_(team), between_(specs.size()) {
+    Streamer(const std::vector<StreamLayerSpec>& specs, Index batch, int team, Digits digits) : batch_(batch), team_(team), between_(specs.size()) {
         for (std::size_t i = 0; i < specs.size(); ++i) {
-            layers_.push_back(std::make_unique<StreamLayer<T>>(specs[i], batch, team));
+            layers_.push_back(std::make_unique<StreamLayer<T>>(specs[i], batch, team, digits));
             if (i + 1 < specs.size()) between_[i].resize(batch * layers_.back()->y_width());
         }
     }
@@ -162,8 +162,9 @@ template <class T> class Streamer final : public Stream {
     }
 };
 
-template <class T> std::unique_ptr<Stream> make_stream(const std::vector<StreamLayerSpec>& layers, Index batch, int team) {
-    return std::make_unique<Streamer<T>>(layers, batch, team);
+template <class T, Digits digits = Digits::None>
+std::unique_ptr<Stream> make_stream(const std::vector<StreamLayerSpec>& layers, Index batch, int team) {
+    return std::make_unique<Streamer<T>>(layers, batch, team, digits);
 }
 
 }  // namespace steploom::STEPLOOM_ISA

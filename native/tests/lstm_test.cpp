@@ -150,7 +150,8 @@ template <class T> void every_way(const Problem& p, const std::string& name, int
 void test_lstm() {
     const Shape shapes[] = {{1, 1, 1, 1},  {3, 2, 5, 7},   {7, 1, 3, 16},  {5, 9, 4, 33},  {2, 31, 17, 40},
                             {40, 5, 8, 20}, {140, 4, 6, 12}, {4, 3, 130, 70},
-                            {9, 2, 5, 64},  {9, 5, 3, 96}};
+                            {9, 2, 5, 64},  {9, 5, 3, 96},
+                            {14, 16, 64, 66}};  // of digits, where there are tiles
     int number = 0;
     for (const Shape& shape : shapes)
         for (int mode = 0; mode < 8; ++mode) {

@@ -10,7 +10,7 @@ int main(int count, char** names) {
     const struct {
         const char* name;
         void (*run)();
-    } tests[] = {{"barrier", test_barrier},   {"columns", test_columns},           {"instructions", test_instructions},
+    } tests[] = {{"barrier", test_barrier},   {"columns", test_columns},           {"digits", test_digits}, {"instructions", test_instructions},
                  {"groups", test_groups},     {"matrices", test_matrices},         {"interruption", test_interruption},
                  {"callers", test_callers},   {"adding", test_calls_that_add},     {"lstm", test_lstm}};
     for (const auto& test : tests) {

@@ -11,5 +11,6 @@ void test_groups();
 void test_matrices();
 void test_barrier();
 void test_columns();
+void test_digits();
 
 }  // namespace steploom::test

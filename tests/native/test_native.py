@@ -25,6 +25,7 @@ def test_the_core_is_of_this_version() -> None:
 def test_it_has_the_kernels_whose_instruction_sets_the_kernel_of_linux_sees() -> None:
     flags = set(Path("/proc/cpuinfo").read_text().partition("flags")[2].splitlines()[0].split())
     needed = {
+        "amx": {"amx_tile", "amx_int8", "avx512f", "avx512dq", "avx512bw", "avx512vl", "fma"},
         "avx512": {"avx512f", "avx512dq", "avx512bw", "avx512vl", "fma"},
         "avx2": {"avx2", "fma"},
         "portable": set(),

@@ -21,7 +21,11 @@ kernels_wanted = _kernels.get
 
 @contextmanager
 def use_kernels(isa: str) -> Iterator[None]:
-    """Run the native engine with one build of its kernels, "avx512", "avx2" or "portable", while the block lasts."""
+    """Run the native engine with one build of its kernels while the block lasts.
+
+    Args:
+        isa: "amx" (AVX-512, and tiles for all products), "avx512", "avx2" or "portable".
+    """
     token = _kernels.set(isa)
     try:
         yield
