@@ -40,7 +40,8 @@ template <class T> void Run<T>::layout() {
     members.resize(threads), readers.resize(threads);
     for (Member<T>& m : members) memory.add(m.registers, Index{std::max(1, s.registers)} * tile_values);
     const auto packs_its_tiles = [](const WeightGradient& g) { return packs_tiles<T>(std::max(g.n, g.k)); };
-    if (digits != Digits::None && !s.weight_gradients.empty())
+    const auto may_be_of_digits = [&](const WeightGradient& g) { return digits_of_gradient(std::min(chunk_rows, most_summed_digits), g.n, g.k); };
+    if (std::any_of(s.weight_gradients.begin(), s.weight_gradients.end(), may_be_of_digits))
         for (Member<T>& reader : readers) memory.add(reader.outer, digit_space);
     else if (std::any_of(s.weight_gradients.begin(), s.weight_gradients.end(), packs_its_tiles))
         for (Member<T>& reader : readers) memory.add(reader.outer, outer_space<T>);
