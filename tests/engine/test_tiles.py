@@ -5,6 +5,7 @@ import torch
 
 from steploom import GRU, LSTM, RNN
 from steploom.engine.kernels import use_kernels
+from steploom.engine.threads import inlines
 from steploom.native import core
 
 needs_tiles = pytest.mark.skipif("amx" not in core().kernels(), reason="the processor multiplies no tiles")
@@ -78,3 +79,20 @@ def test_pytorch_finds_its_tiles_as_it_left_them():
     for _ in range(20):
         assert torch.equal(layer(x)[0], results)
         assert torch.equal(a @ b, expected)
+
+
+@pytest.mark.parametrize(
+    ("rows", "time", "inputs", "tiles", "expected"),
+    [
+        (3, 100, 64, False, False),
+        (4, 100, 64, False, True),
+        (4, 100, 64, True, False),  # 400 rows before the loop fill tiles, 4 in it do not
+        (4, 100, 63, True, True),
+        (4, 40, 64, True, True),
+        (13, 100, 64, True, True),
+        (20, 100, 64, True, False),  # two tiles of 10 rows
+        (32, 100, 64, True, True),
+    ],
+)
+def test_products_with_the_input_are_made_where_their_rows_fill_tiles(rows, time, inputs, tiles, expected):
+    assert inlines(rows, time, inputs, tiles) is expected

@@ -11,7 +11,7 @@ from functools import cache
 from steploom.errors import OptionError
 from steploom.native import core
 
-__all__ = ["kernels", "kernels_wanted", "of_environment", "use_kernels"]
+__all__ = ["kernels", "kernels_wanted", "of_environment", "use_kernels", "uses_tiles"]
 
 # The build of the kernels that `use_kernels` asks for in this thread or asynchronous task.
 _kernels: ContextVar[str] = ContextVar("steploom_kernels", default="")
@@ -45,6 +45,12 @@ def kernels() -> str:
             f"STEPLOOM_ISA is '{isa}', but the kernels that this processor can run are {', '.join(core().kernels())}."
         )
     return isa
+
+
+@cache
+def uses_tiles(isa: str) -> bool:
+    """Whether a build of the kernels, empty for the best, makes float32 products on tiles."""
+    return isa in ("", "amx") and "amx" in core().kernels()
 
 
 @cache

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from steploom.engine.compiled import Compiled, Pass
+from steploom.engine.kernels import uses_tiles
 from steploom.engine.threads import inlines
 from steploom.native import CoreKeptWeights, core
 
@@ -66,8 +67,10 @@ def forward(
     """The outputs, as they lie in memory, and the final states (*finals_of, batch, size); what the backward pass reads
     is written to `saved`. The outputs go to `y` where it is given; its padding is left as it is."""
     batch = x.shape[1]
-    if one_way.inline is not None and inlines(batch // sequences.slices):
-        one_way = one_way.inline
+    if one_way.inline is not None:
+        tiles = x.dtype is torch.float32 and uses_tiles(sequences.isa)
+        if inlines(batch // sequences.slices, x.shape[0], x.shape[2], tiles):
+            one_way = one_way.inline
     widths = compiled.widths
     if x.stride(2) != 1:
         x = x.contiguous()

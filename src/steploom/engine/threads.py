@@ -15,6 +15,8 @@ SMALL_WORK = 2_000_000
 CACHED_WEIGHTS = 1 << 20
 # With so many rows a step uses each weight often enough to pay for reading it.
 ROWS_TO_INLINE = 4
+# As native/call.hpp has them: products are made on tiles, of 16 rows each, from such sizes on.
+TILE_ROWS, TILED_HEIGHT, TILED_ROWS, TILED_INPUTS = 16, 13, 192, 64
 # With so many rows a slice, reading weights from memory is no longer what takes the time.
 MANY_ROWS = 32
 # One sequence is not worth a barrier at every step unless its weights are at least this large.
@@ -71,15 +73,21 @@ def decide_stream(work: int, weight_bytes: int) -> tuple[int, bool]:
     return (torch.get_num_threads() if shared else 1), shared or work > LONG_STEP
 
 
-def inlines(rows: int) -> bool:
+def inlines(rows: int, time: int, inputs: int, tiles: bool) -> bool:
     """Whether products with the input are made step by step, rather than for many steps at once before them.
 
     Step by step, a product with the input goes into the same sum as the product with the state, and no sum is written
     to memory and read again. It asks for the input's weights at every step, though, which few rows do not pay for.
+    Where the processor multiplies tiles, and the rows of a step are too few for them, those of many steps are not.
 
     Args:
         rows: sequences of a slice.
+        time: steps.
+        inputs: features of the input.
+        tiles: whether products are made on tiles where they are large enough.
     """
+    if tiles and inputs >= TILED_INPUTS and rows * time >= TILED_ROWS:
+        return rows / -(-rows // TILE_ROWS) >= TILED_HEIGHT
     return rows >= ROWS_TO_INLINE
 
 
