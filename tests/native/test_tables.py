@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from steploom.engine import threads
 from steploom.engine.places import Kind, Where
 from steploom.native import core
 from steploom.program.primitives import ALONE, ON_GROUPS, PRIMITIVES, is_elementwise
@@ -51,3 +52,15 @@ def in_python(name: str) -> str:
 def test_an_enum_has_the_numbers_of_the_header(enum: type[IntEnum]) -> None:
     native = [in_python(name).upper() for name in names_of(enum.__name__)]
     assert dict(zip(native, range(len(native)), strict=True)) == {member.name: member.value for member in enum}
+
+
+def test_python_knows_from_which_sizes_on_the_core_uses_tiles() -> None:
+    said = (HEADER.parent / "call.hpp").read_text() + (HEADER.parent / "digit_split.hpp").read_text()
+
+    def of(name: str) -> int:
+        found = re.search(rf"\b{name} = (\d+)", said)
+        assert found is not None, name
+        return int(found[1])
+
+    in_core = of("tile_rows"), of("least_tile_height"), of("least_digit_rows"), of("least_digit_inner")
+    assert (threads.TILE_ROWS, threads.TILED_HEIGHT, threads.TILED_ROWS, threads.TILED_INPUTS) == in_core
