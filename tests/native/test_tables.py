@@ -63,4 +63,4 @@ def test_python_knows_from_which_sizes_on_the_core_uses_tiles() -> None:
         return int(found[1])
 
     in_core = of("tile_rows"), of("least_tile_height"), of("least_digit_rows"), of("least_digit_inner")
-    assert (threads.TILE_ROWS, threads.TILED_HEIGHT, threads.TILED_ROWS, threads.TILED_INPUTS) == in_core
+    assert in_core == (threads.TILE_ROWS, threads.TILED_HEIGHT, threads.TILED_ROWS, threads.TILED_INPUTS)
