@@ -28,14 +28,21 @@ namespace steploom::STEPLOOM_ISA {
 
 using Index = std::int64_t;
 
-// Whether products of this type can be made of digits, on tiles. The tiles of float32 are there where AVX-512 is.
-template <class T> constexpr bool has_digits = sizeof(T) == 4 && panel_columns<T> == digit_panel_columns;
+// Whether products of this type can be made of digits, on tiles: the build for AVX-512 holds them.
+#if defined(__AVX512F__)
+template <class T> constexpr bool has_digits = sizeof(T) == 4;
+static_assert(panel_columns<float> == digit_panel_columns);
+#else
+template <class T> constexpr bool has_digits = false;
+#endif
 
 template <class T> struct Packed {
     int matrix;
     int columns, inner;
     bool digits;
+    const Term* input;  // of digits: what multiplies an input of the caller's with it, if anything does
     T* panels;
+    T *up, *down;       // where there is an input: factors of the weights and of the input, see `balance`
     int count() const { return (columns + panel_columns<T> - 1) / panel_columns<T>; }
     Index panel_size() const { return digits ? digit_panel_size(inner) : Index{panel_columns<T>} * inner; }
 };
@@ -47,6 +54,7 @@ enum class Digits { None, Large, All };
 // call, whose weights have to be packed once; height of the tiles in a step; width and inner size of a product; rows that a
 // gradient is summed over, and n k / (n + k) of it, the work by what is read.
 constexpr Index least_digit_rows = 192, least_tile_height = 13, least_summed_digits = 128, least_digit_gradient = 64;
+constexpr Index sampled_rows = 256;  // of an input
 constexpr int least_digit_width = 64, least_digit_inner = 64;
 
 template <class T> struct PreparedOp {
@@ -179,18 +187,21 @@ template <class T> class Run {
     // Whether products outside the steps are made of digits, and those in the steps.
     bool digits_in_chunks() const { return digits == Digits::All || (digits == Digits::Large && c.time * step_rows() >= least_digit_rows); }
     bool digits_in_steps() const { return digits_in_chunks() && (digits == Digits::All || digit_tile_height(step_rows()) >= least_tile_height); }
-    bool digits_of(int width, int inner) const { return digits == Digits::All || (width >= least_digit_width && inner >= least_digit_inner); }
+    bool digits_of(int width, int inner) const {
+        return inner > 0 && (digits == Digits::All || (width >= least_digit_width && inner >= least_digit_inner));
+    }
     bool digits_of_gradient(Index rows, int n, int k) const {
         const bool large = rows >= least_summed_digits && Index{n} * k >= least_digit_gradient * (n + k);
-        return rows > 0 && n > 0 && rows <= most_summed_digits && (digits == Digits::All || (digits == Digits::Large && large));
+        return rows > 0 && n > 0 && (digits == Digits::All || (digits == Digits::Large && large));
     }
-    // Calls with weights laid out alike can read the same.
+    // Calls with weights laid out alike can read the same. There are no digits in steps without those in chunks.
     int layout_of_weights() const { return digits_in_chunks() + digits_in_steps(); }
     bool direct(const Slice& part, int buffer) const;
     void layout();
     void find_chunk_buffers();
     void find_matrices();
     void place_weights();
+    void balance_inputs();
     void choose_chunks();
     void find_shared_gradients();
     void choose_sums();

@@ -4,6 +4,8 @@
 #include <immintrin.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <cstring>
 #include <limits>
 
 #include "pack.hpp"
@@ -16,7 +18,7 @@ using Index = std::int64_t;
 // 16 columns, so that a tile holds the same 64 digits of each of them.
 constexpr int tile_rows = 16, chunk = 64, tile_bytes = 1024, chunk_bytes = 3 * tile_bytes;
 
-constexpr float largest = 127.0f * 65536;  // its first digit is 127, and never 128 after rounding
+constexpr float largest_whole = 127.0f * 65536;  // its first digit is 127, and never 128 after rounding
 constexpr float smallest = 1e-30f;         // numbers of which none is larger count as 0: to scale them would take too large ones
 constexpr int infinite = 0x7f800000;
 
@@ -34,7 +36,7 @@ inline Scale scale_of(int bits) {
     float size;
     std::memcpy(&size, &bits, sizeof size);
     if (size < smallest) return {0, 0};
-    return {largest / size, size};
+    return {largest_whole / size, size};
 }
 
 // Whole numbers whose first three bytes are the digits.
@@ -50,16 +52,21 @@ inline __mmask16 first_lanes(Index count) {
 // Digits stand in a tile by fours, those of numbers 4 q to 4 q + 3 at this place of the row, or in this row.
 constexpr int place_of_four(int q) { return q % 4 * 4 + q / 4; }
 
-// Rows of the left side: each row of a tile holds 64 digits of one of them. Gives the rows that hold infinity and
+// Rows of the left side, times `by` where there is such: each row of a tile holds 64 digits of one of them. Gives the rows that hold infinity and
 // no NaN, as bits.
-inline unsigned split_along(const float* from, Index row, int rows, Index inner, std::int8_t* tiles, Scale* scales) {
+inline unsigned split_along(const float* from, Index row, int rows, Index inner, const float* by, std::int8_t* tiles,
+                            Scale* scales) {
     // The bytes of four numbers by their power: the first of all four, then the second, then the third.
     const __m512i order = _mm512_broadcast_i32x4(_mm_setr_epi8(2, 6, 10, 14, 1, 5, 9, 13, 0, 4, 8, 12, 3, 7, 11, 15));
     unsigned infinite_rows = 0;
     for (int i = 0; i < rows; ++i, from += row, tiles += 64) {
         __m512i bits = _mm512_setzero_si512();
-        for (Index k = 0; k < inner; k += 16)
-            bits = _mm512_max_epi32(bits, absolute_bits(_mm512_maskz_loadu_ps(first_lanes(inner - k), from + k)));
+        const auto numbers = [&](Index k) {
+            const __mmask16 mask = first_lanes(inner - k);
+            const __m512 x = _mm512_maskz_loadu_ps(mask, from + k);
+            return by ? _mm512_mul_ps(x, _mm512_maskz_loadu_ps(mask, by + k)) : x;
+        };
+        for (Index k = 0; k < inner; k += 16) bits = _mm512_max_epi32(bits, absolute_bits(numbers(k)));
         const int most = _mm512_reduce_max_epi32(bits);
         scales[i] = scale_of(most);
         if (most == infinite) infinite_rows |= 1u << i;
@@ -68,10 +75,7 @@ inline unsigned split_along(const float* from, Index row, int rows, Index inner,
         std::int8_t* to = tiles;
         for (Index k = 0; k < inner; k += chunk, to += chunk_bytes) {
             __m512i v[4];
-            for (int j = 0; j < 4; ++j) {
-                const __m512 x = _mm512_maskz_loadu_ps(first_lanes(inner - k - 16 * j), from + k + 16 * j);
-                v[j] = _mm512_shuffle_epi8(bytes_of(x, scale, finite), order);
-            }
+            for (int j = 0; j < 4; ++j) v[j] = _mm512_shuffle_epi8(bytes_of(numbers(k + 16 * j), scale, finite), order);
             const __m512i a = _mm512_unpacklo_epi32(v[0], v[1]), b = _mm512_unpacklo_epi32(v[2], v[3]);
             const __m512i c = _mm512_unpackhi_epi32(v[0], v[1]), d = _mm512_unpackhi_epi32(v[2], v[3]);
             _mm512_store_si512(to, _mm512_unpacklo_epi64(a, b));
@@ -82,7 +86,7 @@ inline unsigned split_along(const float* from, Index row, int rows, Index inner,
     return infinite_rows;
 }
 
-// What scales up to 16 columns, whose numbers are `step` apart.
+// The scales of up to 16 columns, side by side.
 struct ColumnScales {
     __m512 to_digits;
     __mmask16 finite = 0;
@@ -102,10 +106,22 @@ inline __m512 load_lanes(const float* from, Index step, __mmask16 mask) {
     return _mm512_load_ps(each);
 }
 
+// Number k of up to 16 columns, times its factor.
+inline __m512 load_numbers(const float* from, Index column, Index step, Index k, const float* by, __mmask16 mask) {
+    const __m512 x = load_lanes(from + k * step, column, mask);
+    return by ? _mm512_mul_ps(x, _mm512_set1_ps(by[k])) : x;
+}
+
+// Asks for a row that is read soon, so many numbers further on. There may be none.
+inline void prefetch_row(const float* from, Index further) {
+    const std::uintptr_t at = reinterpret_cast<std::uintptr_t>(from) + static_cast<std::uintptr_t>(further) * sizeof(float);
+    _mm_prefetch(reinterpret_cast<const char*>(at), _MM_HINT_T0);
+}
+
 // The right side, up to 16 columns: each row of a tile holds 4 digits of all of them. The columns are `column` apart, the
 // numbers of a column `step`.
-inline void split_across(const float* from, Index column, Index step, int columns, Index inner, std::int8_t* tiles,
-                         const ColumnScales& scales) {
+inline void split_across(const float* from, Index column, Index step, int columns, Index inner, const float* by,
+                         std::int8_t* tiles, const ColumnScales& scales) {
     const __mmask16 mask = first_lanes(columns);
     const __m512i low = _mm512_set1_epi16(0x00ff);
     for (Index k = 0; k < inner; k += chunk, tiles += chunk_bytes)
@@ -113,8 +129,8 @@ inline void split_across(const float* from, Index column, Index step, int column
             __m512i v[4];
             for (int j = 0; j < 4; ++j) {
                 const Index at = k + 4 * q + j;
-                v[j] = at < inner ? bytes_of(load_lanes(from + at * step, column, mask), scales.to_digits, scales.finite) : _mm512_setzero_si512();
-                _mm_prefetch(reinterpret_cast<const char*>(from + (at + 32) * step), _MM_HINT_T0);
+                v[j] = at < inner ? bytes_of(load_numbers(from, column, step, at, by, mask), scales.to_digits, scales.finite) : _mm512_setzero_si512();
+                prefetch_row(from, (at + 32) * step);
             }
             // Bytes of two numbers side by side, the first and third or the second; then those of four.
             constexpr int choose = 0xca;  // the second where the first is 1, else the third
@@ -140,7 +156,8 @@ inline void turn_tiles(std::int8_t* tiles, Index count) {
 }
 
 // The scales of columns whose numbers are `step` apart.
-inline void scales_of_columns(const float* from, Index column, Index step, int columns, Index inner, Scale* scales) {
+inline void scales_of_columns(const float* from, Index column, Index step, int columns, Index inner, const float* by,
+                              Scale* scales) {
     constexpr int wide = 4;
     for (int first = 0; first < columns; first += 16 * wide) {
         __m512i bits[wide] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512()};
@@ -148,8 +165,9 @@ inline void scales_of_columns(const float* from, Index column, Index step, int c
             const float* const at = from + k * step + first * column;
             for (int j = 0; j < wide; ++j) {
                 const __mmask16 mask = first_lanes(columns - first - 16 * j);
-                _mm_prefetch(reinterpret_cast<const char*>(at + 16 * step + 16 * j), _MM_HINT_T0);
-                bits[j] = _mm512_max_epi32(bits[j], absolute_bits(load_lanes(at + 16 * j * column, column, mask)));
+                prefetch_row(at, 16 * step + 16 * j);
+                const __m512 x = load_numbers(from + (first + 16 * j) * column, column, step, k, by, mask);
+                bits[j] = _mm512_max_epi32(bits[j], absolute_bits(x));
             }
         }
         alignas(64) int each[16 * wide];

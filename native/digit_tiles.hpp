@@ -5,8 +5,8 @@
 
 namespace steploom::amx {
 
-// GCC does not know that the instructions below read memory.
-inline void settle_memory() { asm volatile("" ::: "memory"); }
+// The compiler is not told that the instructions below read and write all that stands at their addresses.
+inline void settle_memory(const void* at) { asm volatile("" : : "r"(at) : "memory"); }
 
 struct alignas(64) TileConfig {
     std::uint8_t palette = 0, start_row = 0, reserved[14] = {};
@@ -18,15 +18,17 @@ struct alignas(64) TileConfig {
 class Tiles {
   public:
     explicit Tiles(int rows) {
+        settle_memory(&before_);
         _tile_storeconfig(&before_);
-        settle_memory();
+        settle_memory(&before_);
         TileConfig config;
         config.palette = 1;
         for (int i = 0; i < 8; ++i) config.row_bytes[i] = 64, config.rows[i] = static_cast<std::uint8_t>(i < 6 ? rows : tile_rows);
-        settle_memory();
+        settle_memory(&config);
         _tile_loadconfig(&config);
     }
     ~Tiles() {
+        settle_memory(&before_);
         if (before_.palette) _tile_loadconfig(&before_);
         else _tile_release();
     }
@@ -37,9 +39,14 @@ class Tiles {
     TileConfig before_;
 };
 
+// Asks for bytes that are read soon. There may be nothing.
+inline void prefetch(std::uintptr_t at, Index bytes) {
+    for (Index byte = 0; byte < bytes; byte += 64) _mm_prefetch(reinterpret_cast<const char*>(at + static_cast<std::uintptr_t>(byte)), _MM_HINT_T1);
+}
+
 // One tile of sums a power of 256: what `chunks` chunks of both sides give.
-// `soon`: what the next product will read of the right side, where that comes from far.
-inline void multiply(const std::int8_t* left, const std::int8_t* right, Index chunks, std::int32_t* sums, const std::int8_t* soon) {
+// `soon`: what the next product will read of the right side, where that comes from far; else 0.
+inline void multiply(const std::int8_t* left, const std::int8_t* right, Index chunks, std::int32_t* sums, std::uintptr_t soon) {
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
@@ -57,7 +64,7 @@ inline void multiply(const std::int8_t* left, const std::int8_t* right, Index ch
         _tile_loadd(6, right + 2 * tile_bytes, 64);
         _tile_dpbssd(2, 3, 6);
         if (!soon) continue;
-        for (int line = 0; line < chunk_bytes; line += 64) _mm_prefetch(reinterpret_cast<const char*>(soon + line), _MM_HINT_T1);
+        prefetch(soon, chunk_bytes);
         soon += chunk_bytes;
     }
     _tile_stored(0, sums, 64);
@@ -69,14 +76,15 @@ inline void multiply(const std::int8_t* left, const std::int8_t* right, Index ch
 inline void finish(const std::int32_t* sums, int rows, const Scale* row_scales, const float* column_sizes, int columns,
                    const float* init, Index init_row, float* out, Index out_row) {
     const __m512 sizes = _mm512_loadu_ps(column_sizes), power = _mm512_set1_ps(1.0f / 256);
+    constexpr float room = 1024;
     const __mmask16 mask = first_lanes(columns);
     for (int i = 0; i < rows; ++i) {
         const auto sum = [&](int tile) { return _mm512_cvtepi32_ps(_mm512_load_si512(sums + tile * 256 + i * 16)); };
         const __m512 value = _mm512_fmadd_ps(_mm512_fmadd_ps(sum(2), power, sum(1)), power, sum(0));
-        // A first digit of 127 stands for the size. Divided by both here: nothing between is too large that is not in the end.
-        const __m512 scaled = _mm512_mul_ps(value, _mm512_set1_ps(row_scales[i].size / (127 * 127)));
+        // A first digit of 127 stands for the size. Made smaller by `room` until the end: what comes between is never too large.
+        const __m512 scaled = _mm512_mul_ps(value, _mm512_set1_ps(row_scales[i].size * (1 / (127 * 127 * room))));
         const __m512 from = init ? _mm512_maskz_loadu_ps(mask, init + i * init_row) : _mm512_setzero_ps();
-        _mm512_mask_storeu_ps(out + i * out_row, mask, _mm512_fmadd_ps(scaled, sizes, from));
+        _mm512_mask_storeu_ps(out + i * out_row, mask, _mm512_fmadd_ps(_mm512_mul_ps(scaled, sizes), _mm512_set1_ps(room), from));
     }
 }
 

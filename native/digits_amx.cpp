@@ -3,13 +3,10 @@
 #include "digits.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <cstring>
 
 #include "digit_tiles.hpp"
-
-#if defined(__linux__)
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
 
 namespace steploom {
 namespace {
@@ -25,7 +22,7 @@ struct Pass {
     Index first, many, inner;
 };
 struct Passes {
-    Index inner, chunks = (inner + chunk - 1) / chunk, count = (chunks * chunk + most_inner - 1) / most_inner;
+    Index inner, chunks = digit_chunks(inner), count = (chunks * chunk + most_inner - 1) / most_inner;
     Pass operator[](Index i) const {
         const Index first = chunks * i / count, many = chunks * (i + 1) / count - first;
         return {first, many, std::min(inner - first * chunk, many * chunk)};
@@ -56,7 +53,7 @@ struct Right {
     const float* sizes(int panel) const { return panels + panel * digit_panel_size(inner); }
     // Of 16 columns of a panel, the first or the second.
     const std::int8_t* tiles(int panel, int half) const {
-        return reinterpret_cast<const std::int8_t*>(sizes(panel) + digit_panel_columns) + half * Passes{inner}.chunks * chunk_bytes;
+        return reinterpret_cast<const std::int8_t*>(sizes(panel) + digit_panel_columns) + half * digit_chunks(inner) * chunk_bytes;
     }
 };
 
@@ -72,7 +69,7 @@ struct Target {
 void multiply_panels(Left& left, const Group& group, Index rows, const Right& right, const Pass& pass, const Target& to, Ahead* ahead) {
     const bool far = (right.last - right.first) * digit_panel_size(right.inner) > far_digits;
     alignas(64) std::int32_t sums[3 * 256];
-    settle_memory();
+    settle_memory(left.tiles);
     for (int panel = right.first; panel < right.last; ++panel)
         for (int half = 0; half < 2; ++half) {
             const int column = panel * digit_panel_columns + half * 16, width = std::min(16, right.columns - column);
@@ -82,12 +79,12 @@ void multiply_panels(Left& left, const Group& group, Index rows, const Right& ri
                 const int here = group.height_of(b, rows);
                 if (!here) break;
                 if (ahead) {
-                    const char* const next = ahead->next(pass.many);
-                    for (Index byte = 0; byte < pass.many * ahead->step(); byte += 64) _mm_prefetch(next + byte, _MM_HINT_T1);
+                    const auto next = reinterpret_cast<std::uintptr_t>(ahead->next(pass.many));
+                    prefetch(next, pass.many * ahead->step());
                 }
                 // The columns that follow stand right behind these.
-                const std::int8_t* const soon = far && b == 0 ? tiles + Passes{right.inner}.chunks * chunk_bytes : nullptr;
-                multiply(left.tiles_of(b, pass), tiles, pass.many, sums, soon);
+                const auto soon = reinterpret_cast<std::uintptr_t>(tiles) + static_cast<std::uintptr_t>(digit_chunks(right.inner) * chunk_bytes);
+                multiply(left.tiles_of(b, pass), tiles, pass.many, sums, far && b == 0 ? soon : 0);
                 const Index row = b * group.height;
                 finish(sums, here, left.scales_of(b), right.sizes(panel) + half * 16, width, to.init ? to.init + row * to.init_row + column : nullptr,
                        to.init_row, to.out + row * to.out_row + column, to.out_row);
@@ -95,12 +92,22 @@ void multiply_panels(Left& left, const Group& group, Index rows, const Right& ri
         }
 }
 
+// The largest absolute value; infinity or NaN where there is such.
+float largest_of(const float* from, Index count) {
+    __m512i bits = _mm512_setzero_si512();
+    for (Index i = 0; i < count; i += 16) bits = _mm512_max_epi32(bits, absolute_bits(_mm512_maskz_loadu_ps(first_lanes(count - i), from + i)));
+    const int most = _mm512_reduce_max_epi32(bits);
+    float value;
+    std::memcpy(&value, &most, sizeof value);
+    return value;
+}
+
 // A row that holds infinity, whose digits are all 0, is multiplied number by number.
 void add_row(const float* left, const Right& right, const Pass& pass, float* out) {
     for (int column = right.first * digit_panel_columns; column < std::min(right.columns, right.last * digit_panel_columns); ++column) {
         const int panel = column / digit_panel_columns, place = column % digit_panel_columns;
         const std::int8_t* const tiles = right.tiles(panel, place / 16) + place % 16 * 4;
-        const float unit = right.sizes(panel)[place] / largest;
+        const float unit = right.sizes(panel)[place] / largest_whole;
         for (int k = 0; k < pass.inner; ++k) {
             const int number = k % chunk;
             const std::int8_t* const digit = tiles + (pass.first + k / chunk) * chunk_bytes + place_of_four(number / 4) * 64 + number % 4;
@@ -111,12 +118,13 @@ void add_row(const float* left, const Right& right, const Pass& pass, float* out
 }
 
 // A group of rows of a factor by all panels; only the numbers of a pass.
-void multiply_rows(const float* from, Index left_row, const Group& group, Index rows, const Right& right, const Pass& pass, const Target& to,
-                   Left& left, Ahead* ahead) {
+void multiply_rows(const float* from, Index left_row, const float* by, const Group& group, Index rows, const Right& right, const Pass& pass,
+                   const Target& to, Left& left, Ahead* ahead) {
     unsigned infinite_rows[2] = {};
     const auto row_of = [&](int b, int i) { return from + (b * group.height + i) * left_row + pass.first * chunk; };
     for (int b = 0; b < group.blocks; ++b) {
-        infinite_rows[b] = split_along(row_of(b, 0), left_row, group.height_of(b, rows), pass.inner, left.tiles_of(b, pass), left.scales_of(b));
+        infinite_rows[b] = split_along(row_of(b, 0), left_row, group.height_of(b, rows), pass.inner, by ? by + pass.first * chunk : nullptr,
+                                       left.tiles_of(b, pass), left.scales_of(b));
         for (int i = 0; infinite_rows[b] >> i; ++i)
             if (infinite_rows[b] >> i & 1) left.scales_of(b)[i].size = 0;
     }
@@ -128,42 +136,33 @@ void multiply_rows(const float* from, Index left_row, const Group& group, Index 
 
 }  // namespace
 
-bool have_tiles() {
-#if defined(__linux__)
-    static const bool have = [] {
-        unsigned a, b, c, d;
-        const auto leaf = [&](unsigned number, unsigned part) {
-            __asm__("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "a"(number), "c"(part));
-        };
-        leaf(7, 0);
-        constexpr unsigned tile = 1u << 24, int8 = 1u << 25;
-        if (!(d & tile) || !(d & int8)) return false;
-        constexpr int request_permission = 0x1023, tile_data = 18;
-        return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
-    }();
-    return have;
-#else
-    return false;
-#endif
+void balance(const float* most, Index inner, float* up, float* down) {
+    for (Index k = 0; k < inner; ++k) {
+        int power = 0;
+        if (most[k] > 0 && std::isfinite(most[k])) std::frexp(most[k], &power);
+        power = std::clamp(power, -40, 40);  // none of the numbers leaves the range of float32
+        up[k] = std::ldexp(1.0f, power), down[k] = std::ldexp(1.0f, -power);
+    }
 }
 
-void pack_digits(const float* matrix, Index column_stride, Index inner_stride, int columns, int inner, float* panels, int first, int last) {
-    const Index chunks = Passes{inner}.chunks;
+void pack_digits(const float* matrix, Index column_stride, Index inner_stride, int columns, int inner, const float* by, float* panels, int first,
+                 int last) {
+    const Index chunks = digit_chunks(inner);
     for (int panel = first; panel < last; ++panel) {
         float* const sizes = panels + panel * digit_panel_size(inner);
         std::int8_t* tiles = reinterpret_cast<std::int8_t*>(sizes + digit_panel_columns);
         const int column = panel * digit_panel_columns, width = std::min(columns - column, digit_panel_columns);
         const float* const from = matrix + column * column_stride;
         Scale scales[digit_panel_columns] = {};
-        if (inner_stride != 1) scales_of_columns(from, column_stride, inner_stride, width, inner, scales);
+        if (inner_stride != 1) scales_of_columns(from, column_stride, inner_stride, width, inner, by, scales);
         for (int half = 0; half < digit_panel_columns; half += 16, tiles += chunks * chunk_bytes) {
             const int here = std::clamp(width - half, 0, 16);
             const float* const at = from + half * column_stride;
             if (inner_stride != 1) {
-                split_across(at, column_stride, inner_stride, here, inner, tiles, ColumnScales(scales + half, here));
+                split_across(at, column_stride, inner_stride, here, inner, by, tiles, ColumnScales(scales + half, here));
                 continue;
             }
-            split_along(at, column_stride, here, inner, tiles, scales + half);
+            split_along(at, column_stride, here, inner, by, tiles, scales + half);
             for (Index tile = 0; tile < 3 * chunks; ++tile)
                 std::fill(tiles + tile * tile_bytes + here * 64, tiles + (tile + 1) * tile_bytes, std::int8_t{0});
             turn_tiles(tiles, 3 * chunks);
@@ -181,11 +180,11 @@ void digit_product(const DigitFactor* factors, int count, const float* init, Ind
         float* const to = out + row * out_row;
         const Target begin{init ? init + row * init_row : nullptr, init_row, to, out_row}, on{to, out_row, to, out_row};
         for (int f = 0; f < count; ++f) {
-            const auto& [from, left_row, panels, inner] = factors[f];
+            const auto& [from, left_row, panels, inner, by] = factors[f];
             const Right right{panels, inner, columns, first_panel, last_panel};
             const Passes passes{inner};
             for (Index i = 0; i < passes.count; ++i)
-                multiply_rows(from + row * left_row, left_row, group, rows - row, right, passes[i], f || i ? on : begin, left, ahead);
+                multiply_rows(from + row * left_row, left_row, by, group, rows - row, right, passes[i], f || i ? on : begin, left, ahead);
         }
     }
 }
@@ -195,15 +194,19 @@ void digit_outer(Index count, const float* left, Index left_row, int rows, const
     const Group group(rows);
     const Tiles configured(group.height);
     Left digits;
+    // A sum over rows r of which some are far larger than others on the left: there they are divided by their size.
+    float most_of[most_summed_digits], up[most_summed_digits], down[most_summed_digits];
+    for (Index r = 0; r < count; ++r) most_of[r] = largest_of(left + r * left_row, rows);
+    balance(most_of, count, up, down);
     const Passes passes{count};
-    const int panels = (columns + digit_panel_columns - 1) / digit_panel_columns, most = static_cast<int>(digit_space / digit_panel_size(count));
+    const int panels = digit_panels(columns), most = static_cast<int>(digit_space / digit_panel_size(count));
     for (int panel = 0; panel < panels; panel += most) {
         const int column = panel * digit_panel_columns;
         const Right here{space, count, columns - column, 0, std::min(most, panels - panel)};
-        pack_digits(right + column, 1, right_row, here.columns, static_cast<int>(count), space, 0, here.last);
+        pack_digits(right + column, 1, right_row, here.columns, static_cast<int>(count), up, space, 0, here.last);
         for (int row = 0; row < rows; row += group.rows()) {
-            Scale scales[most_rows];
-            scales_of_columns(left + row, 1, left_row, std::min(group.rows(), rows - row), count, scales);
+            Scale scales[most_rows] = {};
+            scales_of_columns(left + row, 1, left_row, std::min(group.rows(), rows - row), count, down, scales);
             for (int b = 0; b < group.blocks; ++b) std::copy_n(scales + b * group.height, group.height, digits.scales_of(b));
             for (Index i = 0; i < passes.count; ++i) {
                 const Pass pass = passes[i];
@@ -211,7 +214,7 @@ void digit_outer(Index count, const float* left, Index left_row, int rows, const
                     const int height = group.height_of(b, rows - row);
                     if (!height) break;
                     split_across(left + pass.first * chunk * left_row + row + b * group.height, 1, left_row, height, pass.inner,
-                                 digits.tiles_of(b, pass), ColumnScales(digits.scales_of(b), height));
+                                 down + pass.first * chunk, digits.tiles_of(b, pass), ColumnScales(digits.scales_of(b), height));
                     turn_tiles(digits.tiles_of(b, pass), 3 * pass.many);
                 }
                 float* const to = out + row * out_row + column;

@@ -117,8 +117,14 @@ void Run<T>::weight_gradient(const WeightGradient& g, const Member<T>& at, Index
     // out (+)= sum over r of a[r, 0:height] * b[r, 0:width]
     const auto sum = [&](const T* a, Index a_row, int height, const T* b, Index b_row, int width, T* out, Index out_row) {
         if constexpr (has_digits<T>)
-            if (digits_of_gradient(rows, height, width))
-                return digit_outer(rows, a, a_row, height, b, b_row, width, out, out_row, add, at.outer);
+            if (digits_of_gradient(rows, height, width)) {
+                const Index pieces = (rows + most_summed_digits - 1) / most_summed_digits;
+                for (Index i = 0; i < pieces; ++i) {
+                    const Index first = rows * i / pieces, many = rows * (i + 1) / pieces - first;
+                    digit_outer(many, a + first * a_row, a_row, height, b + first * b_row, b_row, width, out, out_row, add || i, at.outer);
+                }
+                return;
+            }
         outer(rows, a, a_row, height, b, b_row, width, out, out_row, add, at.outer);
     };
     if (to.column_stride == 1 && g.k >= lanes<T>) {

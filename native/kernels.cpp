@@ -1,6 +1,14 @@
 // Which build of the kernels this processor can run.
 #include <stdexcept>
 
+#if defined(STEPLOOM_X86_KERNELS)
+#include <cpuid.h>
+#endif
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #include "digits.hpp"
 #include "partition.hpp"
 #include "schedule.hpp"
@@ -31,6 +39,21 @@ std::vector<const Kernels*> usable() {
 }
 
 }  // namespace
+
+bool have_tiles() {
+#if defined(STEPLOOM_X86_KERNELS) && defined(__linux__)
+    static const bool have = [] {
+        unsigned a, b, c, d;
+        constexpr unsigned tiles = (1u << 24) | (1u << 25);  // AMX-TILE and AMX-INT8
+        if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & tiles) != tiles) return false;
+        constexpr int request_permission = 0x1023, tile_data = 18;  // of arch_prctl
+        return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+    }();
+    return have;
+#else
+    return false;
+#endif
+}
 
 const Kernels& kernels_named(const std::string& name) {
     static const std::vector<const Kernels*> list = usable();

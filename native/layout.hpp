@@ -40,7 +40,7 @@ template <class T> void Run<T>::layout() {
     members.resize(threads), readers.resize(threads);
     for (Member<T>& m : members) memory.add(m.registers, Index{std::max(1, s.registers)} * tile_values);
     const auto packs_its_tiles = [](const WeightGradient& g) { return packs_tiles<T>(std::max(g.n, g.k)); };
-    const auto may_be_of_digits = [&](const WeightGradient& g) { return digits_of_gradient(std::min(chunk_rows, most_summed_digits), g.n, g.k); };
+    const auto may_be_of_digits = [&](const WeightGradient& g) { return digits_of_gradient(chunk_rows, g.n, g.k); };
     if (std::any_of(s.weight_gradients.begin(), s.weight_gradients.end(), may_be_of_digits))
         for (Member<T>& reader : readers) memory.add(reader.outer, digit_space);
     else if (std::any_of(s.weight_gradients.begin(), s.weight_gradients.end(), packs_its_tiles))
@@ -82,7 +82,10 @@ template <class T> void Run<T>::find_matrices() {
                 const int matrix = stage.terms[i].matrix, inner = stage.inners[i];
                 if (packed_at[matrix] >= 0) continue;
                 packed_at[matrix] = static_cast<int>(packed.size());
-                packed.push_back({matrix, stage.width, inner, here && digits_of(stage.width, inner), nullptr});
+                packed.push_back({matrix, stage.width, inner, here && digits_of(stage.width, inner), nullptr, nullptr, nullptr, nullptr});
+                Packed<T>& p = packed.back();
+                const Operand& left = stage.terms[i].left;
+                if (p.digits && left.where == Where::Buffer && s.buffers[left.index].kind == Kind::Input) p.input = &stage.terms[i];
             }
     }
 }
@@ -90,11 +93,37 @@ template <class T> void Run<T>::find_matrices() {
 // Panels of this call alone, or those that the caller keeps.
 template <class T> void Run<T>::place_weights() {
     Reservation<T> memory;
-    for (Packed<T>& p : packed) memory.add(p.panels, p.count() * p.panel_size());
+    for (Packed<T>& p : packed) {
+        memory.add(p.panels, p.count() * p.panel_size());
+        if (p.input) memory.add(p.up, p.inner), memory.add(p.down, p.inner);
+    }
     const Workspace* kept = c.kept_weights ? c.kept_weights->of(s, layout_of_weights()) : nullptr;
     packs = !kept;
     if (packs) packed_space = memory.take();
     else memory.lie_in(*kept);
+    if (packs) balance_inputs();
+}
+
+// Features of an input may differ by many powers of ten. Some rows tell which are large; where the caller has yet to give
+// them, as in a stream, nothing is known.
+template <class T> void Run<T>::balance_inputs() {
+    if constexpr (has_digits<T>)
+        for (Packed<T>& p : packed) {
+            if (!p.input) continue;
+            const Sequence& sequence = c.sequences[s.buffers[p.input->left.index].external];
+            std::vector<T> most(p.inner, T(0));
+            const Index sequences = sequence.data ? std::min<Index>(c.batch, sampled_rows) : 0;
+            for (Index i = 0; i < sequences; ++i) {
+                const Index b = c.batch * i / sequences, length = c.lengths ? c.lengths[b] : c.time;
+                const Index steps = std::min(length, sampled_rows / sequences);
+                for (Index j = 0; j < steps; ++j) {
+                    const T* const row = static_cast<const T*>(sequence.data) + length * j / steps * sequence.time_stride +
+                                         b * sequence.batch_stride + p.input->left.column;
+                    for (int k = 0; k < p.inner; ++k) most[k] = std::max(most[k], std::fabs(row[k]));
+                }
+            }
+            balance(most.data(), p.inner, p.up, p.down);
+        }
 }
 
 // Rows of a chunk: few enough to stay in the second-level cache, enough to use a weight often once it is there.
@@ -243,7 +272,7 @@ template <class T> void Run<T>::pack_share(int thread, int count) {
         const int first = p.count() * thread / count, last = p.count() * (thread + 1) / count;
         if constexpr (has_digits<T>)
             if (p.digits) {
-                pack_digits(static_cast<const T*>(m.data), m.row_stride, m.column_stride, p.columns, p.inner, p.panels, first, last);
+                pack_digits(static_cast<const T*>(m.data), m.row_stride, m.column_stride, p.columns, p.inner, p.up, p.panels, first, last);
                 continue;
             }
         pack(static_cast<const T*>(m.data), m.row_stride, m.column_stride, p.columns, p.inner, p.panels, first, last);

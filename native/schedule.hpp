@@ -193,7 +193,8 @@ struct Kernels {
     MakeStream *stream_f32, *stream_f64;
 };
 
-// In order of preference for this processor; each can be asked for by name. "amx" by name uses tiles for all products.
+// In order of preference for this processor; each can be asked for by name. "amx" by name uses tiles for all products;
+// no name, for those that gain by it.
 const Kernels& kernels_named(const std::string& name);  // empty: the fastest for each product; std::invalid_argument where there is none
 std::vector<std::string> kernel_names();
 

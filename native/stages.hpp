@@ -15,7 +15,7 @@ void Run<T>::run_product(const Member<T>& m, const Stage& stage, Index rows, Pan
         const T* const left = find(m, term.left);
         if constexpr (has_digits<T>)
             if (p.digits) {
-                of_digits[digits++] = {left, row_of(m, term.left), p.panels, p.inner};
+                of_digits[digits++] = {left, row_of(m, term.left), p.panels, p.inner, p.down};
                 continue;
             }
         factors[count++] = {left, row_of(m, term.left), p.panels, p.panel_size(), p.inner};
@@ -26,7 +26,7 @@ void Run<T>::run_product(const Member<T>& m, const Stage& stage, Index rows, Pan
     const Index out_row = row_of(m, stage.out);
     for (int i = 0; i < panels.times; ++i) {
         const int first = panels.first + i * panels.apart, last = panels.last + i * panels.apart;
-        if (count) product(factors, count, init, init_row, out, out_row, rows, stage.width, first, last, far, ahead);
+        if (count || !digits) product(factors, count, init, init_row, out, out_row, rows, stage.width, first, last, far, ahead);
         if constexpr (has_digits<T>)
             if (digits) digit_product(of_digits, digits, count ? out : init, count ? out_row : init_row, out, out_row, rows, stage.width, first, last, ahead);
     }

@@ -42,11 +42,11 @@ struct Factor {
         std::vector<float> stored(right);
         for (Index n = 0; n < c.columns && turned; ++n)
             for (Index k = 0; k < inner; ++k) stored[static_cast<std::size_t>(k * c.columns + n)] = right[static_cast<std::size_t>(n * inner + k)];
-        const int panels = (c.columns + digit_panel_columns - 1) / digit_panel_columns;
+        const int panels = digit_panels(c.columns);
         space = std::make_unique<Workspace>(static_cast<std::size_t>(panels * digit_panel_size(inner)) * sizeof(float));
-        pack_digits(stored.data(), turned ? 1 : inner, turned ? c.columns : 1, c.columns, static_cast<int>(inner), space->at<float>(0), 0, panels);
+        pack_digits(stored.data(), turned ? 1 : inner, turned ? c.columns : 1, c.columns, static_cast<int>(inner), nullptr, space->at<float>(0), 0, panels);
     }
-    DigitFactor of(Index inner) const { return {left.data(), row, space->at<float>(0), inner}; }
+    DigitFactor of(Index inner) const { return {left.data(), row, space->at<float>(0), inner, nullptr}; }
     double at(Index r, int n, Index inner) const {
         double sum = 0;
         for (Index k = 0; k < inner; ++k) sum += double{left[static_cast<std::size_t>(r * row + k)]} * right[static_cast<std::size_t>(n * inner + k)];
@@ -61,7 +61,7 @@ void one_product(const Case& c, bool turned, bool has_init) {
     const std::vector<float> init = as<float>(Random(3).normals(static_cast<std::size_t>(c.rows * row)));
     std::vector<float> out(init.size(), 7.0f);
     const DigitFactor factors[] = {a.of(c.inner), b.of(second)};
-    const int panels = (c.columns + digit_panel_columns - 1) / digit_panel_columns;
+    const int panels = digit_panels(c.columns);
     Ahead ahead;
     ahead.clear();
     ahead.add(init.data(), static_cast<Index>(init.size() * sizeof(float)));
@@ -100,7 +100,7 @@ void one_outer(Index count, int rows, int columns, bool add) {
     check(worst <= bound, "gradient over " + std::to_string(count) + ", " + std::to_string(rows) + " x " + std::to_string(columns) + ": off by " + std::to_string(worst / bound));
 }
 
-// Infinity goes the way it does in float32, NaN stays in its row, and what is tiny or 0 is no trouble.
+// Infinity on the left side goes the way it does in float32, NaN stays in its row, and what is tiny or 0 is no trouble.
 void unusual_rows() {
     const Index inner = 66, rows = 18;
     const int columns = 34;
@@ -130,6 +130,21 @@ void unusual_rows() {
     }
 }
 
+// Sums that come near the largest number there is.
+void large_sums() {
+    const Index inner = 300;
+    Factor f({2, inner, 33}, inner, 7, false);
+    std::fill(f.left.begin(), f.left.end(), 1e37f);
+    const std::vector<float> weights(static_cast<std::size_t>(33 * inner), 0.01f);
+    pack_digits(weights.data(), inner, 1, 33, static_cast<int>(inner), nullptr, f.space->at<float>(0), 0, 2);
+    std::vector<float> out(66);
+    const DigitFactor factor = f.of(inner);
+    digit_product(&factor, 1, nullptr, 0, out.data(), 33, 2, 33, 0, 2, nullptr);
+    bool right = true;
+    for (float found : out) right &= std::fabs(found - 3e37f) < 1e-6f * 3e37f;
+    check(right, "sums of large numbers");
+}
+
 }  // namespace
 
 void test_digits() {
@@ -144,6 +159,7 @@ void test_digits() {
         one_outer(2000, 20, 300, add);  // more columns than are packed at once
     }
     unusual_rows();
+    large_sums();
 }
 
 }  // namespace steploom::test

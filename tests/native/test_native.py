@@ -30,7 +30,11 @@ def test_it_has_the_kernels_whose_instruction_sets_the_kernel_of_linux_sees() ->
         "avx2": {"avx2", "fma"},
         "portable": set(),
     }
-    assert native.core().kernels() == [name for name, sets in needed.items() if sets <= flags]
+    expected = [name for name, sets in needed.items() if sets <= flags]
+    kernels = native.core().kernels()
+    if "amx" not in kernels and "amx" in expected:
+        expected.remove("amx")  # the system need not let a process have tiles
+    assert kernels == expected
 
 
 @pytest.mark.parametrize("declared", [native.Core, native.CoreSchedule, native.CoreStream, native.CoreUnchanged])

@@ -87,7 +87,8 @@ def inlines(rows: int, time: int, inputs: int, tiles: bool) -> bool:
         tiles: whether products are made on tiles where they are large enough.
     """
     if tiles and inputs >= TILED_INPUTS and rows * time >= TILED_ROWS:
-        return rows / -(-rows // TILE_ROWS) >= TILED_HEIGHT
+        tile_count = -(-rows // TILE_ROWS)
+        return -(-rows // tile_count) >= TILED_HEIGHT
     return rows >= ROWS_TO_INLINE
 
 
