@@ -66,7 +66,7 @@ constexpr std::int64_t digit_rounds(std::int64_t rows, int panels, std::int64_t 
 
 // Floats of the memory that a sum of outer products packs digits in: they stay in the second-level cache.
 constexpr std::int64_t digit_space = std::int64_t{1} << 18;
-constexpr std::int64_t most_summed_digits = 2048;  // r
+constexpr std::int64_t most_summed_digits = 2048;
 
 // out (+)= sum over r of left[r, 0:rows] * right[r, 0:columns], as `outer` of outer.hpp; r up to most_summed_digits.
 // `space`: digit_space floats on a line of the cache.

@@ -31,8 +31,8 @@ ALLOWED = {torch.float64: 1e-10, torch.float32: 1e-5}
 # Where the reference engine itself cannot do better in this dtype, the native engine need not either.
 AS_GOOD_AS_REFERENCE = 4
 
-# On tiles a number is as exact as the largest of its row, and in a step as small as that of a check it shows where small
-# ones matter. Without being asked for, tiles are used in large products alone.
+# On tiles a number is as exact as the largest of its row, and in a step as small as that of a check it shows where
+# small ones matter. Without being asked for, tiles are used in large products alone.
 ON_TILES = 4
 
 # What rounding may leave of a gradient that vanishes, as a share of the size of the largest value: so many times eps.
