@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from steploom import GRU, LSTM, RNN
+from steploom import GRU, LSTM, RNN, Recurrent
+from steploom.cells.registry import make_cell
 from steploom.engine.kernels import use_kernels
 from steploom.engine.threads import inlines
 from steploom.native import core
@@ -43,6 +44,43 @@ def test_it_is_as_exact_as_vectors(kind, time, batch, inputs, hidden):
     for kernels in ("", "amx"):
         with use_kernels(kernels):
             assert largest_error(train(layer, x), exact) <= 1.5 * by_vectors + 2e-7
+
+
+@needs_tiles
+def test_features_of_other_scales_lose_nothing():
+    layer, x = LSTM(100, 128), torch.randn(10, 64, 100)
+    scales = 10.0 ** torch.linspace(-4, 4, 100)
+    with torch.no_grad():
+        layer.weight_ih_l0 /= scales
+    exact_layer = torch.nn.LSTM(100, 128).double()
+    exact_layer.load_state_dict(layer.state_dict())
+    exact = train(exact_layer, (x * scales).double())
+    with use_kernels("avx512"):
+        by_vectors = largest_error(train(layer, x * scales), exact)
+    for kernels in ("", "amx"):
+        with use_kernels(kernels):
+            assert largest_error(train(layer, x * scales), exact) <= 1.5 * by_vectors + 2e-7
+
+
+@needs_tiles
+def test_rows_of_large_gradients_that_meet_zeros_lose_nothing():
+    """Where the state begins with 0, its normalisation has a gradient 300 times as large as later."""
+    rnn = Recurrent(make_cell("lstm-layernorm", 64, 128), engine="native")
+    exact_rnn = Recurrent(make_cell("lstm-layernorm", 64, 128), engine="reference").double()
+    exact_rnn.load_state_dict(rnn.state_dict())
+    x = torch.randn(3, 95, 64)
+    exact = train(exact_rnn, x.double())
+    with use_kernels("amx"):
+        assert largest_error(train(rnn, x), exact) < 1e-5
+
+
+@needs_tiles
+def test_padding_is_not_seen():
+    rnn, x = Recurrent(make_cell("lstm", 64, 128), engine="native"), torch.randn(12, 32, 64)
+    lengths = torch.arange(32) % 12 + 1
+    expected = rnn(x, lengths=lengths)[0]
+    x[torch.arange(12)[:, None] >= lengths] = 1e30
+    assert torch.equal(rnn(x, lengths=lengths)[0], expected)
 
 
 @needs_tiles
