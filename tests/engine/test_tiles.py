@@ -65,13 +65,16 @@ def test_features_of_other_scales_lose_nothing():
 @needs_tiles
 def test_rows_of_large_gradients_that_meet_zeros_lose_nothing():
     """Where the state begins with 0, its normalisation has a gradient 300 times as large as later."""
-    rnn = Recurrent(make_cell("lstm-layernorm", 64, 128), engine="native")
-    exact_rnn = Recurrent(make_cell("lstm-layernorm", 64, 128), engine="reference").double()
+    rnn = Recurrent(make_cell("lstm-layernorm", 128, 128), engine="native")
+    exact_rnn = Recurrent(make_cell("lstm-layernorm", 128, 128), engine="reference").double()
     exact_rnn.load_state_dict(rnn.state_dict())
-    x = torch.randn(3, 95, 64)
-    exact = train(exact_rnn, x.double())
+    x = torch.randn(10, 95, 128)
+
+    def gradient(rnn, x):
+        return torch.autograd.grad(rnn(x)[0].sin().sum(), rnn.cells[0].recurrent.weight)
+
     with use_kernels("amx"):
-        assert largest_error(train(rnn, x), exact) < 1e-5
+        assert largest_error(gradient(rnn, x), gradient(exact_rnn, x.double())) < 1e-5
 
 
 @needs_tiles
