@@ -100,6 +100,25 @@ void one_outer(Index count, int rows, int columns, bool add) {
     check(worst <= bound, "gradient over " + std::to_string(count) + ", " + std::to_string(rows) + " x " + std::to_string(columns) + ": off by " + std::to_string(worst / bound));
 }
 
+// Where a gradient is far larger at some rows than at others, but multiplied with little there, the others are as exact.
+void rows_of_other_sizes() {
+    const Index count = 200;
+    const int size = 40;
+    std::vector<float> left = as<float>(Random(8).normals(count * size)), right = as<float>(Random(9).normals(count * size)), out(size * size);
+    double bound = 4 * allowed(left, right, count, 100);
+    for (int i = 0; i < size; ++i) left[static_cast<std::size_t>(i)] *= 1e5f, right[static_cast<std::size_t>(i)] *= 1e-5f;
+    const Workspace space(digit_space * sizeof(float));
+    digit_outer(count, left.data(), size, size, right.data(), size, size, out.data(), size, false, space.at<float>(0));
+    double worst = 0;
+    for (int i = 0; i < size; ++i)
+        for (int j = 0; j < size; ++j) {
+            double sum = 0;
+            for (Index r = 0; r < count; ++r) sum += double{left[static_cast<std::size_t>(r * size + i)]} * right[static_cast<std::size_t>(r * size + j)];
+            worst = std::fmax(worst, std::fabs(out[static_cast<std::size_t>(i * size + j)] - sum));
+        }
+    check(worst <= bound, "a gradient that is large at one row: off by " + std::to_string(worst / bound));
+}
+
 // Infinity on the left side goes the way it does in float32, NaN stays in its row, and what is tiny or 0 is no trouble.
 void unusual_rows() {
     const Index inner = 66, rows = 18;
@@ -160,6 +179,7 @@ void test_digits() {
     }
     unusual_rows();
     large_sums();
+    rows_of_other_sizes();
 }
 
 }  // namespace steploom::test
