@@ -19,10 +19,10 @@ using Index = std::int64_t;
 constexpr int tile_rows = 16, chunk = 64, tile_bytes = 1024, chunk_bytes = 3 * tile_bytes;
 
 constexpr float largest_whole = 127.0f * 65536;  // its first digit is 127, and never 128 after rounding
-constexpr float smallest = 1e-30f;         // numbers of which none is larger count as 0: to scale them would take too large ones
+constexpr float smallest = 1e-30f;  // numbers of which none is larger count as 0: to scale them would take too large ones
 constexpr int infinite = 0x7f800000;
 
-// The largest absolute value as bits: infinity and NaN are larger than any number.
+// Absolute values as bits: as whole numbers they stand in the same order, and infinity and NaN above all others.
 inline __m512i absolute_bits(__m512 x) { return _mm512_and_si512(_mm512_castps_si512(x), _mm512_set1_epi32(0x7fffffff)); }
 
 // Numbers times `to_digits` are whole ones; `size` is the largest of them, NaN where they are not finite.
@@ -49,25 +49,32 @@ inline __mmask16 first_lanes(Index count) {
     return count >= 16 ? 0xffff : count <= 0 ? 0 : static_cast<__mmask16>((1u << count) - 1);
 }
 
+// Numbers k to k + 15 of a row of `count`, times their factors where there are such; 0 behind the last.
+inline __m512 load_along(const float* from, const float* by, Index k, Index count) {
+    const __mmask16 mask = first_lanes(count - k);
+    const __m512 x = _mm512_maskz_loadu_ps(mask, from + k);
+    return by ? _mm512_mul_ps(x, _mm512_maskz_loadu_ps(mask, by + k)) : x;
+}
+
+// The bits of the largest absolute value of a row.
+inline int largest_bits(const float* from, const float* by, Index count) {
+    __m512i bits = _mm512_setzero_si512();
+    for (Index k = 0; k < count; k += 16) bits = _mm512_max_epi32(bits, absolute_bits(load_along(from, by, k, count)));
+    return _mm512_reduce_max_epi32(bits);
+}
+
 // Digits stand in a tile by fours, those of numbers 4 q to 4 q + 3 at this place of the row, or in this row.
 constexpr int place_of_four(int q) { return q % 4 * 4 + q / 4; }
 
-// Rows of the left side, times `by` where there is such: each row of a tile holds 64 digits of one of them. Gives the rows that hold infinity and
-// no NaN, as bits.
+// Rows of the left side, times `by` where there is such: each row of a tile holds 64 digits of one of them. Gives the rows
+// that hold infinity and no NaN, as bits.
 inline unsigned split_along(const float* from, Index row, int rows, Index inner, const float* by, std::int8_t* tiles,
                             Scale* scales) {
     // The bytes of four numbers by their power: the first of all four, then the second, then the third.
     const __m512i order = _mm512_broadcast_i32x4(_mm_setr_epi8(2, 6, 10, 14, 1, 5, 9, 13, 0, 4, 8, 12, 3, 7, 11, 15));
     unsigned infinite_rows = 0;
     for (int i = 0; i < rows; ++i, from += row, tiles += 64) {
-        __m512i bits = _mm512_setzero_si512();
-        const auto numbers = [&](Index k) {
-            const __mmask16 mask = first_lanes(inner - k);
-            const __m512 x = _mm512_maskz_loadu_ps(mask, from + k);
-            return by ? _mm512_mul_ps(x, _mm512_maskz_loadu_ps(mask, by + k)) : x;
-        };
-        for (Index k = 0; k < inner; k += 16) bits = _mm512_max_epi32(bits, absolute_bits(numbers(k)));
-        const int most = _mm512_reduce_max_epi32(bits);
+        const int most = largest_bits(from, by, inner);
         scales[i] = scale_of(most);
         if (most == infinite) infinite_rows |= 1u << i;
         const __m512 scale = _mm512_set1_ps(scales[i].to_digits);
@@ -75,7 +82,7 @@ inline unsigned split_along(const float* from, Index row, int rows, Index inner,
         std::int8_t* to = tiles;
         for (Index k = 0; k < inner; k += chunk, to += chunk_bytes) {
             __m512i v[4];
-            for (int j = 0; j < 4; ++j) v[j] = _mm512_shuffle_epi8(bytes_of(numbers(k + 16 * j), scale, finite), order);
+            for (int j = 0; j < 4; ++j) v[j] = _mm512_shuffle_epi8(bytes_of(load_along(from, by, k + 16 * j, inner), scale, finite), order);
             const __m512i a = _mm512_unpacklo_epi32(v[0], v[1]), b = _mm512_unpacklo_epi32(v[2], v[3]);
             const __m512i c = _mm512_unpackhi_epi32(v[0], v[1]), d = _mm512_unpackhi_epi32(v[2], v[3]);
             _mm512_store_si512(to, _mm512_unpacklo_epi64(a, b));

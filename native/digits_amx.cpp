@@ -92,28 +92,21 @@ void multiply_panels(Left& left, const Group& group, Index rows, const Right& ri
         }
 }
 
-// The largest absolute value; infinity or NaN where there is such.
-float largest_of(const float* from, Index count) {
-    __m512i bits = _mm512_setzero_si512();
-    for (Index i = 0; i < count; i += 16) bits = _mm512_max_epi32(bits, absolute_bits(_mm512_maskz_loadu_ps(first_lanes(count - i), from + i)));
-    const int most = _mm512_reduce_max_epi32(bits);
-    float value;
-    std::memcpy(&value, &most, sizeof value);
-    return value;
-}
-
-// A row that holds infinity, whose digits are all 0, is multiplied number by number.
-void add_row(const float* left, const Right& right, const Pass& pass, float* out) {
+// A row that holds infinity, or will when it is multiplied by its factors, is multiplied number by number, in double: a factor
+// must not make a number infinite.
+void add_row(const float* left, const float* by, const Right& right, const Pass& pass, float* out) {
     for (int column = right.first * digit_panel_columns; column < std::min(right.columns, right.last * digit_panel_columns); ++column) {
         const int panel = column / digit_panel_columns, place = column % digit_panel_columns;
         const std::int8_t* const tiles = right.tiles(panel, place / 16) + place % 16 * 4;
-        const float unit = right.sizes(panel)[place] / largest_whole;
+        const double unit = double{right.sizes(panel)[place]} / largest_whole;
+        double sum = 0;
         for (int k = 0; k < pass.inner; ++k) {
             const int number = k % chunk;
             const std::int8_t* const digit = tiles + (pass.first + k / chunk) * chunk_bytes + place_of_four(number / 4) * 64 + number % 4;
             const int whole = (digit[0] * 256 + digit[tile_bytes]) * 256 + digit[2 * tile_bytes];
-            out[column] += left[k] * (static_cast<float>(whole) * unit);
+            sum += double{left[k]} * (by ? by[k] : 1) * (whole * unit);
         }
+        out[column] += static_cast<float>(sum);
     }
 }
 
@@ -122,16 +115,17 @@ void multiply_rows(const float* from, Index left_row, const float* by, const Gro
                    const Target& to, Left& left, Ahead* ahead) {
     unsigned infinite_rows[2] = {};
     const auto row_of = [&](int b, int i) { return from + (b * group.height + i) * left_row + pass.first * chunk; };
+    const float* const factors = by ? by + pass.first * chunk : nullptr;
     for (int b = 0; b < group.blocks; ++b) {
-        infinite_rows[b] = split_along(row_of(b, 0), left_row, group.height_of(b, rows), pass.inner, by ? by + pass.first * chunk : nullptr,
-                                       left.tiles_of(b, pass), left.scales_of(b));
+        infinite_rows[b] = split_along(row_of(b, 0), left_row, group.height_of(b, rows), pass.inner, factors, left.tiles_of(b, pass),
+                                       left.scales_of(b));
         for (int i = 0; infinite_rows[b] >> i; ++i)
             if (infinite_rows[b] >> i & 1) left.scales_of(b)[i].size = 0;
     }
     multiply_panels(left, group, rows, right, pass, to, ahead);
     for (int b = 0; b < group.blocks; ++b)
         for (int i = 0; infinite_rows[b] >> i; ++i)
-            if (infinite_rows[b] >> i & 1) add_row(row_of(b, i), right, pass, to.out + (b * group.height + i) * to.out_row);
+            if (infinite_rows[b] >> i & 1) add_row(row_of(b, i), factors, right, pass, to.out + (b * group.height + i) * to.out_row);
 }
 
 }  // namespace
@@ -140,7 +134,7 @@ void balance(const float* most, Index inner, float* up, float* down) {
     for (Index k = 0; k < inner; ++k) {
         int power = 0;
         if (most[k] > 0 && std::isfinite(most[k])) std::frexp(most[k], &power);
-        power = std::clamp(power, -40, 40);  // none of the numbers leaves the range of float32
+        power = std::clamp(power, -40, 40);
         up[k] = std::ldexp(1.0f, power), down[k] = std::ldexp(1.0f, -power);
     }
 }
@@ -196,7 +190,10 @@ void digit_outer(Index count, const float* left, Index left_row, int rows, const
     Left digits;
     // A sum over rows r of which some are far larger than others on the left: there they are divided by their size.
     float most_of[most_summed_digits], up[most_summed_digits], down[most_summed_digits];
-    for (Index r = 0; r < count; ++r) most_of[r] = largest_of(left + r * left_row, rows);
+    for (Index r = 0; r < count; ++r) {
+        const int bits = largest_bits(left + r * left_row, nullptr, rows);
+        std::memcpy(most_of + r, &bits, sizeof bits);
+    }
     balance(most_of, count, up, down);
     const Passes passes{count};
     const int panels = digit_panels(columns), most = static_cast<int>(digit_space / digit_panel_size(count));

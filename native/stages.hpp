@@ -20,8 +20,8 @@ void Run<T>::run_product(const Member<T>& m, const Stage& stage, Index rows, Pan
             }
         factors[count++] = {left, row_of(m, term.left), p.panels, p.panel_size(), p.inner};
     }
-    const T* init = find(m, stage.init);
-    Index init_row = row_of(m, stage.init);
+    const T* const init = find(m, stage.init);
+    const Index init_row = row_of(m, stage.init);
     T* const out = find(m, stage.out);
     const Index out_row = row_of(m, stage.out);
     for (int i = 0; i < panels.times; ++i) {

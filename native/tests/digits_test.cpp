@@ -149,6 +149,21 @@ void unusual_rows() {
     }
 }
 
+// Factors of two that make a number infinite in between, but not the product.
+void factors_beyond_float32() {
+    const Index inner = 66;
+    const std::vector<float> down(66, 1099511627776.0f), up(66, 1 / 1099511627776.0f);  // 2^40
+    Factor f({2, inner, 3}, inner, 10, false);
+    f.left[3] = 1e30f;
+    pack_digits(f.right.data(), inner, 1, 3, static_cast<int>(inner), up.data(), f.space->at<float>(0), 0, 1);
+    std::vector<float> out(6);
+    const DigitFactor factor{f.left.data(), f.row, f.space->at<float>(0), inner, down.data()};
+    digit_product(&factor, 1, nullptr, 0, out.data(), 3, 2, 3, 0, 1, nullptr);
+    bool right = true;
+    for (int i = 0; i < 6; ++i) right &= std::fabs(out[static_cast<std::size_t>(i)] / f.at(i / 3, i % 3, inner) - 1) < 1e-5;
+    check(right, "factors beyond float32");
+}
+
 // Sums that come near the largest number there is.
 void large_sums() {
     const Index inner = 300;
@@ -178,6 +193,7 @@ void test_digits() {
         one_outer(2000, 20, 300, add);  // more columns than are packed at once
     }
     unusual_rows();
+    factors_beyond_float32();
     large_sums();
     rows_of_other_sizes();
 }
