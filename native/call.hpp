@@ -154,6 +154,7 @@ template <class T> class Run {
     bool shared_gradients = false;   // whether two gradients add to the same memory
     bool own_sums = false;           // whether each thread sums up the gradients over the rows of its own slice
     std::vector<OwnSum<T>> weight_sums, vector_sums;
+    std::vector<char> summed_in_steps;  // of each gradient of a vector: whether a thread sums it up at each step of its slice
     std::vector<T*> vectors, constants;
     std::vector<char> in_chunk;  // whether a buffer is used by `before`, `after` or a gradient
     std::unique_ptr<Workspace> space, packed_space;
@@ -230,7 +231,11 @@ template <class T> class Run {
     void chunk(Member<T>& m, Index first, Index last) const;
     void gradients(int thread, Index first, Index last, bool begins);
     void weight_gradient(const WeightGradient& g, const Member<T>& at, Index rows, SumPlace<T> to, Share share, bool add);
-    void vector_gradient(const VectorGradient& g, const Member<T>& at, Index first, Index last, T* to, Share share, bool add);
+    void vector_gradient(const VectorGradient& g, const Member<T>& at, Index first, Index last, T* to, Share share, bool add) const;
+    void choose_summed_in_steps();
+    void clear_sums_of_steps(int thread);
+    void sum_step(const Member<T>& m, Index rows) const;
+    SumPlace<T> sum_of(std::size_t vector_gradient, int thread) const;
     void join_sums(int thread) const;
     static SumPlace<T> place_of(const MatrixView& m) {
         return {static_cast<T*>(m.gradient), m.gradient_row_stride, m.gradient_column_stride};

@@ -10,25 +10,27 @@
 
 namespace steploom::STEPLOOM_ISA {
 
-// to[n] += sum over rows r of f(r, n), several rows at a time: `to` is read and written as often as that.
+constexpr Index summed_rows = 8;
+
+// to[n] += sum over rows r of f(r, n), so many rows at a time: `to` is read and written as often as that.
 template <class T, class F> void add_rows(Index rows, int columns, T* to, F f) {
     constexpr int L = lanes<T>;
     const auto whole = [](const T* p) { return load(p); };
-    const auto add = [&](Index r, int height) {
+    const auto add = [&](Index r, Index height) {
         int n = 0;
         for (; n + L <= columns; n += L) {
             V<T> sum = load(to + n);
-            for (int i = 0; i < height; ++i) sum += f(r + i, n, whole);
+            for (Index i = 0; i < height; ++i) sum += f(r + i, n, whole);
             store(to + n, sum);
         }
         if (n == columns) return;
         const Part<T> rest(columns - n);
         V<T> sum = rest.load(to + n);
-        for (int i = 0; i < height; ++i) sum += f(r + i, n, [&](const T* p) { return rest.load(p); });
+        for (Index i = 0; i < height; ++i) sum += f(r + i, n, [&](const T* p) { return rest.load(p); });
         rest.store(to + n, sum);
     };
     Index r = 0;
-    for (; r + 8 <= rows; r += 8) add(r, 8);
+    for (; r + summed_rows <= rows; r += summed_rows) add(r, summed_rows);
     for (; r < rows; ++r) add(r, 1);
 }
 
@@ -75,6 +77,46 @@ template <class T> void Run<T>::choose_sums() {
     }
 }
 
+// Where threads do not divide a gradient of a vector, it is summed up at each step, while what it reads is near. What is
+// made for a whole chunk after its steps is not there yet, and few rows do not pay for reading and writing the sums.
+template <class T> void Run<T>::choose_summed_in_steps() {
+    const bool alone = own_sums || (threads == 1 && !shared_gradients);
+    std::vector<char> late(s.buffers.size(), 0);
+    const auto is_late = [&](const Operand& o) { return o.where == Where::Buffer && late[o.index]; };
+    for (const Stage& stage : s.after) {
+        if (stage.out.where == Where::Buffer) late[stage.out.index] = 1;
+        for (const ElementOp& op : stage.ops)
+            if (op.out.where == Where::Buffer) late[op.out.index] = 1;
+    }
+    for (const VectorGradient& g : s.vector_gradients)
+        summed_in_steps.push_back(alone && step_rows() >= summed_rows && !is_late(g.value) && !is_late(g.by) && c.vector_gradients[g.vector]);
+}
+
+// A thread's sum of a gradient of a vector.
+template <class T> SumPlace<T> Run<T>::sum_of(std::size_t i, int thread) const {
+    const VectorGradient& g = s.vector_gradients[i];
+    if (own_sums && thread) return vector_sums[i].of(thread);
+    return {static_cast<T*>(c.vector_gradients[g.vector]) + g.column, g.width, 1};
+}
+
+template <class T> void Run<T>::clear_sums_of_steps(int thread) {
+    for (std::size_t i = 0; i < s.vector_gradients.size(); ++i) {
+        const VectorGradient& g = s.vector_gradients[i];
+        if (!summed_in_steps[i] || !((own_sums && thread) || (g.fresh && !c.adds))) continue;
+        T* const to = sum_of(i, thread).data;
+        std::fill(to, to + g.width, T(0));
+    }
+}
+
+// The sums of a step, with the buffers of `m` where they are at it.
+template <class T> void Run<T>::sum_step(const Member<T>& m, Index rows) const {
+    const int thread = static_cast<int>(&m - members.data());
+    for (Index r = 0; r < rows; r += summed_rows)
+        for (std::size_t i = 0; i < s.vector_gradients.size(); ++i)
+            if (summed_in_steps[i])
+                vector_gradient(s.vector_gradients[i], m, r, std::min(rows, r + summed_rows), sum_of(i, thread).data, {0, 1}, true);
+}
+
 // What the thread sums up in this chunk. `begins`: it is the first chunk.
 template <class T> void Run<T>::gradients(int thread, Index first, Index last, bool begins) {
     for (std::size_t i = 0; i < slices.size(); ++i) {
@@ -95,16 +137,14 @@ template <class T> void Run<T>::gradients(int thread, Index first, Index last, b
             else weight_gradient(g, at, rows, place_of(m), share, !(g.fresh && writes));
         }
         // One block of rows after the other: several sums read the same values. Without rows, what is fresh is cleared.
-        const Index block = shared_gradients ? std::max<Index>(1, rows) : 8;
+        const Index block = shared_gradients ? std::max<Index>(1, rows) : summed_rows;
         for (Index r = 0; r == 0 || r < rows; r += block)
             for (std::size_t k = 0; k < s.vector_gradients.size(); ++k) {
                 const VectorGradient& g = s.vector_gradients[k];
-                T* to = static_cast<T*>(c.vector_gradients[g.vector]);
-                if (!to) continue;
+                if (!c.vector_gradients[g.vector] || summed_in_steps[k]) continue;
                 if (shared_gradients) all_barrier->wait();
-                const bool own = own_sums && thread;
-                const bool add = r > 0 || !(own ? fresh : g.fresh && writes);
-                vector_gradient(g, at, r, std::min(rows, r + block), own ? vector_sums[k].of(thread).data : to + g.column, share, add);
+                const bool add = r > 0 || !(own_sums && thread ? fresh : g.fresh && writes);
+                vector_gradient(g, at, r, std::min(rows, r + block), sum_of(k, thread).data, share, add);
             }
     }
 }
@@ -153,7 +193,7 @@ void Run<T>::weight_gradient(const WeightGradient& g, const Member<T>& at, Index
 }
 
 template <class T>
-void Run<T>::vector_gradient(const VectorGradient& g, const Member<T>& at, Index first, Index last, T* to, Share share, bool add) {
+void Run<T>::vector_gradient(const VectorGradient& g, const Member<T>& at, Index first, Index last, T* to, Share share, bool add) const {
     const int n0 = g.width * share.place / share.count, columns = g.width * (share.place + 1) / share.count - n0;
     to += n0;
     if (!add) std::fill(to, to + columns, T(0));

@@ -27,6 +27,7 @@ template <class T> void Run<T>::layout() {
     find_matrices();
     find_shared_gradients();
     choose_sums();
+    choose_summed_in_steps();
 
     place_weights();
     Reservation<T> memory;

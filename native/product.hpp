@@ -62,7 +62,7 @@ void product_tile(const Factor<T>* factors, int count, const T* init, std::int64
         [[maybe_unused]] const std::int64_t soon_step = factors[f].soon_step;
         const std::int64_t row = factors[f].left_row, step = factors[f].panel_step, inner = factors[f].inner;
         std::uintptr_t early = reinterpret_cast<std::uintptr_t>(left);
-        const std::int64_t further = ahead ? 2 * ahead->step() : 0;  // mostly no more than a line
+        const std::int64_t further = ahead ? ahead->step() : 0;  // mostly no more than a line
         const auto add = [&]() __attribute__((always_inline)) {
             V<T> right[N];
 #pragma GCC unroll 16
@@ -95,7 +95,8 @@ void product_tile(const Factor<T>* factors, int count, const T* init, std::int64
 #pragma GCC unroll 2
                 for (int half = 0; half < 2; ++half) {
                     __builtin_prefetch(reinterpret_cast<const void*>(early), 0, 2);
-                    early += further;
+                    __builtin_prefetch(reinterpret_cast<const void*>(early + further), 0, 2);
+                    early += 2 * further;
                     add();
                     add();
                 }

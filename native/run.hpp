@@ -24,6 +24,7 @@ template <class T> void Run<T>::chunk(Member<T>& m, Index first, Index last) con
         enter(m, t);
         look_ahead(m, t, first, last);
         stages(m, s.step, m.step, part.active[t], m.ahead.empty() ? nullptr : &m.ahead);
+        sum_step(m, part.active[t]);
         leave(m, t);
     }
     if (columns.open_end()) team_barrier->wait();
@@ -65,6 +66,7 @@ template <class T> bool Run<T>::operator()() {
             Member<T>& m = members[thread];
             if (begin == 0) {
                 if (packs) pack_share(thread, threads);
+                clear_sums_of_steps(thread);
                 all_barrier->wait();
             }
             for (Index i = begin; i < end; ++i) {

@@ -183,8 +183,8 @@ void test_callers() {
 }
 
 // Calls that add to gradients, with weights that the first of them has packed.
-template <class T> void added(int slices, int team) {
-    const Problem p({250, 5, 3, 20}, false, false, false, 11);  // several chunks
+template <class T> void added(int rows, int slices, int team) {
+    const Problem p({250, rows, 3, 20}, false, false, false, 11);  // several chunks
     const auto [time, batch, input, hidden] = p.shape;
     const std::int64_t I = input, H = hidden, B = batch;
     std::vector<T> x = as<T>(p.x), w = as<T>(p.w), u = as<T>(p.u), b = as<T>(p.b), d = as<T>(p.d), dy = as<T>(p.dy);
@@ -218,7 +218,7 @@ template <class T> void added(int slices, int team) {
     run<T>(k, there, forward);
     backward.adds = true;
     run<T>(k, back, backward);
-    const std::string name = "adding, slices " + std::to_string(slices) + ", team " + std::to_string(team);
+    const std::string name = "adding, rows " + std::to_string(rows) + ", slices " + std::to_string(slices) + ", team " + std::to_string(team);
     const auto twice = [](std::vector<T> v) {
         for (T& value : v) value *= 2;
         return v;
@@ -231,7 +231,8 @@ template <class T> void added(int slices, int team) {
 }
 
 void test_calls_that_add() {
-    for (const auto& [slices, team] : {std::pair{1, 1}, {2, 1}, {1, 2}}) added<float>(slices, team), added<double>(slices, team);
+    for (const int rows : {5, 19})  // many are summed up at each step
+        for (const auto& [slices, team] : {std::pair{1, 1}, {2, 1}, {1, 2}}) added<float>(rows, slices, team), added<double>(rows, slices, team);
 }
 
 // What is asked between chunks is heeded: an endless computation would not be one.
