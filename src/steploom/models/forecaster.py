@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import cast
 
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 
 from steploom.errors import OptionError, nearest
 from steploom.models.forecast_heads import AutoregressiveHead, DirectHead, Head
+from steploom.models.interval_width import Misses, outside, widening
 from steploom.models.network import Carry, Loss, Network
 from steploom.models.outputs import LEVELS, make_output
 from steploom.models.recent_bias import half_width, lasting_share, mean_error
@@ -24,7 +24,6 @@ HEADS: dict[str, type[Head]] = {"direct": DirectHead, "autoregressive": Autoregr
 
 _PATHS = 200
 _MEAN_LEVELS = 20
-_PSEUDO_DAYS = 1.0
 
 
 class Forecaster(Network):
@@ -88,13 +87,17 @@ class Forecaster(Network):
         return Loss(total, observed.sum())
 
     @torch.no_grad()
-    def predict(self, batch: dict[str, Tensor], scale: Scale, bias: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def predict(
+        self, batch: dict[str, Tensor], scale: Scale, bias: Tensor | None = None, width: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Forecasts in the data's unit; only what lies before the origin is looked at.
 
         Args:
             batch, scale: what `Windows.at` gives.
             bias: (batch,) of the forecasts before each, see `steploom.models.recent_bias`; None: 0. The part of it that
                 lasts is added.
+            width: (batch,) how much further the quantiles are spread around the median than `calibrate` found, see
+                `steploom.models.interval_width`; None: 1.
 
         Returns:
             mean (batch, horizon) and quantiles (batch, horizon, 9) at 0.1 to 0.9, rising; float64.
@@ -104,7 +107,8 @@ class Forecaster(Network):
             shift = self._correction(quantiles, bias)
             quantiles, grid = quantiles + shift, grid + shift
         median = quantiles[..., 4:5]
-        quantiles, grid = (median + (q - median) * self.widening for q in (quantiles, grid))
+        spread = self.widening if width is None else self.widening * width.to(median)[:, None, None]
+        quantiles, grid = (median + (q - median) * spread for q in (quantiles, grid))
         if mean is None:
             mean = self._possible(scale.invert(grid)).mean(-1)
         return mean, self._possible(scale.invert(quantiles))
@@ -115,9 +119,28 @@ class Forecaster(Network):
         return values.clamp(min=0) if self.layout.nonnegative else values
 
     @torch.no_grad()
-    def mean_error(self, batch: dict[str, Tensor], scale: Scale) -> Tensor:
-        """How far each forecast lay from what was measured, (batch,); see `steploom.models.recent_bias`."""
-        return mean_error(self._quantiles(batch, scale)[0], batch["target"], batch["target_observed"])
+    def misses(self, batch: dict[str, Tensor], scale: Scale) -> Misses:
+        """How far each forecast lay from what was measured, before its own correction and widening."""
+        quantiles, target, observed = self._quantiles(batch, scale)[0], batch["target"], batch["target_observed"]
+        median = quantiles[..., 4]
+        return Misses(
+            mean_error(quantiles, target, observed),
+            torch.where(observed > 0, target - median, torch.nan),
+            median - quantiles[..., 0],
+            quantiles[..., 8] - median,
+        )
+
+    def outside(self, misses: Misses, bias: Tensor | None) -> Tensor:
+        """How far outside of the forecasts, as `predict` gives them, lay what was measured, (forecasts, horizon).
+
+        Args:
+            misses: what `misses` found.
+            bias: (forecasts,) of the forecasts before each; None: 0.
+        """
+        _, error, below, above = misses
+        if bias is not None:
+            error = error - self.lasting * bias[:, None] * (below + above) / 2
+        return outside(error, below * self.widening, above * self.widening)
 
     def calibrate(
         self, batch: dict[str, Tensor], scale: Scale, bias: Tensor | None, days: float, *, widen: bool = True
@@ -139,7 +162,7 @@ class Forecaster(Network):
             self.lasting.fill_(lasting_share(mean_error(quantiles, target, observed), bias, days))
             quantiles = quantiles + self._correction(quantiles, bias)
         if widen:
-            self.widening.fill_(_widening(quantiles, target, observed, days))
+            self.widening.fill_(widening(quantiles, target, observed, days))
 
     def _correction(self, quantiles: Tensor, bias: Tensor) -> Tensor:
         """What is added to the quantiles of each step, (batch, horizon, 1)."""
@@ -173,33 +196,3 @@ class Forecaster(Network):
             means = [mean for raw in raws if (mean := self.output.mean(raw, scale)) is not None]
             mean = torch.stack(means).mean(0) if means else None
         return quantiles[..., : len(LEVELS)], quantiles[..., len(LEVELS) :], mean
-
-
-def _widening(quantiles: Tensor, target: Tensor, observed: Tensor, days: float) -> float:
-    """How far quantiles are to be spread around the median, so that the 80 % interval covers.
-
-    A quantile of how far what was measured lay outside, in the forecast's own spread (conformalised quantile
-    regression, Romano et al. 2019), pulled towards 1 where there is little to learn it from.
-    """
-    error = target - quantiles[..., 4]
-    below = _outside(-error, quantiles[..., 4] - quantiles[..., 0])
-    above = _outside(error, quantiles[..., 8] - quantiles[..., 4])
-    outside = torch.maximum(below, above)[observed > 0].float()
-    if not len(outside):
-        return 1.0
-    factor = float(torch.quantile(_at_most(outside), 0.8).clamp(0.3, 3.0))
-    return math.pow(factor, days / (days + _PSEUDO_DAYS))
-
-
-def _outside(error: Tensor, length: Tensor) -> Tensor:
-    """How far a value lies to one side of the median, in lengths of that side of the interval: 1 on its bound.
-
-    That is also where a value lies that is median and bound in one, as 0 is of counts that are mostly 0. Taken for the
-    very middle, it would have the other side made shorter, although that already covers no more than it says.
-    """
-    return torch.where((length < 1e-5) & (error.abs() < 1e-5), 1.0, error / length.clamp(min=1e-6))
-
-
-def _at_most(values: Tensor, most: int = 2**20) -> Tensor:
-    """Evenly chosen values: `torch.quantile` takes no more than 16 million."""
-    return values[:: -(-len(values) // most)]

@@ -15,7 +15,7 @@ from steploom.tasks.forecast.backtest import Forecasts, Origins
 SPREAD = 10.0
 
 
-def forecast_with(network: Any, layout: Layout) -> Callable[[SeriesSet, Origins], Forecasts]:
+def forecast_with(network: Any, layout: Layout, unseen: Any = None) -> Callable[[SeriesSet, Origins], Forecasts]:
     """What `steploom.tasks.forecast.network.forecast_with` gives, with only the rows that it may reach."""
     horizon = layout.horizon
     reach = rows_before(layout.context, horizon, layout.seasons)

@@ -32,7 +32,7 @@ def test_it_is_that_of_the_forecasts_one_horizon_after_the_other(network: Foreca
     found = bias_before(network, windows, series, rows)
     for number, row, bias in zip(series, rows, found, strict=True):
         errors = [
-            network.mean_error(*windows.at(np.array([number]), np.array([before])))
+            network.misses(*windows.at(np.array([number]), np.array([before]))).mean_error
             for before in row - HORIZON * np.arange(1, REACH + 1)
             if before >= CONTEXT
         ]

@@ -9,7 +9,6 @@ import pytest
 
 from steploom.errors import DataError, OptionError
 from steploom.tasks.forecast import network as forecast_network
-from steploom.tasks.forecast import prediction as forecast_prediction
 from steploom.tasks.forecast.task import EvaluateOptions, Forecast, ForecastOptions, PredictOptions
 from steploom.tasks.task import Files
 from tests.tasks.forecast.stub_network import SPREAD, forecast_with
@@ -20,7 +19,6 @@ QUANTILES = [f"q{i / 10}" for i in range(1, 10)]
 @pytest.fixture(autouse=True)
 def _stub(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forecast_network, "forecast_with", forecast_with)
-    monkeypatch.setattr(forecast_prediction, "forecast_with", forecast_with)
 
 
 def trained(files: list[Path], **options: object) -> Forecast:

@@ -20,7 +20,7 @@ from steploom.models.outputs import LEVELS
 from steploom.models.recurrent_shape import RecurrentShape
 from steploom.models.window import WindowLayout
 from steploom.tasks.forecast.backtest import ForecastFunction, Forecasts, Origins
-from steploom.tasks.forecast.recent import WINDOWS_AT_ONCE, bias_before
+from steploom.tasks.forecast.recent import WINDOWS_AT_ONCE, bias_and_width_before, bias_before
 
 if TYPE_CHECKING:
     from steploom.tasks.forecast.data import TrainingData
@@ -125,20 +125,32 @@ def calibrate(options: ForecastOptions, network: Forecaster, valid: OrderedWindo
     network.calibrate(*valid.windows.at(series, rows), bias, days, widen=options.calibrate)
 
 
-def forecast_with(network: Any, layout: Layout) -> ForecastFunction:
-    """Forecasts at any origins, a few hundred windows at a time."""
+def forecast_with(
+    network: Any, layout: Layout, unseen: Callable[[SeriesSet], npt.NDArray[np.int64]] | None = None
+) -> ForecastFunction:
+    """Forecasts at any origins, a few hundred windows at a time.
+
+    Args:
+        network: the forecaster.
+        layout: what a window holds.
+        unseen: gives (series,) the first row of each that training did not see, as `Past.unseen` does. The intervals
+            then follow how the forecasts of later rows did; None: they stay as `calibrate` made them.
+    """
 
     def forecast(data: SeriesSet, origins: Origins) -> Forecasts:
         windows = Windows(data, layout)
         mean = np.empty((len(origins), layout.horizon))
         quantiles = np.empty((len(origins), layout.horizon, len(LEVELS)))
         level = np.empty(len(origins))
-        bias = bias_before(network, windows, origins.series, origins.rows) if network.lasting else None
+        first_unseen = unseen(data) if unseen is not None else None
+        bias, width = bias_and_width_before(network, windows, origins.series, origins.rows, first_unseen)
         for first in range(0, len(origins), WINDOWS_AT_ONCE):
             part = slice(first, first + WINDOWS_AT_ONCE)
             batch, scale = windows.at(origins.series[part], origins.rows[part])
             level[part] = batch["level"].numpy()
-            found = network.predict(batch, scale, None if bias is None else bias[part])
+            found = network.predict(
+                batch, scale, *(None if values is None else values[part] for values in (bias, width))
+            )
             mean[part], quantiles[part] = (values.numpy() for values in found)
         lost = ~np.isfinite(quantiles).all((1, 2)) | ~np.isfinite(mean).all(1)
         if lost.any():

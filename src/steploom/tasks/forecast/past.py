@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from steploom.data.json_values import read_text, read_texts
-from steploom.data.series.frequency import check_frequency
+from steploom.data.series.frequency import check_frequency, grid_positions
 from steploom.data.series.history import series_from_json, series_to_json
 from steploom.data.series.series import Series, SeriesSet
 from steploom.data.series.tables import Learnt
@@ -97,6 +100,18 @@ class Past:
                 raise ValueError(f"series '{one.id}' is in none of the categories")
         yardsticks = {s["id"]: Yardstick.from_json(s) for s in values["series"] if "scale" in s}
         return cls(learnt, series, yardsticks, layout)
+
+    def unseen(self, data: SeriesSet) -> npt.NDArray[np.int64]:
+        """(series,) the first row of each that training did not see: the one after what is kept; 0 of a new series."""
+        ends = {series.id: data.times(series, len(series) - 1, 1)[0] for series in self.series}
+        known = [i for i, series in enumerate(data) if series.id in ends]
+        first = np.zeros(len(data), np.int64)
+        if known:
+            last = np.array([ends[data.series[i].id] for i in known])
+            starts = np.array([data.series[i].start for i in known], "datetime64[ns]")
+            # A later series may begin behind that end, and off its grid: then the last row before it is found.
+            first[known] = np.maximum(grid_positions(last, starts, data.frequency)[0] + 1, 0)
+        return first
 
     def yardsticks_of(self, source: Source) -> list[Yardstick]:
         """That of each series: the source's own, or from the training files; of a new series, from before its part."""

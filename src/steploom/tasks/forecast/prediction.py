@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,8 @@ import numpy.typing as npt
 from steploom.data.series.series import Series, SeriesSet
 from steploom.data.series.tables import Learnt
 from steploom.errors import DataError
-from steploom.tasks.forecast.backtest import Forecasts, Origins
+from steploom.tasks.forecast.backtest import ForecastFunction, Forecasts, Origins
 from steploom.tasks.forecast.data import read_to_predict
-from steploom.tasks.forecast.network import forecast_with
 from steploom.tasks.forecast.past import Past
 from steploom.tasks.forecast.table import forecast_frame
 
@@ -32,7 +31,9 @@ logger = logging.getLogger("steploom")
 _MOST_PANELS = 6
 
 
-def predict_next(network: Any, past: Past, layout: Layout, file: Path | None, rule: ValueRule | None) -> pd.DataFrame:
+def predict_next(
+    forecast: ForecastFunction, past: Past, layout: Layout, file: Path | None, rule: ValueRule | None
+) -> pd.DataFrame:
     """The horizon after the last value of each series, as a table.
 
     Raises:
@@ -42,8 +43,7 @@ def predict_next(network: Any, past: Past, layout: Layout, file: Path | None, ru
     _warn_of_short(data, layout.context)
     _check_known(data, past.learnt, layout.horizon, file)
     origins = Origins(np.arange(len(data)), np.array([len(s) for s in data], np.int64))
-    forecasts = forecast_with(network, layout)(data, origins)
-    return forecast_frame(data, origins, forecasts, utc=past.learnt.zone is True)
+    return forecast_frame(data, origins, forecast(data, origins), utc=past.learnt.zone is True)
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,9 @@ class ToPlot:
     forecasts: Forecasts
 
 
-def forecasts_to_plot(network: Any, past: Past, layout: Layout, file: Path | None, rule: ValueRule | None) -> ToPlot:
+def forecasts_to_plot(
+    forecast: ForecastFunction, past: Past, layout: Layout, file: Path | None, rule: ValueRule | None
+) -> ToPlot:
     """The first series with the forecast of their last horizon, and of the next one where its covariates are known."""
     context, horizon = layout.context, layout.horizon
     data = read_to_predict(past, file, context, rule)
@@ -76,7 +78,7 @@ def forecasts_to_plot(network: Any, past: Past, layout: Layout, file: Path | Non
     if not rows:
         raise DataError("there is nothing to draw: the covariates known ahead are missing", file=file)
     origins = Origins(np.array(series, np.int64), np.array(rows, np.int64))
-    return ToPlot(data, origins, forecast_with(network, layout)(data, origins))
+    return ToPlot(data, origins, forecast(data, origins))
 
 
 def _warn_of_short(data: SeriesSet, context: int) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from steploom.data.series.window_batches import DrawnWindows
     from steploom.data.series.window_layout import Layout
     from steploom.models.network import Network
+    from steploom.tasks.forecast.backtest import ForecastFunction
     from steploom.tasks.forecast.past import Past
 
 __all__ = ["EvaluateOptions", "Forecast", "ForecastOptions", "PredictOptions"]
@@ -72,7 +73,7 @@ class ForecastOptions(TrainOptions):
     output: Literal["quantile", "gaussian", "student_t", "negative_binomial"] = option(
         "quantile", "what the network says about a value", common=True
     )
-    calibrate: bool = option(True, "fit the width of the intervals to the validation part")
+    calibrate: bool = option(True, "fit the width of intervals to the validation part, then to recent forecasts")
     bias_correction: bool = option(True, "move forecasts by the part of the last ones' bias that lasts")
 
     @model_validator(mode="after")
@@ -191,6 +192,12 @@ class Forecast(Task):
         """Windows of the rows that were set aside too; not of those of a validation file."""
         return self._all_windows(steps) if self._all_windows is not None else None
 
+    def _forecast_with(self, network: Any, past: Past, layout: Layout) -> ForecastFunction:
+        """Forecasts at any origins, with intervals that follow how recent forecasts did, if they are calibrated."""
+        from steploom.tasks.forecast.network import forecast_with
+
+        return forecast_with(network, layout, past.unseen if self.options.calibrate else None)
+
     def evaluate(self, network: Any, data: object, options: Any) -> Evaluation:
         """Scores forecasts at rolling origins beside the seasonal naive methods.
 
@@ -201,7 +208,6 @@ class Forecast(Task):
         """
         from steploom.tasks.forecast.backtest import Backtest, not_before, rolling_origins
         from steploom.tasks.forecast.data import read_source, rule_of_later_files
-        from steploom.tasks.forecast.network import forecast_with
         from steploom.tasks.forecast.past import Source
         from steploom.tasks.forecast.table import forecast_frame, write_frame
 
@@ -217,7 +223,7 @@ class Forecast(Task):
         if options.start:
             source = not_before(source, options.start, layout.context, horizon)
         origins = rolling_origins(source.data, source.begins, layout.context, horizon, options.origin_every or horizon)
-        backtest = Backtest.run(forecast_with(network, layout), source.data, origins, horizon)
+        backtest = Backtest.run(self._forecast_with(network, past, layout), source.data, origins, horizon)
         yardsticks = past.yardsticks_of(source)
 
         def write(path: Path) -> None:
@@ -232,9 +238,9 @@ class Forecast(Task):
         from steploom.tasks.forecast.prediction import predict_next
         from steploom.tasks.forecast.table import csv_text, write_frame
 
-        layout = self.layout
+        past, layout = self.past, self.layout
         rule = rule_of_later_files(self.options, layout.logarithm)
-        frame = predict_next(network, self.past, layout, data, rule)
+        frame = predict_next(self._forecast_with(network, past, layout), past, layout, data, rule)
         return Prediction(csv_text(frame), lambda path: write_frame(frame, path), frame)
 
     def plot(self, network: Any, data: Sequence[Path], path: Path) -> None:
@@ -243,9 +249,10 @@ class Forecast(Task):
         from steploom.tasks.forecast.plot import plot_forecasts
         from steploom.tasks.forecast.prediction import forecasts_to_plot
 
-        layout = self.layout
+        past, layout, file = self.past, self.layout, only_file(data, "plot")
         rule = rule_of_later_files(self.options, layout.logarithm)
-        plot_forecasts(forecasts_to_plot(network, self.past, layout, only_file(data, "plot"), rule), path)
+        forecast = self._forecast_with(network, past, layout)
+        plot_forecasts(forecasts_to_plot(forecast, past, layout, file, rule), path)
 
     def facts(self) -> dict[str, Any]:
         """What `steploom info` shows besides the options."""
