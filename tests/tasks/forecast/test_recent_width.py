@@ -57,7 +57,7 @@ def test_it_is_that_of_forecasts_made_one_by_one(
     head: str, horizon: int, lasting: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Origins that share forecasts and origins that do not, near the start of their series and far behind it."""
-    monkeypatch.setattr(recent, "_VALUES_AT_ONCE", 500)
+    monkeypatch.setattr(recent, "_VALUES_AT_ONCE", 240)
     network, data = forecaster(head, horizon, lasting), hourly()
     data.series[1].target[250:290] = np.nan
     series, rows = np.array([1, 0, 1, 1, 1, 0]), np.array([400, 150, 400 - horizon, 60, 291, 12])

@@ -93,8 +93,8 @@ class _Former:
     def __init__(self, network: Forecaster, windows: Windows, series: Ints, rows: Ints, counts: Ints) -> None:
         self._network, self._horizon = network, windows.layout.horizon
         # The rows before the origins lie end to end, with a mark each: a table of all forecasts of all origins, of
-        # which most are shared, would be many times as large.
-        lengths = np.zeros(series.max(initial=-1) + 1, np.int64)
+        # which most are shared, would be many times as large. Each series has a row, so that it has a place.
+        lengths = np.ones(series.max(initial=-1) + 1, np.int64)
         np.maximum.at(lengths, series, rows)
         self._begin = np.cumsum(lengths) - lengths
         wanted = np.zeros(lengths.sum(), bool)
