@@ -1,4 +1,4 @@
-// Sums the gradients of weights and vectors over the rows of a chunk.
+// Sums the gradients of weights over the rows of a chunk, and those of vectors there or at each step.
 //
 // Either the threads divide each gradient among them and read the rows of all slices, or each thread sums over the rows of
 // its own slice, the first in the place of the gradient and the others in sums of their own, which are added up at the end.
@@ -10,7 +10,7 @@
 
 namespace steploom::STEPLOOM_ISA {
 
-constexpr Index summed_rows = 8;  // at a time; and a step of fewer leaves its sums to the end of the chunk
+constexpr Index summed_rows = 8;  // at a time; where no step has so many, sums of vectors wait for the end of the chunk
 
 // to[n] += sum over rows r of f(r, n), so many rows at a time: `to` is read and written as often as that.
 template <class T, class F> void add_rows(Index rows, int columns, T* to, F f) {

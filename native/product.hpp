@@ -94,9 +94,11 @@ void product_tile(const Factor<T>* factors, int count, const T* init, std::int64
             for (; k + 4 <= end; k += 4) {
 #pragma GCC unroll 2
                 for (int half = 0; half < 2; ++half) {
-                    __builtin_prefetch(reinterpret_cast<const void*>(early), 0, 2);
-                    __builtin_prefetch(reinterpret_cast<const void*>(early + further), 0, 2);
-                    early += 2 * further;
+                    if (ahead) {
+                        __builtin_prefetch(reinterpret_cast<const void*>(early), 0, 2);
+                        __builtin_prefetch(reinterpret_cast<const void*>(early + further), 0, 2);
+                        early += 2 * further;
+                    }
                     add();
                     add();
                 }

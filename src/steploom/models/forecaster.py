@@ -131,11 +131,14 @@ class Forecaster(Network):
         )
 
     def outside(self, misses: Misses, bias: Tensor | None) -> Tensor:
-        """How far outside of the forecasts, as `predict` gives them, lay what was measured, (forecasts, horizon).
+        """How far outside of the forecasts, as `predict` gives them without a width, lay what was measured.
 
         Args:
             misses: what `misses` found.
             bias: (forecasts,) of the forecasts before each; None: 0.
+
+        Returns:
+            (forecasts, horizon), NaN where nothing was measured; see `steploom.models.interval_width`.
         """
         _, error, below, above = misses
         if bias is not None:

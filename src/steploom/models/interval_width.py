@@ -1,9 +1,10 @@
 """How wide intervals have to be, from how far outside of former ones lay what was measured.
 
 The factor by which quantiles are spread around their median is a quantile of how far what was measured lay outside, in
-the forecast's own spread (conformalised quantile regression, Romano et al. 2019). It is learnt from the validation
-part, and again at each origin from the forecasts before it: what varies more than it did, or less, is soon forecast
-with wider intervals, or narrower ones (after adaptive conformal inference, Gibbs & Candès 2021).
+the forecast's own spread: a conformity score (conformalised quantile regression, Romano et al. 2019, with a factor in
+place of their summand). It is learnt from the validation part, and again at each origin from a rolling window of the
+forecasts before it: what varies more than it did, or less, is forecast with wider intervals, or narrower ones, before
+long (in the spirit of adaptive conformal inference, Gibbs & Candès 2021).
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from torch import Tensor
 __all__ = ["Misses", "outside", "recent_forecasts", "recent_widening", "widening"]
 
 _COVERED = 0.8
-_NARROWEST, _WIDEST = 0.3, 3.0
 
-# In horizons: so many count as much as all that was known before. Those of the validation part lie side by side.
-_PULL, _RECENT_PULL = 1.0, 3.0
+# From the validation part: the bounds of the factor, and so many horizons count as much as the factor 1.
+_NARROWEST, _WIDEST, _PULL = 0.3, 3.0, 1.0
+
+# From recent forecasts, after that. A stretch of two weeks in which nothing moves is no reason for a sliver.
+_RECENT_NARROWEST, _RECENT_PULL = 0.5, 3.0
 
 # Of short horizons, 14 forecasts hold too few values for a quantile of them.
 _FORECASTS, _VALUES, _VALUES_PULL = 14, 100, 20
@@ -58,7 +61,7 @@ def widening(quantiles: Tensor, target: Tensor, observed: Tensor, horizons: floa
     found = outside(target - median, median - quantiles[..., 0], quantiles[..., 8] - median)[observed > 0].float()
     if not len(found):
         return 1.0
-    return float(_factor(_at_most(found), torch.tensor(horizons, dtype=torch.float64), _PULL))
+    return float(_factor(_at_most(found), torch.tensor(horizons, dtype=torch.float64), _PULL, _NARROWEST))
 
 
 def recent_widening(found: Tensor) -> Tensor:
@@ -71,7 +74,7 @@ def recent_widening(found: Tensor) -> Tensor:
     horizon = found.shape[-1]
     values = found.flatten(1)
     horizons = values.isfinite().sum(1, dtype=torch.float64) / horizon
-    return _factor(values, horizons, max(_RECENT_PULL, _VALUES_PULL / horizon))
+    return _factor(values, horizons, max(_RECENT_PULL, _VALUES_PULL / horizon), _RECENT_NARROWEST)
 
 
 def outside(error: Tensor, below: Tensor, above: Tensor) -> Tensor:
@@ -93,9 +96,9 @@ def _to_one_side(error: Tensor, length: Tensor) -> Tensor:
     return torch.where((length < 1e-5) & (error.abs() < 1e-5), 1.0, error / length.clamp(min=1e-6))
 
 
-def _factor(found: Tensor, horizons: Tensor, pull: float) -> Tensor:
+def _factor(found: Tensor, horizons: Tensor, pull: float, narrowest: float) -> Tensor:
     """(...) from values (..., n), NaN where there is none; pulled towards 1 where there are few horizons of them."""
-    factor = torch.nanquantile(found, _COVERED, -1).clamp(_NARROWEST, _WIDEST).nan_to_num(1.0)
+    factor = torch.nanquantile(found, _COVERED, -1).clamp(narrowest, _WIDEST).nan_to_num(1.0)
     return factor.double() ** (horizons / (horizons + pull))
 
 

@@ -76,10 +76,12 @@ def test_a_forecast_after_new_rows_is_as_wide_as_they_ask(plain: Trained, monkey
 def test_of_a_series_that_training_never_saw_all_forecasts_count(
     plain: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = [plain.model.evaluate(plain.other).metrics, plain.model.predict(plain.other).text]
+    found = plain.model.evaluate(plain.other).metrics, plain.model.predict(plain.other).value
     never(monkeypatch)
-    without = [plain.model.evaluate(plain.other).metrics, plain.model.predict(plain.other).text]
-    assert found[0]["wql"] != without[0]["wql"] and found[1] != without[1]
+    without = plain.model.evaluate(plain.other).metrics, plain.model.predict(plain.other).value
+    assert abs(found[0]["coverage_80"] - 0.8) < abs(without[0]["coverage_80"] - 0.8) - 0.01
+    lengths, lengths_without = (frame["q0.9"] - frame["q0.1"] for _, frame in (found, without))
+    assert (lengths > 1.01 * lengths_without).all()
 
 
 def test_nothing_changes_right_after_training(plain: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +100,6 @@ def test_the_scores_of_the_validation_part_are_those_of_the_network(
     never(monkeypatch)
     again = trained(folder, "again", epochs=6)
     assert again.model.report["validation"] == plain.model.report["validation"]
-    assert float(again.model.network.widening) == float(plain.model.network.widening)
 
 
 def test_without_calibration_nothing_is_spread(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,4 +118,5 @@ def test_it_needs_no_validation_part(folder: Path, monkeypatch: pytest.MonkeyPat
     assert found.model.network.widening == 1 and found.model.network.lasting == 0
     with_width = found.model.evaluate(found.later).metrics["coverage_80"]
     never(monkeypatch)
-    assert found.model.evaluate(found.later).metrics["coverage_80"] != with_width
+    without = found.model.evaluate(found.later).metrics["coverage_80"]
+    assert abs(with_width - 0.8) < abs(without - 0.8) - 0.05

@@ -102,7 +102,7 @@ class Past:
         return cls(learnt, series, yardsticks, layout)
 
     def unseen(self, data: SeriesSet) -> npt.NDArray[np.int64]:
-        """(series,) the first row of each that training did not see: the one after what is kept; 0 of a new series."""
+        """(series,) the first row of each after the training and validation data; 0 of a series that is not in them."""
         ends = {series.id: data.times(series, len(series) - 1, 1)[0] for series in self.series}
         known = [i for i, series in enumerate(data) if series.id in ends]
         first = np.zeros(len(data), np.int64)

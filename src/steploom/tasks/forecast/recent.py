@@ -47,7 +47,7 @@ def bias_and_width_before(
     """What `Forecaster.predict` takes as `bias` and `width`, (origins,) each, from the forecasts before each origin.
 
     For the width those count of which training saw no row: what a network was fitted to, it misses by too little. Each
-    is taken as it would have been made then, corrected by the bias of those before it.
+    is corrected by the bias of those before it, as it would have been then, and as wide as the validation part says.
 
     Args:
         network, windows, series, rows: as `bias_before` takes them.
@@ -56,6 +56,8 @@ def bias_and_width_before(
     Returns:
         The bias, None where none lasts; and the width, None where there is no `unseen`.
     """
+    if unseen is None and not network.lasting:
+        return None, None
     context, horizon = windows.layout.context, windows.layout.horizon
     counted = np.zeros_like(rows)
     if unseen is not None:
@@ -93,7 +95,7 @@ class _Former:
     def __init__(self, network: Forecaster, windows: Windows, series: Ints, rows: Ints, counts: Ints) -> None:
         self._network, self._horizon = network, windows.layout.horizon
         # The rows before the origins lie end to end, with a mark each: a table of all forecasts of all origins, of
-        # which most are shared, would be many times as large. Each series has a row, so that it has a place.
+        # which most are shared, would be many times as large.
         lengths = np.ones(series.max(initial=-1) + 1, np.int64)
         np.maximum.at(lengths, series, rows)
         self._begin = np.cumsum(lengths) - lengths
@@ -102,11 +104,11 @@ class _Former:
             before = rows - k * self._horizon
             there = (k <= counts) & (before >= windows.layout.context)
             wanted[self._begin[series[there]] + before[there]] = True
-        # Number 0 is of none: a forecast that missed by NaN.
-        self._number = np.where(wanted, np.cumsum(wanted), 0)
         places = np.flatnonzero(wanted)
         self._series = np.searchsorted(self._begin, places, side="right") - 1
         self._rows = places - self._begin[self._series]
+        # Number 0 is of none: a forecast that missed by NaN.
+        self._places = np.concatenate(([-1], places))
         self._misses = Misses(*map(torch.cat, zip(*self._made(windows), strict=True)))
 
     def _made(self, windows: Windows) -> Iterator[Misses]:
@@ -119,8 +121,9 @@ class _Former:
     def numbers(self, series: Ints, rows: Ints, count: int) -> Ints:
         """The numbers of the forecasts made 1 to `count` horizons before each row, (rows, count); 0 where none was."""
         before = rows[:, None] - self._horizon * np.arange(1, count + 1)
-        places = self._begin[series][:, None] + np.maximum(before, 0)
-        numbers: Ints = np.where(before < 0, 0, self._number[places])
+        places = self._begin[series][:, None] + before
+        found = np.minimum(np.searchsorted(self._places, places), len(self._places) - 1)
+        numbers: Ints = np.where((before >= 0) & (self._places[found] == places), found, 0)
         return numbers
 
     def bias(self, series: Ints, rows: Ints) -> Tensor:
