@@ -138,7 +138,6 @@ class Task(ABC):
     Attributes:
         name: as the command line knows it.
         summary: a line about it.
-        predicts_alone: whether it has something to say without data of the user's.
         parallel: whether two files of one part are read side by side, so that they may be the same one.
         metrics: how tables show what `evaluate` gives; other metrics keep their names.
         TrainOptions, PredictOptions, EvaluateOptions: the options of the three commands.
@@ -146,7 +145,6 @@ class Task(ABC):
 
     name: ClassVar[str]
     summary: ClassVar[str]
-    predicts_alone: ClassVar[bool] = False
     parallel: ClassVar[bool] = False
     metrics: ClassVar[Mapping[str, MetricLabel]] = {}
     TrainOptions: ClassVar[type[TrainOptions]] = TrainOptions
@@ -157,6 +155,11 @@ class Task(ABC):
         """A task from the options of its training and from NAME to JSON-able artefacts (saved as NAME.json)."""
         self.options = options
         self.artefacts = artefacts
+
+    @property
+    def predicts_alone(self) -> bool:
+        """Whether `predict` has something to say without data of the user's."""
+        return False
 
     def readers(self) -> dict[str, Callable[[Any], object]]:
         """For each artefact what reads it. A wrong one raises an error: someone may have changed the file by hand."""

@@ -80,6 +80,9 @@ def test_evaluate_a_file_alone_starts_once_a_context_is_full(tmp_path: Path) -> 
         DataError, match="there is no origin to forecast from: a forecast needs 48 rows before it and 24 rows"
     ):
         task.evaluate(None, Files([csv(tmp_path, table(60, "2021-01-01"), "short.csv")]), EvaluateOptions())
+    # Where the training data are the context, a history would not help.
+    with pytest.raises(DataError, match=r"the longest series has 10 rows after those before it\. Give a longer file$"):
+        task.evaluate(None, Files([csv(tmp_path, table(10, "2020-01-21 20:00"), "next.csv")]), EvaluateOptions())
 
 
 def test_a_start_behind_the_last_possible_origin_names_that(tmp_path: Path) -> None:
@@ -254,6 +257,7 @@ def test_wide_tables_are_read_as_in_training(tmp_path: Path) -> None:
 def test_known_covariates_must_be_known_over_the_horizon(tmp_path: Path) -> None:
     train = csv(tmp_path, table(400, holiday=0.0), "train.csv")
     task = trained([train], target="y", known_covariates="holiday")
+    assert not task.predicts_alone, "the training file says nothing of what comes after it"
     future = table(424, holiday=0.0)
     future.loc[400:, "y"] = np.nan
     frame = task.predict(None, csv(tmp_path, future, "future.csv"), PredictOptions()).value

@@ -113,6 +113,21 @@ def test_without_calibration_nothing_is_spread(folder: Path, monkeypatch: pytest
     found.model.plot(folder / "later.png", found.later)
 
 
+def test_values_that_are_mostly_0_keep_their_width(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their lower bound is above 0 or on it: what lies under it asked for ever wider intervals, which never covered."""
+    counts = pd.read_csv(folder / "train.csv")
+    counts["y"] = np.random.default_rng(0).poisson(0.15, len(counts))
+    counts.to_csv(folder / "counts.csv", index=False)
+    options = {**QUICK, "horizon": 12, "epochs": 1}
+    model = steploom.train("forecast", folder / "counts.csv", folder / "counts", **options)
+    later = pd.read_csv(folder / "later.csv")
+    later["y"] = np.random.default_rng(1).poisson(0.6, len(later))
+    later.to_csv(folder / "counts_later.csv", index=False)
+    found = model.evaluate(folder / "counts_later.csv").metrics
+    never(monkeypatch)
+    assert model.evaluate(folder / "counts_later.csv").metrics == found
+
+
 def test_it_needs_no_validation_part(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = trained(folder, "all", epochs=1, valid_share=0)
     assert found.model.network.widening == 1 and found.model.network.lasting == 0

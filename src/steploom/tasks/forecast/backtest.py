@@ -90,10 +90,11 @@ def rolling_origins(data: SeriesSet, begins: Sequence[int], context: int, horizo
     origins = Origins(np.concatenate(series).astype(np.int64), np.concatenate(rows).astype(np.int64))
     if not len(origins):
         longest = max(max(0, len(one) - max(0, begin)) for one, begin in zip(data, begins, strict=True))
+        preceded = any(begin >= context for begin in begins)
         raise DataError(
             f"there is no origin to forecast from: a forecast needs {context} rows before it and {horizon} rows "
-            f"to compare with, and the longest series has {longest}",
-            hint="Give a longer file, or what came before it with --history",
+            f"to compare with, and the longest series has {longest}" + " rows after those before it" * preceded,
+            hint="Give a longer file" + ", or what came before it with --history" * (not preceded),
         )
     return origins
 

@@ -113,7 +113,6 @@ class Forecast(Task):
 
     name: ClassVar[str] = "forecast"
     summary: ClassVar[str] = "forecast time series: CSV or Parquet tables in, quantiles of the next values out"
-    predicts_alone: ClassVar[bool] = True
     metrics: ClassVar[Mapping[str, MetricLabel]] = {
         "mae": MetricLabel("MAE", TARGET, "lower"),
         "rmse": MetricLabel("RMSE", TARGET, "lower"),
@@ -149,6 +148,11 @@ class Forecast(Task):
         if options.refit and not valid and found.valid is not None:
             task._all_windows = all_windows(options, found, train_batches)
         return Prepared(task, train_batches, valid_batches, found.valid, found.test)
+
+    @property
+    def predicts_alone(self) -> bool:
+        """It forecasts what follows the training data, unless that asks for covariates known ahead."""
+        return not self.options.known_covariates
 
     def readers(self) -> dict[str, Callable[[Any], object]]:
         """The layout of a window must have the horizon of the options, and the columns and categories of the series."""
@@ -196,7 +200,9 @@ class Forecast(Task):
         """Forecasts at any origins, with intervals that follow how recent forecasts did, if they are calibrated."""
         from steploom.tasks.forecast.network import forecast_with
 
-        return forecast_with(network, layout, past.unseen if self.options.calibrate else None)
+        # Of values that are mostly 0 the lower bound is one of the values: no width around a median covers 80 %.
+        follows = self.options.calibrate and not layout.nonnegative
+        return forecast_with(network, layout, past.unseen if follows else None)
 
     def evaluate(self, network: Any, data: object, options: Any) -> Evaluation:
         """Scores forecasts at rolling origins beside the seasonal naive methods.

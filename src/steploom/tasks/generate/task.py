@@ -107,7 +107,6 @@ class Generate(Task):
 
     name: ClassVar[str] = "generate"
     summary: ClassVar[str] = "language model: text files in, new text from a prompt out"
-    predicts_alone: ClassVar[bool] = True
     metrics: ClassVar[Mapping[str, MetricLabel]] = {
         "perplexity": MetricLabel("perplexity", "", "lower"),
         "nats_per_char": MetricLabel("nats a character", "nats", "lower"),
@@ -123,6 +122,11 @@ class Generate(Task):
         """Artefacts: "vocabulary", and "text" with the counts of the tokens and how the text was split."""
         super().__init__(options, artefacts)
         self._vocabulary: Vocabulary | None = None
+
+    @property
+    def predicts_alone(self) -> bool:
+        """It writes from an empty prompt."""
+        return True
 
     def readers(self) -> dict[str, Callable[[Any], object]]:
         """The vocabulary, with the two ends of a line where lines are kept apart, and a count of each token."""
