@@ -46,7 +46,7 @@ def one_by_one(network: Forecaster, data: SeriesSet, number: int, row: int, unse
     values = values[np.isfinite(values)]
     if not len(values):
         return 1.0
-    return float(np.clip(np.quantile(values, 0.8), 0.3, 3) ** (len(values) / (len(values) + max(3 * horizon, 20))))
+    return float(np.clip(np.quantile(values, 0.8), 0.5, 3) ** (len(values) / (len(values) + max(3 * horizon, 20))))
 
 
 @pytest.mark.parametrize(

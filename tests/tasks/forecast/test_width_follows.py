@@ -114,7 +114,7 @@ def test_without_calibration_nothing_is_spread(folder: Path, monkeypatch: pytest
 
 
 def test_values_that_are_mostly_0_keep_their_width(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Their lower bound is above 0 or on it: what lies under it asked for ever wider intervals, which never covered."""
+    """They miss by lying below an interval that cannot reach them: its other side would be widened in vain."""
     counts = pd.read_csv(folder / "train.csv")
     counts["y"] = np.random.default_rng(0).poisson(0.15, len(counts))
     counts.to_csv(folder / "counts.csv", index=False)

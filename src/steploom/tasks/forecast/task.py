@@ -200,7 +200,7 @@ class Forecast(Task):
         """Forecasts at any origins, with intervals that follow how recent forecasts did, if they are calibrated."""
         from steploom.tasks.forecast.network import forecast_with
 
-        # Of values that are mostly 0 the lower bound is one of the values: no width around a median covers 80 %.
+        # Where many values are 0, they miss by lying below; one factor would widen the other side in vain.
         follows = self.options.calibrate and not layout.nonnegative
         return forecast_with(network, layout, past.unseen if follows else None)
 
