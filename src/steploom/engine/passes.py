@@ -69,7 +69,8 @@ def forward(
     batch = x.shape[1]
     if one_way.inline is not None:
         tiles = x.dtype is torch.float32 and uses_tiles(sequences.isa)
-        if inlines(-(-batch // sequences.slices), x.shape[0], x.shape[2], tiles):
+        weights = one_way.inline.weight_bytes[x.element_size()] // sequences.team
+        if inlines(-(-batch // sequences.slices), x.shape[0], x.shape[2], tiles, weights):
             one_way = one_way.inline
     widths = compiled.widths
     if x.stride(2) != 1:
