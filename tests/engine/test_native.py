@@ -12,7 +12,7 @@ from steploom.cells.cell import Cell
 from steploom.cells.registry import cell_names, make_cell
 from steploom.engine import native
 from steploom.engine.choice import use_engine
-from steploom.engine.threads import decide
+from steploom.engine.threads import decide, inlines
 from steploom.errors import OptionError
 from steploom.layers.recurrent import Recurrent
 from steploom.native import core
@@ -302,3 +302,19 @@ def test_tiles_of_every_height(kernels_of_environment, kernels, dtype):
                 results.append([y, *torch.autograd.grad(y.square().sum(), wanted)])
         for ours, theirs in zip(*results, strict=True):
             torch.testing.assert_close(ours, theirs, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize(
+    ("rows", "inputs", "weight_bytes", "expected"),
+    [
+        (4, 64, 384 << 10, True),
+        (4, 128, 3 << 19, False),  # 1.5 MB, read for four rows
+        (8, 256, 2 << 20, False),
+        (16, 256, 2 << 20, True),
+        (20, 650, 13 << 19, False),
+        (40, 650, 13 << 19, True),
+        (16, 64, 4 << 20, True),  # large because of the state: the input adds little
+    ],
+)
+def test_weights_of_the_input_that_no_cache_keeps_are_read_once_for_many_steps(rows, inputs, weight_bytes, expected):
+    assert inlines(rows, 100, inputs, False, weight_bytes) is expected

@@ -129,20 +129,4 @@ def test_pytorch_finds_its_tiles_as_it_left_them():
     ],
 )
 def test_products_with_the_input_are_made_where_their_rows_fill_tiles(rows, time, inputs, tiles, expected):
-    assert inlines(rows, time, inputs, tiles) is expected
-
-
-@pytest.mark.parametrize(
-    ("rows", "inputs", "weight_bytes", "expected"),
-    [
-        (4, 64, 384 << 10, True),
-        (4, 128, 3 << 19, False),  # 1.5 MB, read for four rows
-        (8, 256, 2 << 20, False),
-        (16, 256, 2 << 20, True),
-        (20, 650, 13 << 19, False),
-        (40, 650, 13 << 19, True),
-        (16, 64, 4 << 20, True),  # large because of the state: the input adds little
-    ],
-)
-def test_weights_of_the_input_that_no_cache_keeps_are_read_once_for_many_steps(rows, inputs, weight_bytes, expected):
-    assert inlines(rows, 100, inputs, False, weight_bytes) is expected
+    assert inlines(rows, time, inputs, tiles, 0) is expected

@@ -15,8 +15,8 @@ SMALL_WORK = 2_000_000
 CACHED_WEIGHTS = 1 << 20
 # With so many rows a step uses each weight often enough to pay for reading it.
 ROWS_TO_INLINE = 4
-# Where weights come from further away than that, so many rows for each value of an input that reads its weights.
-ROWS_OF_INPUTS = 1 / 20
+# Of weights from further away than that, those of so many features of the input for each row.
+INPUTS_OF_A_ROW = 20
 # As native/call.hpp has them: products are made on tiles, of 16 rows each, from such sizes on.
 TILE_ROWS, TILED_HEIGHT, TILED_ROWS, TILED_INPUTS = 16, 13, 192, 64
 # With so many rows a slice, reading weights from memory is no longer what takes the time.
@@ -75,12 +75,12 @@ def decide_stream(work: int, weight_bytes: int) -> tuple[int, bool]:
     return (torch.get_num_threads() if shared else 1), shared or work > LONG_STEP
 
 
-def inlines(rows: int, time: int, inputs: int, tiles: bool, weight_bytes: int = 0) -> bool:
+def inlines(rows: int, time: int, inputs: int, tiles: bool, weight_bytes: int) -> bool:
     """Whether products with the input are made step by step, rather than for many steps at once before them.
 
     Step by step, a product with the input goes into the same sum as the product with the state, and no sum is written
     to memory and read again. It asks for the input's weights at every step, though, which few rows do not pay for: of
-    weights that do not stay in a core's cache, few beside the values of the input.
+    weights that do not stay in a core's cache, few beside the features of the input.
     Where the processor multiplies tiles, and the rows of a step are too few for them, those of many steps are not.
 
     Args:
@@ -93,7 +93,7 @@ def inlines(rows: int, time: int, inputs: int, tiles: bool, weight_bytes: int = 
     if tiles and inputs >= TILED_INPUTS and rows * time >= TILED_ROWS:
         tile_count = -(-rows // TILE_ROWS)
         return -(-rows // tile_count) >= TILED_HEIGHT
-    return rows >= ROWS_TO_INLINE and (weight_bytes <= CACHED_WEIGHTS or rows >= inputs * ROWS_OF_INPUTS)
+    return rows >= ROWS_TO_INLINE and (weight_bytes <= CACHED_WEIGHTS or inputs <= INPUTS_OF_A_ROW * rows)
 
 
 def _second_level_cache() -> int:
