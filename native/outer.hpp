@@ -27,7 +27,10 @@ void outer_tile(std::int64_t count, const T* left, std::int64_t left_row, const 
     const bool all = columns == N * L;
     const Part<T> last(columns - (N - 1) * L);
     V<T> sum[Rows][N];
+    // Unrolled, or the compiler keeps the sums in memory too, where it can index them.
+#pragma GCC unroll 16
     for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 16
         for (int j = 0; j < N; ++j) {
             const T* from = out + i * out_row + j * L;
             sum[i][j] = !add ? V<T>{} : all || j < N - 1 ? load(from) : last.load(from);
@@ -48,7 +51,9 @@ void outer_tile(std::int64_t count, const T* left, std::int64_t left_row, const 
         left += left_row;
         right += right_row;
     }
+#pragma GCC unroll 16
     for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 16
         for (int j = 0; j < N; ++j) {
             if (all || j < N - 1) store(out + i * out_row + j * L, sum[i][j]);
             else last.store(out + i * out_row + j * L, sum[i][j]);
@@ -84,17 +89,19 @@ template <class T> constexpr std::int64_t outer_space = (std::int64_t{256} << 10
 template <class T> bool packs_tiles(int columns) { return columns > 5 * panel_columns<T>; }
 
 // The columns of each tile as neighbours: tile i begins at column starts[i].
-template <class T, int Most>
+template <class T>
 void pack_tiles(std::int64_t count, const T* left, std::int64_t left_row, const int* starts, int tiles, T* packed) {
-    for (std::int64_t r = 0; r < count; ++r, left += left_row)
-        for (int tile = 0; tile < tiles; ++tile) {
-            const int row = starts[tile], height = starts[tile + 1] - row;
-            T* const to = packed + row * count + r * height;
-            // A size that the compiler knows is a load or two.
-            if (height == Most) std::copy(left + row, left + row + Most, to);
-            else if (height == Most - 1) std::copy(left + row, left + row + Most - 1, to);
-            else std::copy(left + row, left + row + height, to);
+    constexpr int L = lanes<T>;
+    for (int tile = 0; tile < tiles; ++tile) {
+        const int row = starts[tile], height = starts[tile + 1] - row, whole = (height - 1) / L * L;
+        const Part<T> rest(height - whole);
+        const T* from = left + row;
+        T* to = packed + row * count;
+        for (std::int64_t r = 0; r < count; ++r, from += left_row, to += height) {
+            if (whole) store(to, load(from));
+            rest.store(to + whole, rest.load(from + whole));
         }
+    }
 }
 
 // As `outer`, in tiles of `N` vectors of columns.
@@ -115,7 +122,7 @@ void outer_in_tiles(std::int64_t count, const T* left, std::int64_t left_row, in
             const int tile0 = tiles * group / groups, here = tiles * (group + 1) / groups - tile0, row0 = row_of(tile0);
             for (int tile = 0; tile <= here; ++tile) starts[tile] = row_of(tile0 + tile) - row0;
             const T* lefts = left + first * left_row + row0;
-            if (packs) pack_tiles<T, most>(many, lefts, left_row, starts, here, space);
+            if (packs) pack_tiles(many, lefts, left_row, starts, here, space);
             for (int column = 0; column < columns; column += P) {
                 const int width = std::min(P, columns - column);
                 const int vectors = (width + L - 1) / L;

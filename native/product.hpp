@@ -190,7 +190,7 @@ inline int panels_of(std::int64_t rows, bool far) {
     if (!many_registers) return rows <= 3 ? 2 : 1;
     if (rows <= 4) return rows == 2 ? 4 : 2;
     const std::int64_t tiles = (rows + most_rows<4> - 1) / most_rows<4>;
-    return rows / tiles >= most_rows<4> - 1 && !(far && tiles == 2) ? 2 : 1;
+    return rows / tiles >= most_rows<4> - 1 && !(far && tiles > 1) ? 2 : 1;
 }
 
 // The tiles of so many rows that take so many panels each.
