@@ -27,14 +27,10 @@ void outer_tile(std::int64_t count, const T* left, std::int64_t left_row, const 
     const bool all = columns == N * L;
     const Part<T> last(columns - (N - 1) * L);
     V<T> sum[Rows][N];
-    // Unrolled, or the compiler keeps the sums in memory too, where it can index them.
-#pragma GCC unroll 16
-    for (int i = 0; i < Rows; ++i)
-#pragma GCC unroll 16
-        for (int j = 0; j < N; ++j) {
-            const T* from = out + i * out_row + j * L;
-            sum[i][j] = !add ? V<T>{} : all || j < N - 1 ? load(from) : last.load(from);
-        }
+    each_of<Rows, N>([&](int i, int j) {
+        const T* const from = out + i * out_row + j * L;
+        sum[i][j] = !add ? V<T>{} : all || j < N - 1 ? load(from) : last.load(from);
+    });
 #pragma GCC unroll 2
     for (std::int64_t r = 0; r < count; ++r) {
         V<T> row[N];
@@ -51,13 +47,11 @@ void outer_tile(std::int64_t count, const T* left, std::int64_t left_row, const 
         left += left_row;
         right += right_row;
     }
-#pragma GCC unroll 16
-    for (int i = 0; i < Rows; ++i)
-#pragma GCC unroll 16
-        for (int j = 0; j < N; ++j) {
-            if (all || j < N - 1) store(out + i * out_row + j * L, sum[i][j]);
-            else last.store(out + i * out_row + j * L, sum[i][j]);
-        }
+    each_of<Rows, N>([&](int i, int j) {
+        T* const to = out + i * out_row + j * L;
+        if (all || j < N - 1) store(to, sum[i][j]);
+        else last.store(to, sum[i][j]);
+    });
 }
 
 template <class T>

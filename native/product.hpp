@@ -41,20 +41,13 @@ void product_tile(const Factor<T>* factors, int count, const T* init, std::int64
     constexpr int L = lanes<T>;
     V<T> sum[Rows][N];
     const bool whole = columns == N * L;
-    if (!init) {
-        for (int i = 0; i < Rows; ++i)
-            for (int j = 0; j < N; ++j) sum[i][j] = V<T>{};
-    } else if (whole) {
-        for (int i = 0; i < Rows; ++i)
-            for (int j = 0; j < N; ++j) sum[i][j] = load(init + i * init_row + j * L);
-    } else {
-        for (int i = 0; i < Rows; ++i)
-            for (int j = 0; j < N; ++j) {
-                const int rest = columns - j * L;
-                const T* from = init + i * init_row + j * L;
-                sum[i][j] = rest >= L ? load(from) : rest > 0 ? load_part(from, rest) : V<T>{};
-            }
-    }
+    each_of<Rows, N>([&](int i, int j) {
+        const int rest = columns - j * L;
+        const T* const from = init + i * init_row + j * L;
+        if (!init) sum[i][j] = V<T>{};
+        else if (whole || rest >= L) sum[i][j] = load(from);
+        else sum[i][j] = rest > 0 ? load_part(from, rest) : V<T>{};
+    });
     for (int f = 0; f < count; ++f) {
         const T* left = factors[f].left;
         const T* panel = factors[f].panel;
@@ -107,17 +100,12 @@ void product_tile(const Factor<T>* factors, int count, const T* init, std::int64
             for (; k < end; ++k) add();
         }
     }
-    if (whole) {
-        for (int i = 0; i < Rows; ++i)
-            for (int j = 0; j < N; ++j) store(out + i * out_row + j * L, sum[i][j]);
-        return;
-    }
-    for (int i = 0; i < Rows; ++i)
-        for (int j = 0; j < N; ++j) {
-            const int rest = columns - j * L;
-            if (rest >= L) store(out + i * out_row + j * L, sum[i][j]);
-            else if (rest > 0) store_part(out + i * out_row + j * L, sum[i][j], rest);
-        }
+    each_of<Rows, N>([&](int i, int j) {
+        const int rest = columns - j * L;
+        T* const to = out + i * out_row + j * L;
+        if (whole || rest >= L) store(to, sum[i][j]);
+        else if (rest > 0) store_part(to, sum[i][j], rest);
+    });
 }
 
 // Where a list of stages reads more bytes of weights than these, over and over, they come from the third-level cache or from

@@ -131,6 +131,15 @@ template <class T> inline V<T> with_sign_of(V<T> size, V<T> sign) {
     return (V<T>)(((I)size & ~bit) | ((I)sign & bit));
 }
 
+// f(i, j) for each of Rows x Columns, unrolled: only where the compiler knows every index do the vectors of an array stay in
+// registers, without a copy in memory beside them.
+template <int Rows, int Columns, class F> [[gnu::always_inline]] inline void each_of(F f) {
+#pragma GCC unroll 16
+    for (int i = 0; i < Rows; ++i)
+#pragma GCC unroll 16
+        for (int j = 0; j < Columns; ++j) f(i, j);
+}
+
 // The sum of all lanes: halves are added to each other until one lane is left.
 template <class T, int D, int... J> inline V<T> rotated(V<T> x, std::integer_sequence<int, J...>) {
     return __builtin_shufflevector(x, x, (J + D) % lanes<T>...);
