@@ -92,7 +92,7 @@ void pack_tiles(std::int64_t count, const T* left, std::int64_t left_row, const 
         const T* from = left + row;
         T* to = packed + row * count;
         for (std::int64_t r = 0; r < count; ++r, from += left_row, to += height) {
-            if (whole) store(to, load(from));
+            for (int j = 0; j < whole; j += L) store(to + j, load(from + j));
             rest.store(to + whole, rest.load(from + whole));
         }
     }
