@@ -117,6 +117,28 @@ template <class T> void Run<T>::sum_step(const Member<T>& m, Index rows) const {
                 vector_gradient(s.vector_gradients[i], m, r, std::min(rows, r + summed_rows), sum_of(i, thread).data, {0, 1}, true);
 }
 
+// Gradients of weights that sum the same rows with others are summed together: the rows are laid out in tiles once.
+template <class T> class SumsOfRows {
+  public:
+    void add(Index count, const T* left, Index left_row, int rows, const Right<T>& right, T* space) {
+        if (sums_ == most || (sums_ && !(left == left_ && rows == rows_))) finish();
+        count_ = count, left_ = left, left_row_ = left_row, rows_ = rows, space_ = space;
+        rights_[sums_++] = right;
+    }
+    void finish() {
+        if (sums_) outer(count_, left_, left_row_, rows_, rights_, sums_, space_);
+        sums_ = 0;
+    }
+
+  private:
+    static constexpr int most = 8;
+    Right<T> rights_[most];
+    int sums_ = 0, rows_ = 0;
+    Index count_ = 0, left_row_ = 0;
+    const T* left_ = nullptr;
+    T* space_ = nullptr;
+};
+
 // What the thread sums up in this chunk. `begins`: it is the first chunk.
 template <class T> void Run<T>::gradients(int thread, Index first, Index last, bool begins) {
     for (std::size_t i = 0; i < slices.size(); ++i) {
@@ -128,14 +150,19 @@ template <class T> void Run<T>::gradients(int thread, Index first, Index last, b
         const bool fresh = begins && (own_sums || i == 0);
         const bool writes = fresh && !c.adds;
         const Share share = own_sums ? Share{0, 1} : Share{thread, threads};
+        SumsOfRows<T> sums;
         for (std::size_t k = 0; k < s.weight_gradients.size(); ++k) {
             const WeightGradient& g = s.weight_gradients[k];
             const MatrixView& m = c.matrices[g.matrix];
             if (!m.gradient) continue;
-            if (shared_gradients) all_barrier->wait();
-            if (own_sums && thread) weight_gradient(g, at, rows, weight_sums[k].of(thread), share, !fresh);
-            else weight_gradient(g, at, rows, place_of(m), share, !(g.fresh && writes));
+            if (shared_gradients) {
+                sums.finish();
+                all_barrier->wait();
+            }
+            if (own_sums && thread) weight_gradient(g, at, rows, weight_sums[k].of(thread), share, !fresh, sums);
+            else weight_gradient(g, at, rows, place_of(m), share, !(g.fresh && writes), sums);
         }
+        sums.finish();
         // One block of rows after the other: several sums read the same values. Without rows, what is fresh is cleared.
         const Index block = shared_gradients ? std::max<Index>(1, rows) : summed_rows;
         for (Index r = 0; r == 0 || r < rows; r += block)
@@ -150,7 +177,7 @@ template <class T> void Run<T>::gradients(int thread, Index first, Index last, b
 }
 
 template <class T>
-void Run<T>::weight_gradient(const WeightGradient& g, const Member<T>& at, Index rows, SumPlace<T> to, Share share, bool add) {
+void Run<T>::weight_gradient(const WeightGradient& g, const Member<T>& at, Index rows, SumPlace<T> to, Share share, bool add, SumsOfRows<T>& sums) {
     const T *grad = find(at, g.grad), *left = find(at, g.left);
     const Index grad_row = row_of(at, g.grad), left_row = row_of(at, g.left);
     const auto [place, count] = share;
@@ -165,7 +192,7 @@ void Run<T>::weight_gradient(const WeightGradient& g, const Member<T>& at, Index
                 }
                 return;
             }
-        outer(rows, a, a_row, height, b, b_row, width, out, out_row, add, at.outer);
+        sums.add(rows, a, a_row, height, {b, b_row, width, out, out_row, add}, at.outer);
     };
     if (to.column_stride == 1 && g.k >= lanes<T>) {
         const int n0 = g.n * place / count, n1 = g.n * (place + 1) / count;
@@ -182,7 +209,8 @@ void Run<T>::weight_gradient(const WeightGradient& g, const Member<T>& at, Index
         for (int n = blocks * place / count * block; n < std::min(g.n, blocks * (place + 1) / count * block); n += block)
             for (int k = 0; k < g.k; k += most) {
                 const int width = std::min(block, g.n - n), height = std::min(most, g.k - k);
-                outer(rows, left + k, left_row, height, grad + n, grad_row, width, sum, block, false, static_cast<T*>(nullptr));
+                const Right<T> right{grad + n, grad_row, width, sum, block, false};
+                outer(rows, left + k, left_row, height, &right, 1, static_cast<T*>(nullptr));
                 for (int a = 0; a < height; ++a)
                     for (int b = 0; b < width; ++b) {
                         T& there = to.data[(n + b) * to.row_stride + (k + a) * to.column_stride];

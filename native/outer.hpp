@@ -98,51 +98,75 @@ void pack_tiles(std::int64_t count, const T* left, std::int64_t left_row, const 
     }
 }
 
+// One side of sums of outer products, and where they are summed up: out (+)= sum over r of left[r]^T * values[r].
+template <class T> struct Right {
+    const T* values;
+    std::int64_t row;  // distance between rows
+    int columns;
+    T* out;
+    std::int64_t out_row;
+    bool add;
+};
+
+// A block of `count` rows of `left`, laid out in tiles in `space` or not, with all columns of one `right`.
+template <class T, int N>
+void outer_block_of(std::int64_t count, const T* left, std::int64_t left_row, const int* starts, int tiles, const T* space,
+                    const Right<T>& right, bool last) {
+    constexpr int L = lanes<T>, P = N * L;
+    for (int column = 0; column < right.columns; column += P) {
+        const int width = std::min(P, right.columns - column);
+        const int vectors = (width + L - 1) / L;
+        // Behind the last row there need be nothing.
+        const bool whole = width == vectors * L || (!last && right.row >= column + vectors * L);
+        T* const out = right.out + column;
+        for (int tile = 0; tile < tiles; ++tile) {
+            const int row = starts[tile], height = starts[tile + 1] - row;
+            outer_tile_for<T, N>(vectors, height, whole)(
+                count, space ? space + row * count : left + row, space ? height : left_row, right.values + column, right.row,
+                out + row * right.out_row, right.out_row, right.add, width,
+                tile + 1 < tiles ? out + (row + height) * right.out_row : out + P);
+        }
+    }
+}
+
 // As `outer`, in tiles of `N` vectors of columns.
 template <class T, int N>
-void outer_in_tiles(std::int64_t count, const T* left, std::int64_t left_row, int rows, const T* right,
-                    std::int64_t right_row, int columns, T* out, std::int64_t out_row, bool add, T* space) {
-    constexpr int L = lanes<T>, P = N * L, most = most_outer_rows<N>;
+void outer_in_tiles(std::int64_t count, const T* left, std::int64_t left_row, int rows, const Right<T>* rights, int sums,
+                    T* space) {
+    constexpr int most = most_outer_rows<N>;
     constexpr int most_tiles = static_cast<int>(outer_space<T> / (outer_block * most));
     const std::int64_t blocks = std::max<std::int64_t>(1, (count + outer_block - 1) / outer_block);
-    const bool packs = space && packs_tiles<T>(columns);
     const int tiles = (rows + most - 1) / most, groups = (tiles + most_tiles - 1) / most_tiles;
     const auto row_of = [&](int tile) { return static_cast<int>(std::int64_t{rows} * tile / tiles); };
     int starts[most_tiles + 1];
     for (std::int64_t block = 0; block < blocks; ++block) {
         const std::int64_t first = count * block / blocks, many = count * (block + 1) / blocks - first;
-        const T* rights = right + first * right_row;
         for (int group = 0; group < groups; ++group) {
             const int tile0 = tiles * group / groups, here = tiles * (group + 1) / groups - tile0, row0 = row_of(tile0);
             for (int tile = 0; tile <= here; ++tile) starts[tile] = row_of(tile0 + tile) - row0;
-            const T* lefts = left + first * left_row + row0;
-            if (packs) pack_tiles(many, lefts, left_row, starts, here, space);
-            for (int column = 0; column < columns; column += P) {
-                const int width = std::min(P, columns - column);
-                const int vectors = (width + L - 1) / L;
-                // Behind the last row there need be nothing.
-                const bool whole = width == vectors * L || (block + 1 < blocks && right_row >= column + vectors * L);
-                T* const outs = out + row0 * out_row + column;
-                for (int tile = 0; tile < here; ++tile) {
-                    const int row = starts[tile], height = starts[tile + 1] - row;
-                    outer_tile_for<T, N>(vectors, height, whole)(
-                        many, packs ? space + row * many : lefts + row, packs ? height : left_row, rights + column,
-                        right_row, outs + row * out_row, out_row, add || block, width,
-                        tile + 1 < here ? outs + (row + height) * out_row : outs + P);
-                }
+            const T* const lefts = left + first * left_row + row0;
+            if (space) pack_tiles(many, lefts, left_row, starts, here, space);
+            for (int i = 0; i < sums; ++i) {
+                Right<T> right = rights[i];
+                right.values += first * right.row;
+                right.out += row0 * right.out_row;
+                right.add |= block > 0;
+                outer_block_of<T, N>(many, lefts, left_row, starts, here, space, right, block + 1 == blocks);
             }
         }
     }
 }
 
-// out (+)= sum over r of left[r, 0:rows] * right[r, 0:columns]. `space`: outer_space elements, or null for few columns.
+// out (+)= sum over r of left[r, 0:rows] * values[r, 0:columns] for each of the `sums` right sides. `space`: outer_space
+// elements, or null for few columns.
 template <class T>
-void outer(std::int64_t count, const T* left, std::int64_t left_row, int rows, const T* right, std::int64_t right_row,
-           int columns, T* out, std::int64_t out_row, bool add, T* space) {
+void outer(std::int64_t count, const T* left, std::int64_t left_row, int rows, const Right<T>* rights, int sums, T* space) {
+    int widest = 0;
+    for (int i = 0; i < sums; ++i) widest = std::max(widest, rights[i].columns);
     auto run = outer_in_tiles<T, 2>;
     if constexpr (many_registers)
-        if (are_broad<T>(rows, columns)) run = outer_in_tiles<T, 4>;
-    run(count, left, left_row, rows, right, right_row, columns, out, out_row, add, space);
+        if (are_broad<T>(rows, widest)) run = outer_in_tiles<T, 4>;
+    run(count, left, left_row, rows, rights, sums, packs_tiles<T>(widest) ? space : nullptr);
 }
 
 }  // namespace steploom::STEPLOOM_ISA
