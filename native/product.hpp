@@ -172,8 +172,8 @@ template <class T, int N, bool Far> ProductTile<T> product_tile_of(int rows) {
 }
 
 // How many panels the tiles of so many rows take side by side. Two panels need fewer values broadcast for a sum than one, as
-// long as the tiles have five or six rows; fewer rows leave the multipliers waiting for each other's sums. Far weights are
-// better read once, by one tile.
+// long as the tiles have five or six rows; fewer rows leave the multipliers waiting for each other's sums. Far weights come
+// anew from the second-level cache for each tile: for tiles of one panel, which are twice as high, half as often.
 inline int panels_of(std::int64_t rows, bool far) {
     if (!many_registers) return rows <= 3 ? 2 : 1;
     if (rows <= 4) return rows == 2 ? 4 : 2;
