@@ -135,7 +135,7 @@ template <class T> struct Member {
     Ahead ahead;
 };
 
-template <class T> class SumsOfRows;
+template <class T> class SumsOfLeft;
 
 template <class T> class Run {
   public:
@@ -232,7 +232,7 @@ template <class T> class Run {
     void run_by_row(const Member<T>& m, const Stage& stage, Index row, Index rows) const;
     void chunk(Member<T>& m, Index first, Index last) const;
     void gradients(int thread, Index first, Index last, bool begins);
-    void weight_gradient(const WeightGradient& g, const Member<T>& at, Index rows, SumPlace<T> to, Share share, bool add, SumsOfRows<T>& sums);
+    void weight_gradient(const WeightGradient& g, const Member<T>& at, Index rows, SumPlace<T> to, Share share, bool add, SumsOfLeft<T>& sums);
     void vector_gradient(const VectorGradient& g, const Member<T>& at, Index first, Index last, T* to, Share share, bool add) const;
     void choose_summed_in_steps();
     void clear_sums_of_steps(int thread);

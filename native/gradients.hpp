@@ -117,23 +117,24 @@ template <class T> void Run<T>::sum_step(const Member<T>& m, Index rows) const {
                 vector_gradient(s.vector_gradients[i], m, r, std::min(rows, r + summed_rows), sum_of(i, thread).data, {0, 1}, true);
 }
 
-// Gradients of weights that sum the same rows with others are summed together: the rows are laid out in tiles once.
-template <class T> class SumsOfRows {
+// Sums of outer products with the same left side are made together, so that it is laid out in tiles once. They are made at
+// `finish`, which has to come before anybody reads them.
+template <class T> class SumsOfLeft {
   public:
-    void add(Index count, const T* left, Index left_row, int rows, const Right<T>& right, T* space) {
-        if (sums_ == most || (sums_ && !(left == left_ && rows == rows_))) finish();
-        count_ = count, left_ = left, left_row_ = left_row, rows_ = rows, space_ = space;
-        rights_[sums_++] = right;
+    void add(Index count, const T* left, Index left_row, int height, const Right<T>& right, T* space) {
+        if (rights_ == most || left != left_ || left_row != left_row_ || height != height_) finish();
+        count_ = count, left_ = left, left_row_ = left_row, height_ = height, space_ = space;
+        right_[rights_++] = right;
     }
     void finish() {
-        if (sums_) outer(count_, left_, left_row_, rows_, rights_, sums_, space_);
-        sums_ = 0;
+        if (rights_) outer(count_, left_, left_row_, height_, right_, rights_, space_);
+        rights_ = 0;
     }
 
   private:
     static constexpr int most = 8;
-    Right<T> rights_[most];
-    int sums_ = 0, rows_ = 0;
+    Right<T> right_[most];
+    int rights_ = 0, height_ = 0;
     Index count_ = 0, left_row_ = 0;
     const T* left_ = nullptr;
     T* space_ = nullptr;
@@ -150,12 +151,12 @@ template <class T> void Run<T>::gradients(int thread, Index first, Index last, b
         const bool fresh = begins && (own_sums || i == 0);
         const bool writes = fresh && !c.adds;
         const Share share = own_sums ? Share{0, 1} : Share{thread, threads};
-        SumsOfRows<T> sums;
+        SumsOfLeft<T> sums;
         for (std::size_t k = 0; k < s.weight_gradients.size(); ++k) {
             const WeightGradient& g = s.weight_gradients[k];
             const MatrixView& m = c.matrices[g.matrix];
             if (!m.gradient) continue;
-            if (shared_gradients) {
+            if (shared_gradients) {  // one after the other
                 sums.finish();
                 all_barrier->wait();
             }
@@ -177,7 +178,7 @@ template <class T> void Run<T>::gradients(int thread, Index first, Index last, b
 }
 
 template <class T>
-void Run<T>::weight_gradient(const WeightGradient& g, const Member<T>& at, Index rows, SumPlace<T> to, Share share, bool add, SumsOfRows<T>& sums) {
+void Run<T>::weight_gradient(const WeightGradient& g, const Member<T>& at, Index rows, SumPlace<T> to, Share share, bool add, SumsOfLeft<T>& sums) {
     const T *grad = find(at, g.grad), *left = find(at, g.left);
     const Index grad_row = row_of(at, g.grad), left_row = row_of(at, g.left);
     const auto [place, count] = share;

@@ -76,7 +76,7 @@ template <class T, int Most> OuterTile<T> outer_tile_for(int vectors, int rows, 
 // passes by: the sums are read and written once a block.
 constexpr std::int64_t outer_block = 384;
 // Elements of the memory in which tiles of `left` are laid out one after the other. It stays in the second-level cache
-// while all panels of `right` pass by.
+// while all right sides pass by.
 template <class T> constexpr std::int64_t outer_space = (std::int64_t{256} << 10) / sizeof(T);
 // Whether there are panels enough to pay for that: the hardware does not guess ahead where each row lies far from the one
 // before.
@@ -108,16 +108,17 @@ template <class T> struct Right {
     bool add;
 };
 
-// A block of `count` rows of `left`, laid out in tiles in `space` or not, with all columns of one `right`.
+// Adds a block of `count` rows: of `left`, laid out in tiles in `space` if there is one, with all columns of one `right`.
+// `ends`: no rows come after these.
 template <class T, int N>
 void outer_block_of(std::int64_t count, const T* left, std::int64_t left_row, const int* starts, int tiles, const T* space,
-                    const Right<T>& right, bool last) {
+                    const Right<T>& right, bool ends) {
     constexpr int L = lanes<T>, P = N * L;
     for (int column = 0; column < right.columns; column += P) {
         const int width = std::min(P, right.columns - column);
         const int vectors = (width + L - 1) / L;
         // Behind the last row there need be nothing.
-        const bool whole = width == vectors * L || (!last && right.row >= column + vectors * L);
+        const bool whole = width == vectors * L || (!ends && right.row >= column + vectors * L);
         T* const out = right.out + column;
         for (int tile = 0; tile < tiles; ++tile) {
             const int row = starts[tile], height = starts[tile + 1] - row;
@@ -131,8 +132,8 @@ void outer_block_of(std::int64_t count, const T* left, std::int64_t left_row, co
 
 // As `outer`, in tiles of `N` vectors of columns.
 template <class T, int N>
-void outer_in_tiles(std::int64_t count, const T* left, std::int64_t left_row, int rows, const Right<T>* rights, int sums,
-                    T* space) {
+void outer_in_tiles(std::int64_t count, const T* left, std::int64_t left_row, int rows, const Right<T>* rights,
+                    int right_count, T* space) {
     constexpr int most = most_outer_rows<N>;
     constexpr int most_tiles = static_cast<int>(outer_space<T> / (outer_block * most));
     const std::int64_t blocks = std::max<std::int64_t>(1, (count + outer_block - 1) / outer_block);
@@ -146,7 +147,7 @@ void outer_in_tiles(std::int64_t count, const T* left, std::int64_t left_row, in
             for (int tile = 0; tile <= here; ++tile) starts[tile] = row_of(tile0 + tile) - row0;
             const T* const lefts = left + first * left_row + row0;
             if (space) pack_tiles(many, lefts, left_row, starts, here, space);
-            for (int i = 0; i < sums; ++i) {
+            for (int i = 0; i < right_count; ++i) {
                 Right<T> right = rights[i];
                 right.values += first * right.row;
                 right.out += row0 * right.out_row;
@@ -157,16 +158,16 @@ void outer_in_tiles(std::int64_t count, const T* left, std::int64_t left_row, in
     }
 }
 
-// out (+)= sum over r of left[r, 0:rows] * values[r, 0:columns] for each of the `sums` right sides. `space`: outer_space
+// out (+)= sum over r of left[r, 0:rows] * values[r, 0:columns] for each of the right sides. `space`: outer_space
 // elements, or null for few columns.
 template <class T>
-void outer(std::int64_t count, const T* left, std::int64_t left_row, int rows, const Right<T>* rights, int sums, T* space) {
+void outer(std::int64_t count, const T* left, std::int64_t left_row, int rows, const Right<T>* rights, int right_count, T* space) {
     int widest = 0;
-    for (int i = 0; i < sums; ++i) widest = std::max(widest, rights[i].columns);
+    for (int i = 0; i < right_count; ++i) widest = std::max(widest, rights[i].columns);
     auto run = outer_in_tiles<T, 2>;
     if constexpr (many_registers)
         if (are_broad<T>(rows, widest)) run = outer_in_tiles<T, 4>;
-    run(count, left, left_row, rows, rights, sums, packs_tiles<T>(widest) ? space : nullptr);
+    run(count, left, left_row, rows, rights, right_count, packs_tiles<T>(widest) ? space : nullptr);
 }
 
 }  // namespace steploom::STEPLOOM_ISA

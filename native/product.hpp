@@ -45,7 +45,7 @@ void product_tile(const Factor<T>* factors, int count, const T* init, std::int64
         const int rest = columns - j * L;
         const T* const from = init + i * init_row + j * L;
         if (!init) sum[i][j] = V<T>{};
-        else if (whole || rest >= L) sum[i][j] = load(from);
+        else if (whole || rest >= L) sum[i][j] = load(from);  // `whole` first: there is one test then, and not one a vector
         else sum[i][j] = rest > 0 ? load_part(from, rest) : V<T>{};
     });
     for (int f = 0; f < count; ++f) {
@@ -193,14 +193,15 @@ inline std::int64_t rounds_of(std::int64_t rows, int panels) {
     return std::int64_t{tiles_of(rows, together)} * ((panels + together - 1) / together);
 }
 
-// out[:, first panel * columns ...] of `rows` rows. `far`: see `are_far`.
+// out[:, first panel * columns ...] of `rows` rows. `far`: the weights are, see `far_weights`.
 template <class T>
 void product(Factor<T>* factors, int count, const T* init, std::int64_t init_row, T* out, std::int64_t out_row,
              std::int64_t rows, int columns, int first_panel, int last_panel, bool far, Ahead* ahead) {
     constexpr int P = panel_columns<T>;
     if (rows == 1) return (far ? product_row<T, true> : product_row<T, false>)(factors, count, init, out, columns, first_panel, last_panel);
     const int most = panels_of(rows, far);
-    // The hardware guesses no further than a page of memory, so the tiles of a panel share the asking for the next one.
+    // The hardware guesses no further than a page of memory, so the tiles of a panel share the asking for the next one. So
+    // many rows of far weights take one panel at a time.
     const bool asks = far && rows > most_rows<2>;
     Factor<T> at[most_terms];
     for (int panel = first_panel; panel < last_panel;) {
@@ -214,12 +215,12 @@ void product(Factor<T>* factors, int count, const T* init, std::int64_t init_row
                 at[f].left += row * factors[f].left_row;
                 at[f].panel += panel * factors[f].panel_step;
                 if (!asks) continue;
-                const std::int64_t next = panel + panels < last_panel ? panel + panels : first_panel;  // of the next step
-                at[f].soon_step = panels * P / tiles;
+                const std::int64_t next = panel + 1 < last_panel ? panel + 1 : first_panel;  // of the next step
+                at[f].soon_step = P / tiles;
                 at[f].soon = factors[f].panel + next * factors[f].panel_step + tile * factors[f].inner * at[f].soon_step;
             }
             const ProductTile<T> run = panels == 4         ? product_tile_of<T, 8, false>(height)
-                                       : panels == 2       ? asks ? product_tile_of<T, 4, true>(height) : product_tile_of<T, 4, false>(height)
+                                       : panels == 2       ? product_tile_of<T, 4, false>(height)
                                        : width <= lanes<T> ? product_tile_of<T, 1, false>(height)
                                        : asks              ? product_tile_of<T, 2, true>(height)
                                                            : product_tile_of<T, 2, false>(height);

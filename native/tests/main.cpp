@@ -12,7 +12,7 @@ int main(int count, char** names) {
         void (*run)();
     } tests[] = {{"barrier", test_barrier},   {"columns", test_columns},           {"digits", test_digits}, {"instructions", test_instructions},
                  {"groups", test_groups},     {"matrices", test_matrices},         {"interruption", test_interruption},
-                 {"callers", test_callers},   {"adding", test_calls_that_add},     {"lstm", test_lstm}};
+                 {"callers", test_callers},   {"adding", test_calls_that_add},     {"gradients", test_gradients}, {"lstm", test_lstm}};
     for (const auto& test : tests) {
         bool wanted = count == 1;
         for (int i = 1; i < count; ++i) wanted |= std::strcmp(names[i], test.name) == 0;

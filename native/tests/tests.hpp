@@ -12,5 +12,6 @@ void test_matrices();
 void test_barrier();
 void test_columns();
 void test_digits();
+void test_gradients();
 
 }  // namespace steploom::test
