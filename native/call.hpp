@@ -135,8 +135,6 @@ template <class T> struct Member {
     Ahead ahead;
 };
 
-template <class T> class SumsOfLeft;
-
 template <class T> class Run {
   public:
     Run(const Schedule& schedule, const Call& call, Digits made_of) : s(schedule), c(call), digits(has_digits<T> ? made_of : Digits::None) {}

@@ -117,29 +117,6 @@ template <class T> void Run<T>::sum_step(const Member<T>& m, Index rows) const {
                 vector_gradient(s.vector_gradients[i], m, r, std::min(rows, r + summed_rows), sum_of(i, thread).data, {0, 1}, true);
 }
 
-// Sums of outer products with the same left side are made together, so that it is laid out in tiles once. They are made at
-// `finish`, which has to come before anybody reads them.
-template <class T> class SumsOfLeft {
-  public:
-    void add(Index count, const T* left, Index left_row, int height, const Right<T>& right, T* space) {
-        if (rights_ == most || left != left_ || left_row != left_row_ || height != height_) finish();
-        count_ = count, left_ = left, left_row_ = left_row, height_ = height, space_ = space;
-        right_[rights_++] = right;
-    }
-    void finish() {
-        if (rights_) outer(count_, left_, left_row_, height_, right_, rights_, space_);
-        rights_ = 0;
-    }
-
-  private:
-    static constexpr int most = 8;
-    Right<T> right_[most];
-    int rights_ = 0, height_ = 0;
-    Index count_ = 0, left_row_ = 0;
-    const T* left_ = nullptr;
-    T* space_ = nullptr;
-};
-
 // What the thread sums up in this chunk. `begins`: it is the first chunk.
 template <class T> void Run<T>::gradients(int thread, Index first, Index last, bool begins) {
     for (std::size_t i = 0; i < slices.size(); ++i) {

@@ -170,4 +170,27 @@ void outer(std::int64_t count, const T* left, std::int64_t left_row, int rows, c
     run(count, left, left_row, rows, rights, right_count, packs_tiles<T>(widest) ? space : nullptr);
 }
 
+// Sums of outer products with the same left side are made together, so that it is laid out in tiles once. They are made at
+// `finish`, which has to come before anybody reads them.
+template <class T> class SumsOfLeft {
+  public:
+    void add(std::int64_t count, const T* left, std::int64_t left_row, int height, const Right<T>& right, T* space) {
+        if (rights_ == most || left != left_ || left_row != left_row_ || height != height_) finish();
+        count_ = count, left_ = left, left_row_ = left_row, height_ = height, space_ = space;
+        right_[rights_++] = right;
+    }
+    void finish() {
+        if (rights_) outer(count_, left_, left_row_, height_, right_, rights_, space_);
+        rights_ = 0;
+    }
+
+  private:
+    static constexpr int most = 8;
+    Right<T> right_[most];
+    int rights_ = 0, height_ = 0;
+    std::int64_t count_ = 0, left_row_ = 0;
+    const T* left_ = nullptr;
+    T* space_ = nullptr;
+};
+
 }  // namespace steploom::STEPLOOM_ISA
