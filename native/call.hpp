@@ -132,8 +132,14 @@ template <class T> struct Member {
     std::vector<PreparedStage<T>> before, step, after;
     T* registers = nullptr;
     T* outer = nullptr;  // space for sums of outer products
+    bool arrived = false;  // at the team's barrier, while it does what needs no other member; in that round
+    unsigned round = 0;
     Ahead ahead;
 };
+
+// Which columns of the left sides a product sums over: all, those that wait for nobody since the member made them itself or
+// no step makes them, or those that were left then.
+enum class Sums { All, Own, Rest };
 
 template <class T> class Run {
   public:
@@ -222,7 +228,9 @@ template <class T> class Run {
     void leave(Member<T>& m, Index t) const;
     void stages(Member<T>& m, const std::vector<Stage>& list, std::vector<PreparedStage<T>>& prepared, Index rows, Ahead* ahead = nullptr) const;
     void look_ahead(Member<T>& m, Index t, Index first, Index last) const;
-    void run_product(const Member<T>& m, const Stage& stage, Index rows, Panels panels, bool far, Ahead* ahead) const;
+    void meet(Member<T>& m) const;
+    void await_others(Member<T>& m) const;
+    void run_product(const Member<T>& m, const Stage& stage, Index rows, Panels panels, bool far, Ahead* ahead, Sums sums = Sums::All) const;
     void point(const Member<T>& m, PreparedStage<T>& prepared) const;
     void run_elementwise(const PreparedStage<T>& prepared, Index row, Index rows, int first, int last) const;
     void run_rows(const Member<T>& m, const std::vector<Stage>& list, const std::vector<PreparedStage<T>>& prepared,

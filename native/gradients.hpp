@@ -135,7 +135,7 @@ template <class T> void Run<T>::gradients(int thread, Index first, Index last, b
             if (!m.gradient) continue;
             if (shared_gradients) {  // one after the other
                 sums.finish();
-                all_barrier->wait();
+                all_barrier->wait(thread);
             }
             if (own_sums && thread) weight_gradient(g, at, rows, weight_sums[k].of(thread), share, !fresh, sums);
             else weight_gradient(g, at, rows, place_of(m), share, !(g.fresh && writes), sums);
@@ -147,7 +147,7 @@ template <class T> void Run<T>::gradients(int thread, Index first, Index last, b
             for (std::size_t k = 0; k < s.vector_gradients.size(); ++k) {
                 const VectorGradient& g = s.vector_gradients[k];
                 if (!c.vector_gradients[g.vector] || summed_in_steps[k]) continue;
-                if (shared_gradients) all_barrier->wait();
+                if (shared_gradients) all_barrier->wait(thread);
                 const bool add = r > 0 || !(own_sums && thread ? fresh : g.fresh && writes);
                 vector_gradient(g, at, r, std::min(rows, r + block), sum_of(k, thread).data, share, add);
             }

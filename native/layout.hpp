@@ -21,6 +21,7 @@ template <class T> void Run<T>::layout() {
     threads = c.slices * c.team;
     team_barrier = std::make_unique<Barrier>(c.team);
     if (c.team > 1) columns = keep_columns(s, panel_columns<T>, c.team);
+    if (digits_in_steps()) columns.begins.assign(columns.begins.size(), 0);  // they are not made of pieces of a sum
     all_barrier = std::make_unique<Barrier>(threads);
     find_chunk_buffers();
     choose_chunks();
@@ -57,7 +58,7 @@ template <class T> void Run<T>::layout() {
 template <class T> void Run<T>::find_chunk_buffers() {
     in_chunk.assign(s.buffers.size(), 0);
     const auto used = [&](const Operand& o) {
-        if (o.where == Where::Buffer || o.where == Where::StateOut) in_chunk[o.index] = 1;
+        if (is_buffer(o)) in_chunk[o.index] = 1;
     };
     for (const auto* list : {&s.before, &s.after})
         for (const Stage& stage : *list) {

@@ -55,7 +55,7 @@ template <class T> T* Run<T>::find(const Member<T>& m, const Operand& o) const {
 }
 
 template <class T> Index Run<T>::row_of(const Member<T>& m, const Operand& o) const {
-    return o.where == Where::Buffer || o.where == Where::StateOut ? m.slice->row[o.index] : 0;
+    return is_buffer(o) ? m.slice->row[o.index] : 0;
 }
 
 template <class T> void Run<T>::gather(Member<T>& m, Index first, Index last) const {
@@ -126,7 +126,7 @@ template <class T> void Run<T>::enter(Member<T>& m, Index t) const {
     const bool resets = c.resets && !s.descending;
     if (begun == part.active[t] && !resets) return;
     // Others may still be at the step before; where the rows change, so may the columns of a member.
-    team_barrier->wait();
+    meet(m);
     if (m.place == 0)
         for (std::size_t b = 0; b < s.buffers.size(); ++b) {
             const BufferSpec& spec = s.buffers[b];
@@ -141,7 +141,7 @@ template <class T> void Run<T>::enter(Member<T>& m, Index t) const {
                 else std::fill(to, to + spec.width, T(0));
             }
         }
-    team_barrier->wait();
+    meet(m);
 }
 
 // After a step: sequences that end here leave their state; what a reset cut off goes to the gradient of its state.
@@ -151,7 +151,7 @@ template <class T> void Run<T>::leave(Member<T>& m, Index t) const {
     const bool resets = c.resets && s.descending;
     if (going == part.active[t] && !resets) return;
     // Others may still be at this step; where the rows change, so may the columns of a member.
-    team_barrier->wait();
+    meet(m);
     if (m.place == 0)
         for (std::size_t b = 0; b < s.buffers.size(); ++b) {
             const BufferSpec& spec = s.buffers[b];
@@ -168,7 +168,7 @@ template <class T> void Run<T>::leave(Member<T>& m, Index t) const {
                 if (r >= going && to) copy_row(to + part.rows[r] * spec.width, from, spec.width);
             }
         }
-    team_barrier->wait();
+    meet(m);
 }
 
 }  // namespace steploom::STEPLOOM_ISA

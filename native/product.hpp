@@ -113,51 +113,55 @@ void product_tile(const Factor<T>* factors, int count, const T* init, std::int64
 // down by that.
 constexpr std::int64_t far_weights = std::int64_t{3} << 19;
 
-// One row, panel after panel. Several k at once keep the multipliers busy, and the weights are read in the order in which
-// they stand: with weights in the second-level cache that is as fast as reading them alone.
+// One row of `N` panels side by side. Several k at once keep the multipliers busy, and the weights of a panel are read in the
+// order in which they stand: with weights in the second-level cache that is as fast as reading them alone.
+template <class T, int N, bool Far>
+void product_row_of(const Factor<T>* factors, int count, const T* init, T* out, int columns, int panel) {
+    constexpr int L = lanes<T>, Depth = N == 1 || many_registers ? 4 : 2, P = 2 * L;
+    V<T> sum[Depth][2 * N];
+    const int column = panel * P;
+    each_of<Depth, 2 * N>([&](int d, int j) { sum[d][j] = V<T>{}; });
+    const auto rest = [&](int j) { return columns - column - j * L; };
+    if (init)
+        each_of<1, 2 * N>([&](int, int j) {
+            if (rest(j) >= L) sum[0][j] = load(init + column + j * L);
+            else if (rest(j) > 0) sum[0][j] = load_part(init + column + j * L, rest(j));
+        });
+    for (int f = 0; f < count; ++f) {
+        const T *left = factors[f].left, *at = factors[f].panel + panel * factors[f].panel_step;
+        const std::int64_t step = factors[f].panel_step;
+        const T* const end = left + factors[f].inner;
+#pragma GCC unroll 1
+        for (; left + Depth <= end; left += Depth, at += Depth * P) {
+            each_of<Depth, 1>([&](int d, int) {
+                const V<T> x = broadcast(left[d]);
+                each_of<N, 1>([&](int i, int) {
+                    const T* const weights = at + i * step + d * P;
+                    if constexpr (Far) ask<P * sizeof(T)>(weights);
+                    sum[d][2 * i] += x * load(weights);
+                    sum[d][2 * i + 1] += x * load(weights + L);
+                });
+            });
+        }
+#pragma GCC unroll 1
+        for (; left < end; ++left, at += P) {
+            const V<T> x = broadcast(*left);
+            each_of<1, 2 * N>([&](int, int j) { sum[0][j] += x * load(at + j / 2 * step + j % 2 * L); });
+        }
+    }
+    each_of<1, 2 * N>([&](int, int j) {
+        V<T> all = sum[0][j] + sum[1][j];
+        if constexpr (Depth == 4) all += sum[2][j] + sum[3][j];
+        if (rest(j) >= L) store(out + column + j * L, all);
+        else if (rest(j) > 0) store_part(out + column + j * L, all, rest(j));
+    });
+}
+
 template <class T, bool Far>
 void product_row(const Factor<T>* factors, int count, const T* init, T* out, int columns, int first_panel, int last_panel) {
-    constexpr int L = lanes<T>, Depth = 4;
-    for (int p = first_panel; p < last_panel; ++p) {
-        const int column = p * 2 * L, rest = columns - column;
-        V<T> a[Depth], b[Depth];
-#pragma GCC unroll 4
-        for (int d = 0; d < Depth; ++d) a[d] = b[d] = V<T>{};
-        if (init && rest >= 2 * L) {
-            a[0] = load(init + column);
-            b[0] = load(init + column + L);
-        } else if (init) {
-            a[0] = rest >= L ? load(init + column) : load_part(init + column, rest);
-            if (rest > L) b[0] = load_part(init + column + L, rest - L);
-        }
-        for (int f = 0; f < count; ++f) {
-            const T *left = factors[f].left, *panel = factors[f].panel + p * factors[f].panel_step;
-            const T* const end = left + factors[f].inner;
-#pragma GCC unroll 1
-            for (; left + Depth <= end; left += Depth) {
-#pragma GCC unroll 4
-                for (int d = 0; d < Depth; ++d) {
-                    if constexpr (Far) ask<2 * sizeof(V<T>)>(panel);
-                    const V<T> x = broadcast(left[d]);
-                    a[d] += x * load(panel);
-                    b[d] += x * load(panel + L);
-                    panel += 2 * L;
-                }
-            }
-#pragma GCC unroll 1
-            for (; left < end; ++left) {
-                const V<T> x = broadcast(*left);
-                a[0] += x * load(panel);
-                b[0] += x * load(panel + L);
-                panel += 2 * L;
-            }
-        }
-        const V<T> low = (a[0] + a[1]) + (a[2] + a[3]), high = (b[0] + b[1]) + (b[2] + b[3]);
-        if (rest >= L) store(out + column, low);
-        else store_part(out + column, low, rest);
-        if (rest >= 2 * L) store(out + column + L, high);
-        else if (rest > L) store_part(out + column + L, high, rest - L);
-    }
+    int panel = first_panel;
+    for (; panel + 2 <= last_panel; panel += 2) product_row_of<T, 2, Far>(factors, count, init, out, columns, panel);
+    if (panel < last_panel) product_row_of<T, 1, Far>(factors, count, init, out, columns, panel);
 }
 
 template <class T>

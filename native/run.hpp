@@ -12,7 +12,7 @@ template <class T> void Run<T>::chunk(Member<T>& m, Index first, Index last) con
     const Slice& part = *m.slice->part;
     const Index rows = part.offset[last] - part.offset[first];
     gather(m, first, last);
-    team_barrier->wait();
+    team_barrier->wait(m.place);
     if (!s.before.empty() && rows) {
         place_chunk(m, first);
         stages(m, s.before, m.before, rows);
@@ -27,7 +27,8 @@ template <class T> void Run<T>::chunk(Member<T>& m, Index first, Index last) con
         sum_step(m, part.active[t]);
         leave(m, t);
     }
-    if (columns.open_end()) team_barrier->wait();
+    if (columns.open_end()) meet(m);
+    await_others(m);
     if (!s.after.empty() && rows) {
         place_chunk(m, first);
         stages(m, s.after, m.after, rows);
@@ -67,19 +68,19 @@ template <class T> bool Run<T>::operator()() {
             if (begin == 0) {
                 if (packs) pack_share(thread, threads);
                 clear_sums_of_steps(thread);
-                all_barrier->wait();
+                all_barrier->wait(thread);
             }
             for (Index i = begin; i < end; ++i) {
                 const Index k = s.descending ? chunks - 1 - i : i;
                 const Index first = k * chunk_steps, last = std::min(c.time, first + chunk_steps);
                 chunk(m, first, last);
                 if (!has_gradients) continue;
-                if (!own_sums) all_barrier->wait();
+                if (!own_sums) all_barrier->wait(thread);
                 gradients(thread, first, last, i == 0);
-                if (!own_sums) all_barrier->wait();
+                if (!own_sums) all_barrier->wait(thread);
             }
             if (own_sums && end == chunks) {
-                all_barrier->wait();
+                all_barrier->wait(thread);
                 join_sums(thread);
             }
         };

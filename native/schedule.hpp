@@ -40,6 +40,8 @@ struct Operand {
     int group = 0;       // input of an elementwise instruction: so many columns share each value; 0: each has its own
 };
 
+inline bool is_buffer(const Operand& o) { return o.where == Where::Buffer || o.where == Where::StateOut; }
+
 struct ElementOp {
     Opcode code;
     Operand out, in[3];

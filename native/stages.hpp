@@ -5,8 +5,19 @@
 
 namespace steploom::STEPLOOM_ISA {
 
+// Where a member has arrived and gone on with what needs nobody, it waits for the others here.
+template <class T> void Run<T>::await_others(Member<T>& m) const {
+    if (m.arrived) team_barrier->wait_for(m.round);
+    m.arrived = false;
+}
+
+template <class T> void Run<T>::meet(Member<T>& m) const {
+    await_others(m);
+    team_barrier->wait(m.place);
+}
+
 template <class T>
-void Run<T>::run_product(const Member<T>& m, const Stage& stage, Index rows, Panels panels, bool far, Ahead* ahead) const {
+void Run<T>::run_product(const Member<T>& m, const Stage& stage, Index rows, Panels panels, bool far, Ahead* ahead, Sums sums) const {
     Factor<T> factors[most_terms];
     DigitFactor of_digits[most_terms];
     int count = 0, digits = 0;
@@ -18,12 +29,28 @@ void Run<T>::run_product(const Member<T>& m, const Stage& stage, Index rows, Pan
                 of_digits[digits++] = {left, row_of(m, term.left), p.panels, p.inner, p.down};
                 continue;
             }
-        factors[count++] = {left, row_of(m, term.left), p.panels, p.panel_size(), p.inner};
+        const auto add = [&](Index first, Index last) {
+            if (last > first)
+                factors[count++] = {left + first, row_of(m, term.left), p.panels + first * panel_columns<T>, p.panel_size(), last - first};
+        };
+        if (sums == Sums::All || !columns.are_made(term.left)) {
+            if (sums != Sums::Rest) add(0, p.inner);
+            continue;
+        }
+        const auto [first, last] = share_of(columns.width / panel_columns<T>, m.place, m.team);
+        const Index own = first * panel_columns<T>, end = last * panel_columns<T>;
+        Index from = 0;
+        for (Index at = 0; at < p.inner; at += columns.width) {
+            if (sums == Sums::Own) add(at + own, at + end);
+            else add(from, at + own);
+            from = at + end;
+        }
+        if (sums == Sums::Rest) add(from, p.inner);
     }
-    const T* const init = find(m, stage.init);
-    const Index init_row = row_of(m, stage.init);
     T* const out = find(m, stage.out);
     const Index out_row = row_of(m, stage.out);
+    const T* const init = sums == Sums::Rest ? out : find(m, stage.init);
+    const Index init_row = sums == Sums::Rest ? out_row : row_of(m, stage.init);
     for (int i = 0; i < panels.times; ++i) {
         const int first = panels.first + i * panels.apart, last = panels.last + i * panels.apart;
         if (count || !digits) product(factors, count, init, init_row, out, out_row, rows, stage.width, first, last, far, ahead);
@@ -141,7 +168,12 @@ void Run<T>::stages(Member<T>& m, const std::vector<Stage>& list, std::vector<Pr
     for (std::size_t i = 0; i < list.size();) {
         const Stage& stage = list[i];
         if (is_product(stage)) {
-            run_product(m, stage, rows, own_panels(m, stage, keeps), far, ahead);
+            const Panels panels = own_panels(m, stage, keeps);
+            if (m.arrived) {
+                run_product(m, stage, rows, panels, far, ahead, Sums::Own);
+                await_others(m);
+                run_product(m, stage, rows, panels, far, ahead, Sums::Rest);
+            } else run_product(m, stage, rows, panels, far, ahead);
             ++i;
         } else if (by_row) {
             const std::size_t last = std::find_if(list.begin() + i, list.end(), is_product) - list.begin();
@@ -158,7 +190,8 @@ void Run<T>::stages(Member<T>& m, const std::vector<Stage>& list, std::vector<Pr
             else if (stage.kind != StageKind::Elementwise && m.place == 0) run_by_row(m, stage, 0, rows);
             ++i;
         }
-        if (!keeps || columns.waits[i - 1]) team_barrier->wait();
+        if (keeps && columns.waits[i - 1] && columns.begins[i % list.size()]) m.round = team_barrier->arrive(m.place), m.arrived = true;
+        else if (!keeps || columns.waits[i - 1]) team_barrier->wait(m.place);
     }
 }
 

@@ -71,11 +71,12 @@ template <class T> class StreamLayer : Run<T> {
             if (thread == 0)
                 for (int b : copied_inputs_)
                     for (Index r = 0; r < batch; ++r) this->copy_row(m.now[b] + r * m.slice->row[b], x + r * x_width_, x_width_);
-            this->team_barrier->wait();
+            this->team_barrier->wait(m.place);
         }
         this->stages(m, this->s.before, m.before, batch);
         this->stages(m, this->s.step, m.step, batch);
-        if (this->columns.open_end()) this->team_barrier->wait();
+        if (this->columns.open_end()) this->meet(m);
+        this->await_others(m);
         this->stages(m, this->s.after, m.after, batch);
         if (thread == 0) {
             for (int b : copied_outputs_)
@@ -83,7 +84,7 @@ template <class T> class StreamLayer : Run<T> {
             if (residual_)
                 for (Index i = 0; i < batch * y_width_; ++i) y[i] += x[i];
         }
-        if (!copied_outputs_.empty() || residual_) this->team_barrier->wait();
+        if (!copied_outputs_.empty() || residual_) this->team_barrier->wait(m.place);
     }
 
   private:

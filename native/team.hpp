@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <functional>
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -18,29 +19,39 @@ namespace steploom {
 
 // A step of a small network takes about as long as a sleeping thread needs to wake, so the threads spin; one that has
 // waited long gives its processor away, since the others may need it.
+//
+// Each member counts its rounds where the others only read: one that counted with the others in one place would stand still
+// until it had that place, a tenth of a microsecond.
 class Barrier {
   public:
-    explicit Barrier(int members) : members_(members) {}
-    void wait() {
-        if (members_ == 1) return;
-        const unsigned round = round_.load(std::memory_order_relaxed);
-        if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == members_) {
-            arrived_.store(0, std::memory_order_relaxed);
-            round_.store(round + 1, std::memory_order_release);
-            return;
-        }
-        for (int spins = 0; round_.load(std::memory_order_acquire) == round; ++spins) {
-            if (spins > 4000) std::this_thread::yield();
+    explicit Barrier(int members) : members_(members), counts_(new Count[static_cast<std::size_t>(members)]) {}
+    void wait(int member) {
+        if (members_ > 1) wait_for(arrive(member));
+    }
+    // The two halves of `wait`: a member that has arrived may do what needs nobody else before it waits for the round.
+    unsigned arrive(int member) {
+        std::atomic<unsigned>& own = counts_[static_cast<std::size_t>(member)].rounds;
+        const unsigned round = own.load(std::memory_order_relaxed) + 1;
+        own.store(round, std::memory_order_release);
+        return round;
+    }
+    void wait_for(unsigned round) const {
+        int spins = 0;
+        for (int i = 0; i < members_; ++i)
+            while (static_cast<int>(counts_[static_cast<std::size_t>(i)].rounds.load(std::memory_order_acquire) - round) < 0) {
+                if (++spins > 4000) std::this_thread::yield();
 #if defined(__SSE2__)
-            else _mm_pause();
+                else if (spins > 64) _mm_pause();
 #endif
-        }
+            }
     }
 
   private:
+    struct alignas(64) Count {
+        std::atomic<unsigned> rounds{0};
+    };
     const int members_;
-    alignas(64) std::atomic<int> arrived_{0};
-    alignas(64) std::atomic<unsigned> round_{0};
+    const std::unique_ptr<Count[]> counts_;
 };
 
 // Runs work(0) ... work(count - 1) at the same time, on PyTorch's OpenMP threads: a second pool would fight with them
