@@ -34,7 +34,7 @@ void outer_tile(std::int64_t count, const T* left, std::int64_t left_row, const 
 #pragma GCC unroll 2
     for (std::int64_t r = 0; r < count; ++r) {
         V<T> row[N];
-        for (int j = 0; j < N; ++j) row[j] = Whole || j < N - 1 ? load(right + j * L) : last.load(right + j * L);
+        for (int j = 0; j < N; ++j) row[j] = kept<T>(Whole || j < N - 1 ? load(right + j * L) : last.load(right + j * L));
 #pragma GCC unroll 16
         for (int i = 0; i < Rows; ++i) {
             const V<T> x = broadcast(left[i]);

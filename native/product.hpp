@@ -59,7 +59,7 @@ void product_tile(const Factor<T>* factors, int count, const T* init, std::int64
         const auto add = [&]() __attribute__((always_inline)) {
             V<T> right[N];
 #pragma GCC unroll 16
-            for (int j = 0; j < N; ++j) right[j] = load(panel + (j / 2) * step + (j % 2) * L);
+            for (int j = 0; j < N; ++j) right[j] = kept<T>(load(panel + (j / 2) * step + (j % 2) * L));
 #pragma GCC unroll 16
             for (int i = 0; i < Rows; ++i) {
                 const V<T> x = broadcast(left[i * row]);

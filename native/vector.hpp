@@ -49,6 +49,16 @@ template <class T> inline void store(T* p, V<T> v) { std::memcpy(p, &v, sizeof v
 
 template <class T> inline V<T> broadcast(T s) { return s - V<T>{}; }
 
+// As it is, and in a register: of a value with two or three uses the compiler else reads the memory again at each.
+template <class T> [[gnu::always_inline]] inline V<T> kept(V<T> v) {
+#if defined(__AVX512F__)
+    asm("" : "+v"(v));
+#elif defined(__SSE2__)
+    asm("" : "+x"(v));
+#endif
+    return v;
+}
+
 // The first `count` lanes, 0 < count <= lanes: loads give 0 in the others. Nothing beyond them is read or written.
 template <class T> class Part {
   public:
