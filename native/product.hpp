@@ -209,7 +209,10 @@ void product(Factor<T>* factors, int count, const T* init, std::int64_t init_row
     const bool asks = far && rows > most_rows<2>;
     Factor<T> at[most_terms];
     for (int panel = first_panel; panel < last_panel;) {
-        const int panels = last_panel - panel < most ? 1 : most, column = panel * P, width = std::min(panels * P, columns - column);
+        const int column = panel * P;
+        // Side by side only if all of their vectors have columns.
+        const bool fewer = last_panel - panel < most || columns - column <= most * P - lanes<T>;
+        const int panels = fewer ? 1 : most, width = std::min(panels * P, columns - column);
         const int tiles = tiles_of(rows, panels);
         for (int tile = 0; tile < tiles; ++tile) {
             const std::int64_t row = rows * tile / tiles;
