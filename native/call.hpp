@@ -229,6 +229,7 @@ template <class T> class Run {
     void stages(Member<T>& m, const std::vector<Stage>& list, std::vector<PreparedStage<T>>& prepared, Index rows, Ahead* ahead = nullptr) const;
     void look_ahead(Member<T>& m, Index t, Index first, Index last) const;
     void meet(Member<T>& m) const;
+    void arrive(Member<T>& m) const;
     void await_others(Member<T>& m) const;
     void run_product(const Member<T>& m, const Stage& stage, Index rows, Panels panels, bool far, Ahead* ahead, Sums sums = Sums::All) const;
     void point(const Member<T>& m, PreparedStage<T>& prepared) const;

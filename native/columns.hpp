@@ -1,4 +1,4 @@
-// Which panels of a product a member of a team makes, and when the team has to wait.
+// Which panels of a product a member of a team makes, when the team has to wait, and what a member begins before that.
 //
 // Where each member keeps to the same columns in all stages of a step, it goes on after a product with what it made there
 // itself: only a product reads what others made.
@@ -22,12 +22,12 @@ struct Panels {
 // they have nothing in common.
 struct Columns {
     int width = 0;
-    std::vector<char> waits;   // whether the team waits after a stage
-    std::vector<char> begins;  // whether a member may begin a stage, a product, before the others are where it is
-    std::vector<char> made;    // of each buffer: whether the steps write it
+    std::vector<char> waits;    // whether the team waits after a stage
+    std::vector<char> begins;   // whether a member may begin a stage, a product, before the others are where it is
+    std::vector<char> written;  // of each buffer: whether the steps write it
 
     // Whether a product waits for those columns of what it reads that others make.
-    bool are_made(const Operand& left) const { return is_buffer(left) && made[static_cast<std::size_t>(left.index)]; }
+    bool made_in_steps(const Operand& left) const { return is_buffer(left) && written[static_cast<std::size_t>(left.index)]; }
     // Whether the team goes on from step to step without waiting, and has to do so after the last one.
     bool open_end() const { return !waits.empty() && !waits.back(); }
 };
@@ -64,16 +64,16 @@ inline bool overtakes(const Schedule& s, std::size_t product) {
 }
 
 // Of each buffer, whether the steps write it.
-inline std::vector<char> made_in_steps(const Schedule& s) {
-    std::vector<char> made(s.buffers.size(), 0);
+inline std::vector<char> written_in_steps(const Schedule& s) {
+    std::vector<char> written(s.buffers.size(), 0);
     const auto note = [&](const Operand& out) {
-        if (is_buffer(out)) made[static_cast<std::size_t>(out.index)] = 1;
+        if (is_buffer(out)) written[static_cast<std::size_t>(out.index)] = 1;
     };
     for (const Stage& stage : s.step) {
         note(stage.out);
         for (const ElementOp& op : stage.ops) note(op.out);
     }
-    return made;
+    return written;
 }
 
 // Whether a member may begin a product with the columns of its left sides that it made itself, while others still make
@@ -84,13 +84,15 @@ inline bool begins_early(const Schedule& s, const Stage& product, const Columns&
         for (const Term& term : stage.terms)
             if (is_buffer(term.left) && term.left.index == product.out.index) return false;
     int pieces = 0;
+    bool waits = false;
     for (std::size_t i = 0; i < product.terms.size(); ++i) {
         const Operand& left = product.terms[i].left;
-        const bool made = columns.are_made(left);
+        const bool made = columns.made_in_steps(left);
+        waits |= made;
         if (made && (product.inners[i] % columns.width || left.column % columns.width)) return false;
         pieces += made ? product.inners[i] / columns.width + 1 : 1;
     }
-    return pieces <= most_terms;
+    return waits && pieces <= most_terms;
 }
 
 // For panels of `panel` columns. Where members that keep to their columns would have much more to do than others, it is
@@ -99,7 +101,7 @@ inline Columns keep_columns(const Schedule& s, int panel, int team) {
     const auto elementwise = [](const Stage& stage) { return stage.kind == StageKind::Elementwise; };
     const auto one = std::find_if(s.step.begin(), s.step.end(), elementwise);
     if (one == s.step.end() || one->width % panel) return {};
-    Columns columns{one->width, {}, {}, made_in_steps(s)};
+    Columns columns{one->width, {}, {}, written_in_steps(s)};
     for (const Stage& stage : s.step) {
         if (!keeps_columns(stage, columns.width)) return {};
         const int panels = columns.width / panel, times = stage.width / columns.width;

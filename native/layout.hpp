@@ -21,11 +21,14 @@ template <class T> void Run<T>::layout() {
     threads = c.slices * c.team;
     team_barrier = std::make_unique<Barrier>(c.team);
     if (c.team > 1) columns = keep_columns(s, panel_columns<T>, c.team);
-    if (digits_in_steps()) columns.begins.assign(columns.begins.size(), 0);  // they are not made of pieces of a sum
     all_barrier = std::make_unique<Barrier>(threads);
     find_chunk_buffers();
     choose_chunks();
     find_matrices();
+    // A product of digits is made in one piece.
+    const auto of_digits = [&](const Term& term) { return packed_of(term.matrix).digits; };
+    for (std::size_t i = 0; i < columns.begins.size(); ++i)
+        if (std::any_of(s.step[i].terms.begin(), s.step[i].terms.end(), of_digits)) columns.begins[i] = 0;
     find_shared_gradients();
     choose_sums();
     choose_summed_in_steps();

@@ -33,7 +33,7 @@ template <int Bytes, class T> [[gnu::always_inline]] inline void ask(const T* we
     for (int line = 0; line < Bytes; line += 64) __builtin_prefetch(reinterpret_cast<const void*>(at + line));
 }
 
-// `Rows` x `columns` of out = init + sum of factors, for columns of `N` vectors: whole panels, or the first half of one.
+// `Rows` x `columns` of out = init + sum of factors, for columns of `N` vectors, the last of which may be filled in part.
 // Rows of `init` are `init_row` apart (0: one row for all). `Far`: the factors say what to ask for meanwhile.
 template <class T, int Rows, int N, bool Far>
 void product_tile(const Factor<T>* factors, int count, const T* init, std::int64_t init_row, T* out,
@@ -46,7 +46,7 @@ void product_tile(const Factor<T>* factors, int count, const T* init, std::int64
         const T* const from = init + i * init_row + j * L;
         if (!init) sum[i][j] = V<T>{};
         else if (whole || rest >= L) sum[i][j] = load(from);  // `whole` first: there is one test then, and not one a vector
-        else sum[i][j] = rest > 0 ? load_part(from, rest) : V<T>{};
+        else sum[i][j] = load_part(from, rest);
     });
     for (int f = 0; f < count; ++f) {
         const T* left = factors[f].left;
@@ -59,7 +59,10 @@ void product_tile(const Factor<T>* factors, int count, const T* init, std::int64
         const auto add = [&]() __attribute__((always_inline)) {
             V<T> right[N];
 #pragma GCC unroll 16
-            for (int j = 0; j < N; ++j) right[j] = kept<T>(load(panel + (j / 2) * step + (j % 2) * L));
+            for (int j = 0; j < N; ++j) {
+                right[j] = load(panel + (j / 2) * step + (j % 2) * L);
+                if constexpr (Rows * N + N < registers) right[j] = kept<T>(right[j]);
+            }
 #pragma GCC unroll 16
             for (int i = 0; i < Rows; ++i) {
                 const V<T> x = broadcast(left[i * row]);
@@ -104,7 +107,7 @@ void product_tile(const Factor<T>* factors, int count, const T* init, std::int64
         const int rest = columns - j * L;
         T* const to = out + i * out_row + j * L;
         if (whole || rest >= L) store(to, sum[i][j]);
-        else if (rest > 0) store_part(to, sum[i][j], rest);
+        else store_part(to, sum[i][j], rest);
     });
 }
 
@@ -210,7 +213,7 @@ void product(Factor<T>* factors, int count, const T* init, std::int64_t init_row
     Factor<T> at[most_terms];
     for (int panel = first_panel; panel < last_panel;) {
         const int column = panel * P;
-        // Side by side only if all of their vectors have columns.
+        // Side by side only if all of their vectors have columns: an empty one would take as long as another.
         const bool fewer = last_panel - panel < most || columns - column <= most * P - lanes<T>;
         const int panels = fewer ? 1 : most, width = std::min(panels * P, columns - column);
         const int tiles = tiles_of(rows, panels);

@@ -27,8 +27,7 @@ template <class T> void Run<T>::chunk(Member<T>& m, Index first, Index last) con
         sum_step(m, part.active[t]);
         leave(m, t);
     }
-    if (columns.open_end()) meet(m);
-    await_others(m);
+    if (columns.open_end() || m.arrived) meet(m);
     if (!s.after.empty() && rows) {
         place_chunk(m, first);
         stages(m, s.after, m.after, rows);

@@ -47,7 +47,7 @@ struct ElementOp {
     Operand out, in[3];
 };
 
-// Of one product stage; kernels keep them on the stack.
+// Of one product stage, also of the pieces into which a member of a team cuts its sum; kernels keep them on the stack.
 constexpr int most_terms = 8;
 
 struct Term {

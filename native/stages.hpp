@@ -5,15 +5,22 @@
 
 namespace steploom::STEPLOOM_ISA {
 
-// Where a member has arrived and gone on with what needs nobody, it waits for the others here.
+// A member that has arrived may do what needs nobody else, until it awaits the others.
+template <class T> void Run<T>::arrive(Member<T>& m) const {
+    m.round = team_barrier->arrive(m.place);
+    m.arrived = true;
+}
+
 template <class T> void Run<T>::await_others(Member<T>& m) const {
-    if (m.arrived) team_barrier->wait_for(m.round);
+    team_barrier->wait_for(m.round);
     m.arrived = false;
 }
 
+// Waits until all have come this far; who has arrived already need not do so again.
 template <class T> void Run<T>::meet(Member<T>& m) const {
+    if (m.team == 1) return;
+    if (!m.arrived) arrive(m);
     await_others(m);
-    team_barrier->wait(m.place);
 }
 
 template <class T>
@@ -33,7 +40,7 @@ void Run<T>::run_product(const Member<T>& m, const Stage& stage, Index rows, Pan
             if (last > first)
                 factors[count++] = {left + first, row_of(m, term.left), p.panels + first * panel_columns<T>, p.panel_size(), last - first};
         };
-        if (sums == Sums::All || !columns.are_made(term.left)) {
+        if (sums == Sums::All || !columns.made_in_steps(term.left)) {
             if (sums != Sums::Rest) add(0, p.inner);
             continue;
         }
@@ -155,7 +162,8 @@ void Run<T>::run_rows(const Member<T>& m, const std::vector<Stage>& list, const 
     }
 }
 
-// All stages of a list on `rows` rows, shared among the team. After those of a step it need not have waited: see `open_end`.
+// All stages of a list on `rows` rows, shared among the team. After those of a step it
+// need not have waited, nor for others where it has arrived: `meet` does.
 template <class T>
 void Run<T>::stages(Member<T>& m, const std::vector<Stage>& list, std::vector<PreparedStage<T>>& prepared, Index rows, Ahead* ahead) const {
     const bool by_row = this->by_row(m, rows), keeps = &list == &s.step && this->keeps(m, rows);
@@ -190,8 +198,8 @@ void Run<T>::stages(Member<T>& m, const std::vector<Stage>& list, std::vector<Pr
             else if (stage.kind != StageKind::Elementwise && m.place == 0) run_by_row(m, stage, 0, rows);
             ++i;
         }
-        if (keeps && columns.waits[i - 1] && columns.begins[i % list.size()]) m.round = team_barrier->arrive(m.place), m.arrived = true;
-        else if (!keeps || columns.waits[i - 1]) team_barrier->wait(m.place);
+        if (keeps && columns.waits[i - 1] && columns.begins[i % list.size()]) arrive(m);
+        else if (!keeps || columns.waits[i - 1]) meet(m);
     }
 }
 

@@ -75,8 +75,7 @@ template <class T> class StreamLayer : Run<T> {
         }
         this->stages(m, this->s.before, m.before, batch);
         this->stages(m, this->s.step, m.step, batch);
-        if (this->columns.open_end()) this->meet(m);
-        this->await_others(m);
+        if (this->columns.open_end() || m.arrived) this->meet(m);
         this->stages(m, this->s.after, m.after, batch);
         if (thread == 0) {
             for (int b : copied_outputs_)

@@ -20,8 +20,8 @@ namespace steploom {
 // A step of a small network takes about as long as a sleeping thread needs to wake, so the threads spin; one that has
 // waited long gives its processor away, since the others may need it.
 //
-// Each member counts its rounds where the others only read: one that counted with the others in one place would stand still
-// until it had that place, a tenth of a microsecond.
+// Each member counts its rounds where the others only read: to count in one place, it would have to wait for that line of the
+// cache, a tenth of a microsecond.
 class Barrier {
   public:
     explicit Barrier(int members) : members_(members), counts_(new Count[static_cast<std::size_t>(members)]) {}
@@ -41,7 +41,7 @@ class Barrier {
             while (static_cast<int>(counts_[static_cast<std::size_t>(i)].rounds.load(std::memory_order_acquire) - round) < 0) {
                 if (++spins > 4000) std::this_thread::yield();
 #if defined(__SSE2__)
-                else if (spins > 64) _mm_pause();
+                else if (spins > 64) _mm_pause();  // some 140 cycles: not before somebody is late
 #endif
             }
     }

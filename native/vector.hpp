@@ -21,8 +21,8 @@
 
 namespace steploom::STEPLOOM_ISA {
 
-// AVX-512 has 32 of them, the others 16.
 constexpr bool many_registers = STEPLOOM_VECTOR_BYTES == 64;
+constexpr int registers = many_registers ? 32 : 16;
 
 template <class T> struct Vectors;
 template <> struct Vectors<float> {
@@ -49,7 +49,7 @@ template <class T> inline void store(T* p, V<T> v) { std::memcpy(p, &v, sizeof v
 
 template <class T> inline V<T> broadcast(T s) { return s - V<T>{}; }
 
-// As it is, and in a register: of a value with two or three uses the compiler else reads the memory again at each.
+// As it is, and in a register: where a value is used two or three times, the compiler else reads the memory again for each.
 template <class T> [[gnu::always_inline]] inline V<T> kept(V<T> v) {
 #if defined(__AVX512F__)
     asm("" : "+v"(v));

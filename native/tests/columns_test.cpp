@@ -43,6 +43,17 @@ void test_columns() {
     Schedule second = written_again(false);
     second.step.insert(second.step.begin() + 1, product(64, buffer(1), {}, buffer(2), 0, 64));
     check(begins(second) == std::vector<char>{0, 0, 0, 0}, "nobody writes early what another product may still read");
+    for (const int shares : {7, 8}) {
+        Schedule wide = written_again(false);
+        wide.buffers[1].width = shares * 64, wide.step[2].inners[0] = shares * 64;
+        check(begins(wide).back() == (shares == 7), "a sum is cut into no more pieces than kernels take");
+    }
+    Schedule shifted = lstm_backward(8, 64);
+    shifted.step[1].terms[0].left.column = 16;
+    check(begins(shifted) == std::vector<char>{0, 0}, "nor into shares that are not a member's own");
+    Schedule alone = lstm_forward(8, 64, true, true);
+    alone.step[0].terms.pop_back(), alone.step[0].inners.pop_back();
+    check(begins(alone) == std::vector<char>{0, 0}, "what waits for nobody is not begun early");
     Schedule uneven = lstm_forward(8, 64, true, true);
     uneven.step[0].inners[1] = 48;
     check(begins(uneven) == std::vector<char>{0, 0}, "nor begins with columns that are no whole shares");
