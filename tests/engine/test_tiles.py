@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+from torch import nn
 
-from steploom import GRU, LSTM, RNN, Recurrent
+from steploom import GRU, LSTM, RNN, Cell, Recurrent
 from steploom.cells.registry import make_cell
 from steploom.engine.kernels import use_kernels
 from steploom.engine.threads import inlines
@@ -60,6 +61,27 @@ def test_features_of_other_scales_lose_nothing():
     for kernels in ("", "amx"):
         with use_kernels(kernels):
             assert largest_error(train(layer, x * scales), exact) <= 1.5 * by_vectors + 2e-7
+
+
+class _Tied(Cell):
+    """One matrix for the input, in products of many steps, and for the state, in the steps."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.input_size, self.states = size, {"h": size}
+        self.both = nn.Linear(size, size)
+
+    def forward(self, x, h):
+        return (torch.tanh(self.both(x) + self.both(h)),)
+
+
+@pytest.mark.parametrize("kernels", ["", *core().kernels()])
+def test_a_team_adds_up_a_matrix_once_that_has_digits_for_other_steps(kernels):
+    rnn, x = Recurrent(_Tied(128), engine="native"), torch.randn(200, 1, 128)
+    exact = Recurrent(_Tied(128), engine="reference").double()
+    exact.load_state_dict(rnn.state_dict())
+    with use_kernels(kernels):
+        assert largest_error(train(rnn, x), train(exact, x.double())) < 1e-5
 
 
 @needs_tiles
