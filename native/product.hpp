@@ -61,7 +61,7 @@ void product_tile(const Factor<T>* factors, int count, const T* init, std::int64
 #pragma GCC unroll 16
             for (int j = 0; j < N; ++j) {
                 right[j] = load(panel + (j / 2) * step + (j % 2) * L);
-                if constexpr (Rows * N + N < registers) right[j] = kept<T>(right[j]);
+                if constexpr (Rows * N + N < vector_registers) right[j] = kept<T>(right[j]);
             }
 #pragma GCC unroll 16
             for (int i = 0; i < Rows; ++i) {

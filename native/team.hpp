@@ -21,7 +21,7 @@ namespace steploom {
 // waited long gives its processor away, since the others may need it.
 //
 // Each member counts its rounds where the others only read: to count in one place, it would have to wait for that line of the
-// cache, a tenth of a microsecond.
+// cache.
 class Barrier {
   public:
     explicit Barrier(int members) : members_(members), counts_(new Count[static_cast<std::size_t>(members)]) {}
@@ -41,7 +41,7 @@ class Barrier {
             while (static_cast<int>(counts_[static_cast<std::size_t>(i)].rounds.load(std::memory_order_acquire) - round) < 0) {
                 if (++spins > 4000) std::this_thread::yield();
 #if defined(__SSE2__)
-                else if (spins > 64) _mm_pause();  // some 140 cycles: not before somebody is late
+                else if (spins > 64) _mm_pause();  // longer than most waits: not before somebody is late
 #endif
             }
     }

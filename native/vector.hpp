@@ -21,8 +21,8 @@
 
 namespace steploom::STEPLOOM_ISA {
 
-constexpr bool many_registers = STEPLOOM_VECTOR_BYTES == 64;
-constexpr int registers = many_registers ? 32 : 16;
+constexpr int vector_registers = STEPLOOM_VECTOR_BYTES == 64 ? 32 : 16;
+constexpr bool many_registers = vector_registers == 32;
 
 template <class T> struct Vectors;
 template <> struct Vectors<float> {
