@@ -22,8 +22,8 @@ __all__ = ["verify"]
 BATCH = 4
 SPREADS = (0.5, 2.0)
 MANY = 500_000  # weights, above which one draw must do
-# PyTorch itself computes some derivatives in float64 with constants of float32: hardsigmoid with 1 / 6.
-TOLERANCE = 2e-8
+# PyTorch itself computes some derivatives in float64 with constants of float32: hardsigmoid with 1 / 6, 3e-8 of it.
+TOLERANCE = 1e-7
 
 
 def verify(program: Program, cell: Cell) -> None:
