@@ -94,6 +94,7 @@ void run_op(Opcode code, int rows, int columns, Tile<T> out, Tile<T> a, Tile<T> 
         UNARY(sin, sine<T>(x))
         UNARY(cos, cosine<T>(x))
         UNARY(erf, error_function(x))
+        UNARY(atan, arc_tangent<T>(x))
         UNARY(log1p, logarithm_of_one_plus<T>(x))
         UNARY(expm1, exponential_less_one<T>(x))
         UNARY(floor, floor_of<T>(x))

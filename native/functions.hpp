@@ -179,6 +179,22 @@ template <class T> inline V<T> cosine(V<T> x) {
     return turns_too_often<T>(x) ? each<T>(x, [](T v) { return std::cos(v); }) : sine_within<T>(x, 1);
 }
 
+// The angle whose tangent is x. It is taken less 0, an eighth or a quarter of a turn, of which the tangents are 0, 1 and
+// infinity: what is left has a tangent r = (x - t) / (1 + x * t) of at most sqrt(2) - 1, and Taylor's series for it.
+template <class T> inline V<T> arc_tangent(V<T> x) {
+    constexpr T eighth = T(0.78539816339744831), small = T(0.41421356237309505), large = T(2.4142135623730951);
+    constexpr int terms = sizeof(T) == 4 ? 9 : 21;
+    const V<T> zero{}, one = broadcast<T>(1), size = absolute<T>(x);
+    const auto far = size > broadcast<T>(large), middle = size > broadcast<T>(small);
+    const V<T> above = far ? -one : middle ? size - one : size, below = far ? size : middle ? size + one : one;
+    const V<T> r = above / below, z = r * r;
+    V<T> p = broadcast<T>((terms % 2 ? T(-1) : T(1)) / (2 * terms + 1));
+#pragma GCC unroll 32
+    for (int k = terms - 1; k >= 1; --k) p = p * z + broadcast<T>((k % 2 ? T(-1) : T(1)) / (2 * k + 1));
+    const V<T> turned = far ? broadcast<T>(2 * eighth) : middle ? broadcast<T>(eighth) : zero;
+    return with_sign_of<T>(turned + (r + r * z * p), x);
+}
+
 // The error function: its series up to 1; beyond, 1 - e^(-x^2) * h(x), where the polynomial h in (x - 2.5) / 1.5 was fitted
 // to e^(x^2) * erfc(x) between 1 and 4 (absolute error of the result below 4e-9).
 inline V<float> error_function(V<float> x) {

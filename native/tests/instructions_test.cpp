@@ -27,7 +27,8 @@ const std::vector<Instruction>& instructions() {
         {Opcode::rsqrt, F(1 / std::sqrt(x)), true}, {Opcode::reciprocal, F(1 / x), true},
         {Opcode::sigmoid, F(1 / (1 + std::exp(-x)))}, {Opcode::tanh, F(std::tanh(x))}, {Opcode::relu, F(x > 0 ? x : 0)},
         {Opcode::softplus, F(std::log1p(std::exp(-std::fabs(x))) + (x > 0 ? x : 0))}, {Opcode::sin, F(std::sin(x))},
-        {Opcode::cos, F(std::cos(x))}, {Opcode::erf, F(std::erf(x))}, {Opcode::log1p, F(std::log1p(x)), true},
+        {Opcode::cos, F(std::cos(x))}, {Opcode::erf, F(std::erf(x))}, {Opcode::atan, F(std::atan(x))},
+        {Opcode::log1p, F(std::log1p(x)), true},
         {Opcode::expm1, F(std::expm1(x))}, {Opcode::floor, F(std::floor(x))}, {Opcode::square, F(x * x)},
         {Opcode::add, F(x + y)}, {Opcode::sub, F(x - y)}, {Opcode::mul, F(x * y)}, {Opcode::div, F(x / y), true},
         {Opcode::maximum, F(x > y ? x : y)}, {Opcode::minimum, F(x < y ? x : y)}, {Opcode::gt, F(x > y)},
@@ -94,6 +95,7 @@ template <class T> void extremes(const Kernels& k) {
     };
     hold(Opcode::exp, {nan, inf, 0, inf, 0, 1, T(1.000001)});
     hold(Opcode::sigmoid, {nan, 1, 0, 1, 0, T(0.5), T(0.5)});
+    hold(Opcode::atan, {nan, T(1.5707963267948966), T(-1.5707963267948966), std::atan(big), std::atan(-big), 0, T(1e-6)});
     hold(Opcode::tanh, {nan, 1, -1, 1, -1, 0, T(1e-6)});
     // Where the power of two in e^x would be the first that overflows, e^x itself may not.
     const T near = std::log(std::numeric_limits<T>::max()) - T(0.1);

@@ -14,6 +14,7 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "sin": torch.sin,
     "cos": torch.cos,
     "erf": torch.erf,
+    "atan": torch.atan,
     "log": torch.log,
     "log1p": torch.log1p,
     "expm1": torch.expm1,

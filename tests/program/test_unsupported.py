@@ -86,6 +86,7 @@ REFUSED = {
         "'convolution' .* its weight differs from row to row",
     ),
     "derivative by hand": (lambda s, x, h, c: (Straight.apply(h), c), "the gradients .* differ"),
+    "no derivative": (lambda s, x, h, c: (h // 0.7, c), "has no gradients: derivative for aten::floor_divide"),
     "lower precision": (lambda s, x, h, c: (h.float().double(), c), "the (values|gradients) .* differ"),
     "a tensor from outside": (lambda s, x, h, c: (h * OUTSIDE, c), "neither an argument nor a parameter or buffer"),
     "attribute": (writes_an_attribute, "writes the attribute 'last'"),

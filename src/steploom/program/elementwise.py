@@ -10,9 +10,11 @@ import math
 from collections.abc import Callable
 
 from steploom.errors import UnsupportedOperation
+from steploom.program.activations import ACTIVATIONS
 from steploom.program.program import Argument
 from steploom.program.rounding import ROUNDING
 from steploom.program.rules import Emitter
+from steploom.program.trigonometry import TRIGONOMETRY
 
 __all__ = ["ELEMENTWISE", "LOGICAL"]
 
@@ -20,7 +22,7 @@ Function = Callable[..., Argument]
 
 SAME = [
     "neg", "abs", "sign", "floor", "exp", "log", "sqrt", "rsqrt", "reciprocal", "sigmoid", "tanh", "relu",
-    "sin", "cos", "erf", "log1p", "expm1", "square",
+    "sin", "cos", "atan", "erf", "log1p", "expm1", "square",
     "mul", "maximum", "minimum", "gt", "ge", "lt", "le", "eq", "ne", "where", "detach",
 ]  # fmt: skip
 
@@ -83,86 +85,6 @@ def _clamp_max(e: Emitter, a: Argument, high: Argument) -> Argument:
     return _clamp(e, a, None, high)
 
 
-def _hardtanh(e: Emitter, a: Argument, low: float = -1.0, high: float = 1.0) -> Argument:
-    return e("where", e("le", a, low), low, e("where", e("ge", a, high), high, a))
-
-
-def _hardsigmoid(e: Emitter, a: Argument) -> Argument:
-    return _hardtanh(e, e("add", e("mul", a, 1 / 6), 0.5), 0.0, 1.0)
-
-
-def _hardswish(e: Emitter, a: Argument) -> Argument:
-    return e("mul", a, _hardsigmoid(e, a))
-
-
-def _leaky_relu(e: Emitter, a: Argument, slope: Argument = 0.01) -> Argument:
-    return e("where", e("gt", a, 0.0), a, e("mul", a, slope))
-
-
-def _elu(e: Emitter, a: Argument, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Argument:
-    above = e("gt", a, 0.0)
-    # The exponential of a large number is infinite, and 0 times infinity, its part of the gradient, not a number.
-    below = e("expm1", e("mul", e("where", above, 0.0, a), input_scale))
-    return e("where", above, e("mul", a, scale), e("mul", below, alpha * scale))
-
-
-def _celu(e: Emitter, a: Argument, alpha: float = 1.0) -> Argument:
-    return _elu(e, a, alpha, 1.0, 1 / alpha)
-
-
-def _gelu(e: Emitter, a: Argument, approximate: str = "none") -> Argument:
-    if approximate == "tanh":
-        cubic = e("add", e("mul", e("mul", e("square", a), a), 0.044715), a)
-        share = e("tanh", e("mul", cubic, math.sqrt(2 / math.pi)))
-    else:
-        share = e("erf", e("mul", a, math.sqrt(0.5)))
-    return e("mul", e("mul", a, 0.5), e("add", share, 1.0))
-
-
-def _silu(e: Emitter, a: Argument) -> Argument:
-    return e("mul", a, e("sigmoid", a))
-
-
-def _mish(e: Emitter, a: Argument) -> Argument:
-    return e("mul", a, e("tanh", e("softplus", a)))
-
-
-def _softplus(e: Emitter, a: Argument, beta: float = 1.0, threshold: float = 20.0) -> Argument:
-    if threshold != 20:
-        raise UnsupportedOperation(f"softplus with threshold {threshold:g}")
-    return e("mul", e("softplus", e("mul", a, beta)), 1 / beta)
-
-
-def _log_sigmoid(e: Emitter, a: Argument) -> Argument:
-    return e("neg", e("softplus", e("neg", a)))
-
-
-def _threshold(e: Emitter, a: Argument, threshold: float, value: float) -> Argument:
-    return e("where", e("le", a, threshold), value, a)
-
-
-def _softshrink(e: Emitter, a: Argument, bound: float = 0.5) -> Argument:
-    # Within the bounds a number becomes 0, and what is no number stays so.
-    below = e("where", e("lt", a, -bound), e("add", a, bound), e("mul", a, 0.0))
-    return e("where", e("gt", a, bound), e("sub", a, bound), below)
-
-
-def _hardshrink(e: Emitter, a: Argument, bound: float = 0.5) -> Argument:
-    return e("where", e("le", e("abs", a), bound), 0.0, a)
-
-
-def _tan(e: Emitter, a: Argument) -> Argument:
-    return e("div", e("sin", a), e("cos", a))
-
-
-def _sinh(e: Emitter, a: Argument) -> Argument:
-    return e("mul", e("sub", e("expm1", a), e("expm1", e("neg", a))), 0.5)
-
-
-def _cosh(e: Emitter, a: Argument) -> Argument:
-    return e("mul", e("add", e("exp", a), e("exp", e("neg", a))), 0.5)
-
-
 def _exp2(e: Emitter, a: Argument) -> Argument:
     return e("exp", e("mul", a, math.log(2)))
 
@@ -171,6 +93,22 @@ def _logaddexp(e: Emitter, a: Argument, b: Argument) -> Argument:
     # Of two that are equal, infinite ones too, the difference is 0.
     apart = e("where", e("eq", a, b), 0.0, e("sub", a, b))
     return e("add", e("maximum", a, b), e("softplus", e("neg", e("abs", apart))))
+
+
+def _logaddexp2(e: Emitter, a: Argument, b: Argument) -> Argument:
+    return e("mul", _logaddexp(e, e("mul", a, math.log(2)), e("mul", b, math.log(2))), 1 / math.log(2))
+
+
+def _xlogy(e: Emitter, a: Argument, b: Argument) -> Argument:
+    """a log b, and 0 where a is 0 and b has no logarithm."""
+    nothing = e("mul", e("eq", a, 0.0), e("le", b, 0.0))
+    return e("where", nothing, 0.0, e("mul", a, e("log", e("where", nothing, 1.0, b))))
+
+
+def _logit(e: Emitter, a: Argument, eps: float | None = None) -> Argument:
+    if eps is not None:
+        a = _clamp(e, a, eps, 1 - eps)
+    return e("log", e("div", a, e("sub", 1.0, a)))
 
 
 def _log2(e: Emitter, a: Argument) -> Argument:
@@ -221,6 +159,15 @@ def _isnan(e: Emitter, a: Argument) -> Argument:
     return e("ne", a, a)
 
 
+def _fmax(e: Emitter, a: Argument, b: Argument) -> Argument:
+    """The larger of two, of which one may be no number; of equal ones the first."""
+    return e("where", _or(e, e("ge", a, b), e("ne", b, b)), a, b)
+
+
+def _fmin(e: Emitter, a: Argument, b: Argument) -> Argument:
+    return e("where", _or(e, e("le", a, b), e("ne", b, b)), a, b)
+
+
 ELEMENTWISE: dict[str, Function] = {op: _same(op) for op in SAME} | {
     "clone": _identity,
     "add": _add,
@@ -231,26 +178,11 @@ ELEMENTWISE: dict[str, Function] = {op: _same(op) for op in SAME} | {
     "clamp": _clamp,
     "clamp_min": _clamp,
     "clamp_max": _clamp_max,
-    "hardtanh": _hardtanh,
-    "hardsigmoid": _hardsigmoid,
-    "hardswish": _hardswish,
-    "leaky_relu": _leaky_relu,
-    "_prelu_kernel": _leaky_relu,
-    "elu": _elu,
-    "celu": _celu,
-    "gelu": _gelu,
-    "silu": _silu,
-    "mish": _mish,
-    "softplus": _softplus,
-    "log_sigmoid_forward": _log_sigmoid,
-    "threshold": _threshold,
-    "softshrink": _softshrink,
-    "hardshrink": _hardshrink,
-    "tan": _tan,
-    "sinh": _sinh,
-    "cosh": _cosh,
     "exp2": _exp2,
     "logaddexp": _logaddexp,
+    "logaddexp2": _logaddexp2,
+    "xlogy": _xlogy,
+    "logit": _logit,
     "log2": _log2,
     "log10": _log10,
     "erfc": _erfc,
@@ -259,6 +191,8 @@ ELEMENTWISE: dict[str, Function] = {op: _same(op) for op in SAME} | {
     "lerp": _lerp,
     "masked_fill": _masked_fill,
     "isnan": _isnan,
+    "fmax": _fmax,
+    "fmin": _fmin,
 }
 
 # These give or take truth values; of the others, arithmetic on truth values alone is refused.
@@ -275,4 +209,4 @@ LOGICAL: dict[str, Function] = {
     "bitwise_xor": _xor,
     "__xor__": _xor,
 }
-ELEMENTWISE |= LOGICAL | ROUNDING
+ELEMENTWISE |= LOGICAL | ACTIVATIONS | ROUNDING | TRIGONOMETRY

@@ -150,6 +150,7 @@ PRIMITIVES: dict[str, Primitive] = {
     "sin": Primitive(1, torch.sin, rules.sin_gradient, costly=True),
     "cos": Primitive(1, torch.cos, rules.cos_gradient, costly=True),
     "erf": Primitive(1, torch.erf, rules.erf_gradient, costly=True),
+    "atan": Primitive(1, torch.atan, rules.atan_gradient, costly=True),
     "log1p": Primitive(1, torch.log1p, rules.log1p_gradient, costly=True),
     "expm1": Primitive(1, torch.expm1, rules.expm1_gradient, costly=True),
     "square": Primitive(1, torch.square, rules.square_gradient),

@@ -21,6 +21,10 @@ def _div(e: Emitter, a: Argument, b: Argument, rounding_mode: str | None = None)
     return e("floor", e("div", a, b)) if rounding_mode == "floor" else _trunc(e, e("div", a, b))
 
 
+def _floor_divide(e: Emitter, a: Argument, b: Argument) -> Argument:
+    return _div(e, a, b, "floor")
+
+
 def _remainder(e: Emitter, a: Argument, b: Argument) -> Argument:
     return e("sub", a, e("mul", _div(e, a, b, "floor"), b))
 
@@ -53,6 +57,7 @@ def _round(e: Emitter, a: Argument, decimals: float = 0.0) -> Argument:
 
 ROUNDING: dict[str, Callable[..., Argument]] = {
     "div": _div,
+    "floor_divide": _floor_divide,
     "ceil": _ceil,
     "trunc": _trunc,
     "frac": _frac,

@@ -104,6 +104,11 @@ def erf_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
     return [e("mul", g, e("mul", bell, 2 / math.sqrt(math.pi)))]
 
 
+def atan_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
+    """y = arctan(a)."""
+    return [e("div", g, e("add", e("square", i.args[0]), 1.0))]
+
+
 def log1p_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
     """y = log(1 + a)."""
     return [e("div", g, e("add", i.args[0], 1.0))]

@@ -22,8 +22,8 @@ __all__ = ["verify"]
 BATCH = 4
 SPREADS = (0.5, 2.0)
 MANY = 500_000  # weights, above which one draw must do
-# PyTorch itself computes some derivatives in float64 with constants of float32: hardsigmoid with 1 / 6, 3e-8 of it.
-TOLERANCE = 1e-7
+# So far apart are numbers in float64 of which one was rounded to float32 on the way.
+TOLERANCE = 2e-8
 
 
 def verify(program: Program, cell: Cell) -> None:
@@ -59,9 +59,11 @@ def verify(program: Program, cell: Cell) -> None:
                 found = run_program(program, gather_leaves(program, stand_in), x, states)
                 weights = [torch.randn(part.shape, generator=generator, dtype=torch.float64) for part in expected]
                 _compare(program, "values", expected, found)
-                _compare(
-                    program, "gradients", _gradients(expected, weights, subjects), _gradients(found, weights, subjects)
-                )
+                try:
+                    gradients = _gradients(expected, weights, subjects)
+                except RuntimeError as error:
+                    raise UnsupportedOperation(f"the step of {program.name} has no gradients: {error}") from error
+                _compare(program, "gradients", gradients, _gradients(found, weights, subjects))
 
 
 def _moved(tensor: Tensor, generator: torch.Generator) -> Tensor:
