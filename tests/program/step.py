@@ -41,6 +41,7 @@ class Step(Cell):
         self.lstm = nn.LSTMCell(6, 8)
         self.gru = nn.GRUCell(6, 8)
         self.dropout = nn.Dropout(0.5)
+        self.attention = nn.MultiheadAttention(4, 2, batch_first=True)
 
 
 def step_cell(equations: Equations, name: str = "Invented") -> Step:

@@ -122,6 +122,10 @@ STEPS = {
         ).flatten(1),
         F.scaled_dot_product_attention(*(v.view(-1, 1, 4, 2) for v in (h, c, c)), is_causal=True).flatten(1),
     ),
+    "attention of torch.nn": lambda s, x, h, c: (
+        s.attention(h.view(-1, 2, 4), c.view(-1, 2, 4), c.view(-1, 2, 4), need_weights=False)[0].flatten(1),
+        s.attention(*[c.view(-1, 2, 4)] * 3)[1].flatten(1).repeat(1, 2),
+    ),
     "bilinear": lambda s, x, h, c: (
         F.bilinear(h[:, :2], c[:, :4], s.square.weight.view(8, 2, 4), s.vector),
         F.bilinear(c[:, :4], h[:, 6:], s.square.weight.T.reshape(8, 4, 2)) + c,
@@ -131,6 +135,65 @@ STEPS = {
         c * (c > -1).view(-1, 2, 4).all(1).to(c.dtype).repeat(1, 2),
     ),
     "maxima": lambda s, x, h, c: (h * c.amax(-1, keepdim=True), h.amin(-1, keepdim=True) + c),
+    "order": lambda s, x, h, c: (
+        h.sort(-1).values + c.view(-1, 2, 4).sort(1, descending=True).values.flatten(1),
+        h.gather(-1, c.argsort(-1, descending=True)) + c.view(-1, 4, 2).median(1).values.repeat(1, 4),
+    ),
+    "the largest": lambda s, x, h, c: (
+        torch.where(h >= h.topk(3).values[:, -1:], h, c),
+        c.kthvalue(2, keepdim=True).values * h.max(-1).values[:, None] * c
+        + c.view(-1, 4, 2).min(2, True).values.sum(1),
+    ),
+    "sorted beside what is infinite": lambda s, x, h, c: (
+        (h + s.constant).masked_fill(s.mask, -torch.inf).topk(4, -1).values.repeat(1, 2),
+        c.masked_fill(h > 0, torch.inf).sort(-1).values.clamp(max=9.0),
+    ),
+    "choices": lambda s, x, h, c: (
+        (F.one_hot(h.argmax(-1), 8).to(h.dtype) + h.softmax(-1) - h.softmax(-1).detach()) * c,
+        s.square.weight[c.argmin(-1)] + F.embedding(h.argmax(-1), s.square.weight, padding_idx=2),
+    ),
+    "whole numbers": lambda s, x, h, c: (
+        h * ((9 * h).long().abs() // 2 % 3 == 1) + (c > 0).sum(-1, keepdim=True) * (9 * c).int(),
+        c + (h.argmax(-1, keepdim=True) + 1).to(c.dtype) * (h * 2).bool().to(c.dtype),
+    ),
+    "scattered": lambda s, x, h, c: (
+        torch.zeros_like(h).scatter(-1, h.argsort(-1), c) + h.scatter_add(1, c.argsort(-1)[:, :3] // 2, c[:, :3]),
+        c.scatter(-1, torch.stack([h.argmax(-1), (h.argmax(-1) + 1) % 8], -1), 2 * h[:, :2]).scatter_(
+            -1, c.argmax(-1, keepdim=True), 0.5
+        ),
+    ),
+    "products of all": lambda s, x, h, c: (
+        h.prod(-1, keepdim=True) * c + h.view(-1, 2, 4).prod(1).repeat(1, 2),
+        c.cumprod(-1) + h.view(-1, 4, 2).cumprod(1).flatten(1) + c[:, :7].prod(-1, keepdim=True),
+    ),
+    "cumulative sums of heads": lambda s, x, h, c: (
+        h.view(-1, 2, 4).cumsum(1).flatten(1) * c.view(-1, 2, 4).cumsum(-1).flatten(1),
+        c,
+    ),
+    "pooling": lambda s, x, h, c: (
+        F.avg_pool1d(h[:, None], 2)[:, 0].repeat(1, 2) + F.max_pool1d(c[:, None], 3, 1, 1)[:, 0],
+        F.adaptive_avg_pool1d(h[:, None], 3)[:, 0].sum(-1, keepdim=True) * c
+        + F.adaptive_max_pool2d(c.view(-1, 1, 2, 4), (1, 3)).sum((1, 2, 3))[:, None]
+        + F.avg_pool2d(h.view(-1, 2, 2, 2), 2, 1, 1).flatten(1)[:, :8],
+    ),
+    "places of the largest": lambda s, x, h, c: (
+        h * F.max_pool1d(c[:, None], 3, 2, 1, return_indices=True)[1].sum(-1),
+        c * F.adaptive_max_pool2d(h.view(-1, 1, 2, 4), (1, 3), return_indices=True)[1].sum((2, 3)),
+    ),
+    "distances": lambda s, x, h, c: (
+        torch.cdist(h, s.square.weight) + torch.cdist(h.view(-1, 2, 4), c.view(-1, 2, 4), 1.0).flatten(1).repeat(1, 2),
+        F.pad(torch.linalg.cross(h[:, :3], c[:, 3:6]), (0, 5)) + c,
+    ),
+    "grown and padded": lambda s, x, h, c: (
+        F.interpolate(h.view(-1, 2, 4), scale_factor=2).flatten(1)[:, 4:12] + F.pixel_shuffle(
+            c.view(-1, 4, 1, 2), 2
+        ).flatten(1),
+        F.pad(c[:, None, :6], (1, 1), mode="replicate")[:, 0] + F.pad(h[:, None, :5], (1, 2), mode="reflect")[:, 0],
+    ),
+    "no numbers": lambda s, x, h, c: (
+        torch.nan_to_num(torch.where(c > 0, torch.nan, h), 0.1),
+        torch.nan_to_num(torch.where(c > 0, torch.inf, torch.where(h > 0, -torch.inf, c)), posinf=2.0, neginf=-3.0),
+    ),
     "deviation": lambda s, x, h, c: (h / h.std(-1, keepdim=True), c - c.logsumexp(-1, keepdim=True)),
     "sums of heads": lambda s, x, h, c: (h.view(-1, 2, 4).sum(1).repeat(1, 2), h.view(-1, 4, 2).mean(1).repeat(1, 4)),
     "repeated": lambda s, x, h, c: (

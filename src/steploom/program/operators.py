@@ -27,13 +27,19 @@ Handler = Callable[["Called"], Forms]
 
 ON_TRUTH = {"where", "mul", "clone", "detach", "gt", "ge", "lt", "le", "eq", "ne", "masked_fill", "isnan", *LOGICAL}
 
+OF_BITS = {name for name in LOGICAL if not name.startswith("logical")}
+
 MOVES = [
     "view", "_unsafe_view", "reshape", "permute", "transpose", "t", "unsqueeze", "squeeze", "expand", "slice", "select",
     "split", "split_with_sizes", "unbind", "narrow", "index_select", "index", "flip", "roll", "repeat", "cat", "stack",
     "alias", "diagonal", "unfold", "chunk", "constant_pad_nd",
     "unsafe_chunk", "unsafe_split", "unsafe_split_with_sizes",  # of torch.nn.LSTMCell and GRUCell
-    "tril", "triu", "diag_embed",
+    "tril", "triu", "diag_embed", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle",
+    "replication_pad1d", "replication_pad2d", "reflection_pad1d", "reflection_pad2d",
+    "upsample_nearest1d", "upsample_nearest2d",
 ]  # fmt: skip
+
+OF_FLOATS = ("upsample_nearest1d", "upsample_nearest2d")
 
 ZEROS_ELSEWHERE = ("tril", "triu", "diag_embed")
 
@@ -48,6 +54,8 @@ def _elementwise(called: Called) -> Forms:
     truths = all(tensor.sample.dtype == torch.bool for tensor in tensors)
     if truths and called.name not in ON_TRUTH:
         raise UnsupportedOperation("it does arithmetic on truth values; write mask.to(h.dtype)")
+    if not truths and called.name in OF_BITS:
+        raise UnsupportedOperation("it treats the bits of whole numbers")
     aligned, before = match(called.tracer, called.args, result.shape)
     options = {name: float(item) if is_number(item) else item for name, item in called.kwargs.items()}
     options = {name: item for name, item in options.items() if name not in ("dtype", "layout", "memory_format")}
@@ -136,7 +144,8 @@ def _index_put(called: Called) -> Forms:
         raise UnsupportedOperation("it adds to what is there")
     number = source.form.number if isinstance(source.form, Fixed) else None
     if any(map(is_rows, indices)):
-        if len(indices) > 1 or number is None or indices[0].sample.shape != target.sample.shape:
+        by_mask = len(indices) == 1 and indices[0].sample.dtype == torch.bool
+        if not by_mask or number is None or indices[0].sample.shape != target.sample.shape:
             raise UnsupportedOperation("which of the features it writes differs from row to row")
         (mask, old), before = match(tracer, [indices[0], target], target.sample.shape)
         return Rows(tracer.build.rows("where", mask, number, old), before)
@@ -158,7 +167,15 @@ def _only_place(shape: Sequence[int], batch: int) -> int:
 
 
 def _to(called: Called) -> Forms:
-    return rows_of(called.args[0])
+    form, build = rows_of(called.args[0]), called.tracer.build
+    before, after = called.args[0].sample.dtype, called.result.dtype
+    if after == torch.bool and before != torch.bool:
+        return Rows(build.rows("ne", form.value, 0.0), form.before)
+    if before.is_floating_point and not after.is_floating_point:
+        whole = ELEMENTWISE["trunc"](called.tracer.emit, form.value)
+        assert isinstance(whole, Value)
+        return Rows(whole, form.before)
+    return form
 
 
 def _glu(called: Called) -> Forms:
@@ -201,8 +218,10 @@ def _move(called: Called) -> Forms:
     codes, total = numbered(tracer, tensors)
     first = 1 if called.name in ZEROS_ELSEWHERE else 0  # so that what becomes 0 is below all numbers
     found = iter(numbers + first for numbers in codes)
+    if called.name in OF_FLOATS:
+        found = iter(numbers.double() for numbers in codes)
     moved = called.function(*mapped(args, Traced, lambda _: next(found)), **kwargs)
-    moved = moved - first if first else moved
+    moved = moved.long() if called.name in OF_FLOATS else moved - first if first else moved
     sources = [rows_of(traced).value for traced in tensors]
 
     def form_of(numbers: Tensor) -> Rows:

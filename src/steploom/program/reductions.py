@@ -201,31 +201,6 @@ def _norm(called: Called) -> Forms:
     return Rows(build.rows("sqrt", total.value), total.before)
 
 
-def _max_dim(called: Called) -> Forms:
-    # The place of the largest is left out: whoever reads it is told so.
-    form = _amin(called) if called.name == "min" else _amax(called)
-    assert isinstance(form, Rows)
-    return [form, None] if isinstance(called.result, tuple) else form
-
-
-def _cumsum(called: Called) -> Forms:
-    import torch
-
-    traced, dim = called.args[0], called.args[1]
-    shape, tracer, form = traced.sample.shape, called.tracer, rows_of(called.args[0])
-    size = shape[dim]
-    if dim % len(shape) != len(shape) - 1 or size % tracer.batch == 0:
-        raise UnsupportedOperation("it is not along the last axis")
-    triangle = torch.ones(size, size, dtype=traced.sample.dtype).tril()
-    fixed = tracer.leaves.constant(triangle)
-    matrix = tracer.leaves.matrix(fixed.node, triangle)
-    parts = [
-        tracer.build.rows("product", tracer.build.rows("slice", form.value, start=start, stop=start + size), matrix)
-        for start in range(0, form.value.width, size)
-    ]
-    return Rows(tracer.build.concat(parts), form.before)
-
-
 HANDLERS: dict[str, Handler] = {
     "sum": _sum,
     "mean": _mean,
@@ -233,8 +208,6 @@ HANDLERS: dict[str, Handler] = {
     "amin": _amin,
     "any": _any,
     "all": _all,
-    "max": _max_dim,
-    "min": _max_dim,
     "_softmax": _softmax,
     "_log_softmax": _softmax,
     "logsumexp": _logsumexp,
@@ -244,5 +217,4 @@ HANDLERS: dict[str, Handler] = {
     "std_mean": _var,
     "linalg_vector_norm": _norm,
     "norm": _norm,
-    "cumsum": _cumsum,
 }

@@ -10,14 +10,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from steploom.errors import UnsupportedOperation
-from steploom.program.attention import attention
-from steploom.program.bilinear import bilinear
 from steploom.program.casts import in_float64
 from steploom.program.cell_source import cell_line
+from steploom.program.compositions import FUNCTIONS
 from steploom.program.nested import flat, mapped
 from steploom.program.operators import is_rows
 from steploom.program.traced import Traced
@@ -28,8 +26,6 @@ __all__ = ["StepFunctions"]
 READS = {"tolist", "numpy", "item", "__bool__", "__float__", "__int__", "__array__", "data_ptr"}
 RANDOM = ("rand", "normal", "bernoulli", "multinomial", "uniform", "exponential", "dropout", "poisson")
 NEW = {"zeros", "ones", "full", "empty"}
-REPLACED = {F.scaled_dot_product_attention: attention, F.bilinear: bilinear}
-"""Functions of PyTorch that become one operator, which no program knows, by what says them in other operators."""
 
 
 class StepFunctions(TorchFunctionMode):
@@ -55,6 +51,12 @@ class StepFunctions(TorchFunctionMode):
         if not all(isinstance(item, Traced) for item in given):
             args, kwargs = mapped(args, Tensor, self._traced_leaf), mapped(kwargs, Tensor, self._traced_leaf)
             traced = [item for item in flat([args, kwargs]) if isinstance(item, Tensor)]
+        if any(map(torch._C._functorch.is_functorch_wrapped_tensor, given)):
+            raise UnsupportedOperation(
+                f"'{name}' runs within torch.vmap or another transform of torch.func",
+                source=cell_line(),
+                hint="Write it for the whole batch: operations broadcast.",
+            )
         if any(not isinstance(item, Traced) and id(item) not in self.tracer.fresh for item in traced):
             raise UnsupportedOperation(
                 f"'{name}' reads a tensor that is neither an argument nor a parameter or buffer of the cell",
@@ -65,7 +67,7 @@ class StepFunctions(TorchFunctionMode):
             func, args, kwargs = in_float64(func, args, kwargs)
         if name == "where":
             args = tuple(self._tensor(item) if isinstance(item, (int, float)) else item for item in args)
-        result = REPLACED.get(func, func)(*args, **kwargs)
+        result = FUNCTIONS.get(func, func)(*args, **kwargs)
         # What is computed on a traced tensor is traced; the rest, as `torch.eye(8).to(h)`, holds numbers of its own.
         if type(result) is not Tensor or (
             name == "__get__" and any(id(item) not in self.tracer.fresh for item in given)

@@ -16,6 +16,7 @@ from steploom.errors import UnsupportedOperation
 from steploom.program.builder import Builder
 from steploom.program.casts import dtype_name
 from steploom.program.cell_source import cell_frame, cell_line, line_of
+from steploom.program.compositions import OPERATORS as COMPOSED
 from steploom.program.in_place import functional, written
 from steploom.program.leaves import Leaves
 from steploom.program.nested import flat, mapped
@@ -23,13 +24,13 @@ from steploom.program.operator_table import OPERATORS
 from steploom.program.operators import is_rows, spread
 from steploom.program.program import Argument, Value
 from steploom.program.prologue import Reference
-from steploom.program.traced import Fixed, Form, Rows, Traced
+from steploom.program.traced import Fixed, Form, Recording, Rows, Traced
 
 __all__ = ["Called", "Tracer"]
 
 READS_NUMBERS = {"_local_scalar_dense", "is_nonzero", "equal", "item"}
 JUMPS = {"floor", "gt", "ge", "lt", "le", "eq", "ne"}
-TYPES = {torch.float64, torch.float32, torch.bool}
+TYPES = {torch.float64, torch.float32, torch.bool, torch.int64, torch.int32}
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ class Tracer:
         self._quotients: dict[Value, tuple[Value, float]] = {}
         self._live: list[weakref.ref[Traced]] = []
         self._protected: set[int] = set()
+        self._composing = False
 
     def enter(self, sample: Tensor, value: Value) -> Traced:
         """A traced tensor for an input of the step."""
@@ -138,7 +140,7 @@ class Tracer:
         try:
             return self._record(function, args, kwargs)
         except UnsupportedOperation as error:
-            if error.source is not None:
+            if error.source is not None or self._composing:  # the operator that the step called is named
                 raise
             name = function._schema.name.removeprefix("aten::")
             raise UnsupportedOperation(
@@ -149,19 +151,32 @@ class Tracer:
         name = function._schema.name.removeprefix("aten::")
         if name in READS_NUMBERS:
             self.refuse_reading(args[0])
+        args, kwargs = mapped(args, Tensor, self._known), mapped(kwargs, Tensor, self._known)
+        rows = any(is_rows(item) for item in flat([args, kwargs]))
+        if rows and (name in COMPOSED or name not in OPERATORS):
+            composed = self._composed(COMPOSED.get(name, function.decompose), args, kwargs)
+            if composed is not NotImplemented:
+                return composed
         if torch.Tag.nondeterministic_seeded in function.tags:
             raise UnsupportedOperation("it draws random numbers, which differ from step to step")
-        changes = function._schema.is_mutable
-        args, kwargs = mapped(args, Tensor, self._known), mapped(kwargs, Tensor, self._known)
-        if changes:
+        if function._schema.is_mutable:
             return self._in_place(name, function, args, kwargs)
-        if not any(is_rows(item) for item in flat([args, kwargs])):
+        if not rows:
             return self._fixed(function, args, kwargs)
         result = function(*mapped(args, Tensor, sample_of), **mapped(kwargs, Tensor, sample_of))
         if name.startswith("unsafe_"):
             # Whoever asks for these parts writes into them, and does not look at the whole again.
             result = [part.clone() for part in result]
         return self._results(name, function, args, kwargs, result)
+
+    def _composed(self, function: Any, args: Any, kwargs: Any) -> Any:
+        """What a composition gives, or an operator that PyTorch itself takes apart: not so within a composition."""
+        outermost, self._composing = not self._composing, True
+        try:
+            with Recording(self):
+                return function(*args, **kwargs)
+        finally:
+            self._composing = not outermost
 
     def _results(self, name: str, function: Any, args: Any, kwargs: Any, result: Any) -> Any:
         handler = OPERATORS.get(name)

@@ -1,0 +1,66 @@
+"""Functions and operators of PyTorch that no program knows by themselves, said in others.
+
+They run on traced tensors in the place of PyTorch's own, and give what these give, gradients included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from steploom.program import geometry, indexing, ordering, pooling, scans
+from steploom.program.attention import attention, flash_attention
+from steploom.program.bilinear import bilinear
+
+__all__ = ["FUNCTIONS", "OPERATORS"]
+
+
+def _nan_to_num(
+    x: Tensor, nan: float | None = None, posinf: float | None = None, neginf: float | None = None
+) -> Tensor:
+    limits = torch.finfo(x.dtype)
+    x = torch.where(x.isnan(), nan or 0.0, x)
+    x = torch.where(x == torch.inf, limits.max if posinf is None else posinf, x)
+    return torch.where(x == -torch.inf, limits.min if neginf is None else neginf, x)
+
+
+FUNCTIONS: dict[Any, Callable[..., Any]] = {
+    F.scaled_dot_product_attention: attention,
+    F.bilinear: bilinear,
+    F.one_hot: indexing.one_hot,
+}
+"""What a step calls; PyTorch's own would act on numbers that are not there."""
+
+OPERATORS: dict[str, Callable[..., Any]] = {
+    "_scaled_dot_product_flash_attention_for_cpu": flash_attention,
+    "_cdist_forward": geometry.cdist,
+    "_euclidean_dist": geometry.cdist,
+    "linalg_cross": geometry.cross,
+    "prod": scans.prod,
+    "cumprod": scans.cumprod,
+    "cumsum": scans.cumsum,
+    "sort": ordering.sort,
+    "topk": ordering.topk,
+    "kthvalue": ordering.kthvalue,
+    "median": ordering.median,
+    "argmax": ordering.argmax,
+    "argmin": ordering.argmin,
+    "max": ordering.max_along,
+    "min": ordering.min_along,
+    "gather": indexing.gather_along,
+    "scatter": indexing.scatter,
+    "scatter_add": indexing.scatter_add,
+    "embedding": indexing.embedding,
+    "index": indexing.index,
+    "index_select": indexing.index_select,
+    "avg_pool2d": pooling.avg_pool2d,
+    "max_pool2d_with_indices": pooling.max_pool2d,
+    "_adaptive_avg_pool2d": pooling.adaptive_avg_pool2d,
+    "adaptive_max_pool2d": pooling.adaptive_max_pool2d,
+    "nan_to_num": _nan_to_num,
+}
+"""By the operator's name; one that gives NotImplemented leaves the call to the table of operators."""
