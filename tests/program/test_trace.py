@@ -144,6 +144,10 @@ STEPS = {
         c.kthvalue(2, keepdim=True).values * h.max(-1).values[:, None] * c
         + c.view(-1, 4, 2).min(2, True).values.sum(1),
     ),
+    "the first of equals": lambda s, x, h, c: (
+        torch.stack([h, c, 2 * c], -1).max(-1).values + torch.stack([c, h], 1).argmax(1) * c,
+        torch.stack([h, h, c], 1).min(1).values + h.view(-1, 2, 4).argmin(-1).sum(-1, keepdim=True) * h,
+    ),
     "sorted beside what is infinite": lambda s, x, h, c: (
         (h + s.constant).masked_fill(s.mask, -torch.inf).topk(4, -1).values.repeat(1, 2),
         c.masked_fill(h > 0, torch.inf).sort(-1).values.clamp(max=9.0),

@@ -82,6 +82,10 @@ REFUSED = {
     "vmap": (lambda s, x, h, c: (torch.vmap(torch.mul)(h, c), c), "runs within torch.vmap .* Write it for the whole"),
     "features by an index of the row": (lambda s, x, h, c: (h[:, h.argmax(-1)], c), "'index' .* use torch.gather"),
     "bits": (lambda s, x, h, c: (h * (h.argmax(-1, keepdim=True) & 1).to(h.dtype), c), "'bitwise_and' .* the bits"),
+    "powers of whole numbers": (
+        lambda s, x, h, c: (h * (3 ** h.argmax(-1, keepdim=True)).to(h.dtype), c),
+        "'pow' .* whole numbers",
+    ),
     "classes that nobody knows": (lambda s, x, h, c: (F.one_hot(h.argmax(-1)) * h, c), "give num_classes"),
     "a large table": (lambda s, x, h, c: (F.embedding(h.argmax(-1), s.vector.expand(2000, 8)), c), "a table of 2000"),
     "convolution along the batch": (

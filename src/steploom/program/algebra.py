@@ -18,6 +18,7 @@ __all__ = ["simpler"]
 _Rule = Callable[["Builder", list[Argument], dict[str, Any]], Argument | None]
 
 MIRRORED = {"gt": "lt", "ge": "le", "lt": "gt", "le": "ge"}
+COMPARISONS = {*MIRRORED, "eq", "ne"}
 
 
 def simpler(build: Builder, op: str, args: Sequence[Argument], attrs: dict[str, Any]) -> Argument | None:
@@ -137,7 +138,11 @@ def _div(build: Builder, args: list[Argument], attrs: dict[str, Any]) -> Argumen
 
 def _compare(op: str) -> _Rule:
     def rule(build: Builder, args: list[Argument], attrs: dict[str, Any]) -> Argument | None:
-        return build(MIRRORED.get(op, op), args[1], args[0]) if isinstance(args[0], float) else None
+        if isinstance(args[0], float):
+            return build(MIRRORED.get(op, op), args[1], args[0])
+        maker = build.maker(args[0])
+        is_truth = maker is not None and maker.op in COMPARISONS
+        return args[0] if op == "ne" and is_truth and _is(args[1], 0.0) else None
 
     return rule
 
@@ -266,4 +271,4 @@ _RULES: dict[str, _Rule] = {
     "gather": simpler_gather,
     "matmul": simpler_matmul,
     "product": _product,
-} | {op: _compare(op) for op in (*MIRRORED, "eq", "ne")}
+} | {op: _compare(op) for op in COMPARISONS}

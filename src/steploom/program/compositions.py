@@ -49,8 +49,6 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "median": ordering.median,
     "argmax": ordering.argmax,
     "argmin": ordering.argmin,
-    "max": ordering.max_along,
-    "min": ordering.min_along,
     "gather": indexing.gather_along,
     "scatter": indexing.scatter,
     "scatter_add": indexing.scatter_add,

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from steploom.errors import UnsupportedOperation
 from steploom.program.operators import is_rows
+from steploom.program.traced import is_index
 
 __all__ = ["embedding", "gather_along", "index", "index_select", "one_hot", "scatter", "scatter_add"]
 
@@ -80,7 +81,7 @@ def index(x: Tensor, indices: list[Tensor | None]) -> Any:
         return NotImplemented
     if is_rows(x) or len(indices) != 1 or first is None:
         raise UnsupportedOperation("which features it takes differs from row to row; use torch.gather")
-    wrapped = torch.where(first < 0, first + x.shape[0], first)
+    wrapped = first if is_index(first, x.shape[0]) else torch.where(first < 0, first + x.shape[0], first)
     return embedding(x.flatten(1), wrapped).reshape(*first.shape, *x.shape[1:])
 
 
@@ -104,8 +105,10 @@ def _targets(x: Tensor, dim: int, index: Tensor) -> tuple[Tensor, Tensor, Tensor
 
 
 def _within(index: Tensor, count: int, result: Tensor) -> Tensor:
-    return torch.where((index >= 0) & (index < count), result, torch.nan)
+    return result if is_index(index, count) else torch.where((index >= 0) & (index < count), result, torch.nan)
 
 
 def _all_within(index: Tensor, count: int, result: Tensor) -> Tensor:
+    if is_index(index, count):
+        return result
     return torch.where(((index >= 0) & (index < count)).all(-1, keepdim=True), result, torch.nan)

@@ -56,6 +56,8 @@ def _elementwise(called: Called) -> Forms:
         raise UnsupportedOperation("it does arithmetic on truth values; write mask.to(h.dtype)")
     if not truths and called.name in OF_BITS:
         raise UnsupportedOperation("it treats the bits of whole numbers")
+    if called.name == "pow" and not (result.is_floating_point() or is_number(called.args[1])):
+        raise UnsupportedOperation("a power of whole numbers would be none; make one of them a float")
     aligned, before = match(called.tracer, called.args, result.shape)
     options = {name: float(item) if is_number(item) else item for name, item in called.kwargs.items()}
     options = {name: item for name, item in options.items() if name not in ("dtype", "layout", "memory_format")}

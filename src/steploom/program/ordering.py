@@ -9,39 +9,28 @@ import torch
 from torch import Tensor
 
 from steploom.errors import UnsupportedOperation
+from steploom.program.traced import as_index
 
-__all__ = ["argmax", "argmin", "kthvalue", "max_along", "median", "min_along", "sort", "topk"]
+__all__ = ["argmax", "argmin", "kthvalue", "median", "sort", "topk"]
 
 MOST_SORTED = 256  # beyond that the table of comparisons is too large
 
 
 def argmax(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """As `torch.argmax`: the first of the largest."""
-    return max_along(x, _axis(dim), keepdim)[1]
+    dim = _axis(dim)
+    moved = x.detach().movedim(dim, -1)
+    n = moved.shape[-1]
+    numbers = torch.arange(n, dtype=x.dtype)
+    largest = (moved == moved.amax(-1, keepdim=True)) | moved.isnan()
+    first = torch.where(largest, numbers, float(n)).amin(-1, keepdim=True)
+    index = as_index(first, n).movedim(-1, dim)
+    return index if keepdim else index.squeeze(dim)
 
 
 def argmin(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """As `torch.argmin`: the first of the smallest."""
-    return max_along(-x, _axis(dim), keepdim)[1]
-
-
-def max_along(x: Tensor, dim: int | None = None, keepdim: bool = False) -> tuple[Tensor, Tensor]:
-    """As `torch.max` along an axis: the largest, of which the first has the gradient, and its index."""
-    dim = _axis(dim)
-    moved = x.movedim(dim, -1)
-    n = moved.shape[-1]
-    numbers = torch.arange(n, dtype=x.dtype)
-    largest = moved.detach().amax(-1, keepdim=True)
-    first = torch.where(moved == largest, numbers, float(n)).amin(-1, keepdim=True)
-    value = torch.where(numbers == first, moved, 0.0).sum(-1, keepdim=True)
-    value, index = value.movedim(-1, dim), first.to(torch.int64).movedim(-1, dim)
-    return (value, index) if keepdim else (value.squeeze(dim), index.squeeze(dim))
-
-
-def min_along(x: Tensor, dim: int | None = None, keepdim: bool = False) -> tuple[Tensor, Tensor]:
-    """As `torch.min` along an axis."""
-    largest, index = max_along(-x, dim, keepdim)
-    return -largest, index
+    return argmax(-x, dim, keepdim)
 
 
 def sort(x: Tensor, dim: int = -1, descending: bool = False, *, stable: bool | None = True) -> tuple[Tensor, Tensor]:
@@ -81,7 +70,7 @@ def _in_order(x: Tensor, dim: int, places: range, descending: bool) -> tuple[Ten
     found = rank.unsqueeze(-2) == wanted  # (..., places, n)
     # Not a product: what is infinite elsewhere must not count.
     value = torch.where(found, other, 0.0).sum(-1)
-    index = torch.where(found, numbers, 0.0).sum(-1).to(torch.int64)
+    index = as_index(torch.where(found, numbers, 0.0).sum(-1), n)
     return value.movedim(-1, dim), index.movedim(-1, dim)
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from steploom.errors import UnsupportedOperation
-from steploom.program.ordering import max_along
+from steploom.program.traced import as_index
 
 __all__ = ["adaptive_avg_pool2d", "adaptive_max_pool2d", "avg_pool2d", "max_pool2d"]
 
@@ -68,9 +68,9 @@ def _places(x: Tensor) -> Tensor:
 
 def _largest(values: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
     """The largest of the last axis, of which the first has the gradient, and its place."""
-    largest, number = max_along(values, -1, keepdim=True)
+    largest, number = values.max(-1, keepdim=True)
     chosen = torch.arange(values.shape[-1]) == number
-    return largest.squeeze(-1), torch.where(chosen, places, 0.0).sum(-1).to(torch.int64)
+    return largest.squeeze(-1), as_index(torch.where(chosen, places, 0.0).sum(-1), places.numel())
 
 
 def _windows(x: Tensor, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], outside: float) -> Tensor:

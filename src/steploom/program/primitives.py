@@ -93,7 +93,9 @@ def _sum_groups(a: Tensor, *, groups: int) -> Tensor:
     return a.reshape(*a.shape[:-1], groups, -1).sum(-1)
 
 
-def _max_groups(a: Tensor, *, groups: int) -> Tensor:
+def _max_groups(a: Tensor, *, groups: int, first: int = 0) -> Tensor:
+    if first:
+        return a.reshape(*a.shape[:-1], groups, -1).max(-1).values
     return a.reshape(*a.shape[:-1], groups, -1).amax(-1)
 
 

@@ -10,6 +10,7 @@ from steploom.errors import UnsupportedOperation
 from steploom.program.codes import columns, gather
 from steploom.program.gathers import sum_of_parts
 from steploom.program.operators import Forms, Handler, match, numbered, rows_of
+from steploom.program.ordering import argmax
 from steploom.program.program import Value
 from steploom.program.traced import Rows, Traced
 
@@ -21,21 +22,23 @@ if TYPE_CHECKING:
 __all__ = ["HANDLERS", "centred", "grouped", "spread_over", "sum_of_squares", "with_value"]
 
 
-def _reduced(tracer: Tracer, traced: Traced, dims: Any, op: str) -> tuple[Rows, int]:
+def _reduced(tracer: Tracer, traced: Traced, dims: Any, op: str, **attrs: int) -> tuple[Rows, int]:
     """The sum or max over some axes, which then have size 1, and how many numbers make one of the result."""
     value = rows_of(traced).value
     found = grouped(tracer, traced, dims)
     before, groups = found.before, found.groups
     count = value.width // groups
     if found.in_order:
-        return Rows(tracer.build.rows(op, value, groups=groups), min(before, groups)), count
+        return Rows(tracer.build.rows(op, value, groups=groups, **attrs), min(before, groups)), count
     first, _ = columns(found.across, tracer.batch, value.width)
     if op == "sum" and first == list(range(value.width)):
         # The parts to be added lie side by side, as heads do.
         result = sum_of_parts(tracer.build, value, value.width, count)
         assert isinstance(result, Value)
         return Rows(result, before), count
-    return Rows(tracer.build.rows(op, gather(tracer.build, [value], found.wanted), groups=groups), before), count
+    return Rows(
+        tracer.build.rows(op, gather(tracer.build, [value], found.wanted), groups=groups, **attrs), before
+    ), count
 
 
 class _Grouped(NamedTuple):
@@ -201,6 +204,19 @@ def _norm(called: Called) -> Forms:
     return Rows(build.rows("sqrt", total.value), total.before)
 
 
+def _max_along(called: Called) -> Forms:
+    """The largest or smallest along an axis, of which the first has the gradient, and its index."""
+    tracer, dim = called.tracer, _dims(called)
+    if dim is None:
+        raise UnsupportedOperation("it mixes the rows of the batch")
+    keepdim = called.result[0].dim() == called.args[0].sample.dim()
+    smallest = called.name == "min"
+    traced = (_negated(called) if smallest else called).args[0]
+    form, _ = _reduced(tracer, traced, dim, "max", first=1)
+    value = tracer.build.rows("neg", form.value) if smallest else form.value
+    return [Rows(value, form.before), rows_of(tracer.composed(argmax, traced, dim, keepdim))]
+
+
 HANDLERS: dict[str, Handler] = {
     "sum": _sum,
     "mean": _mean,
@@ -208,6 +224,8 @@ HANDLERS: dict[str, Handler] = {
     "amin": _amin,
     "any": _any,
     "all": _all,
+    "max": _max_along,
+    "min": _max_along,
     "_softmax": _softmax,
     "_log_softmax": _softmax,
     "logsumexp": _logsumexp,

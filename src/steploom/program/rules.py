@@ -190,11 +190,27 @@ def sum_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
 
 
 def max_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:
-    """y = the largest of each group of neighbours."""
+    """y = the largest of each group of neighbours. With `first`, the first of those that are equal has the gradient."""
     a, width = i.args[0], _width(i.args[0])
     mask = e("eq", a, e("expand", i.out, width=width))
+    if i.attrs.get("first"):
+        return [e("mul", _first(e, mask, width // i.out.width), e("expand", g, width=width))]
     count = e("sum", mask, groups=i.out.width)
     return [e("mul", mask, e("expand", e("div", g, count), width=width))]
+
+
+def _first(e: Emitter, mask: Argument, size: int) -> Argument:
+    """Of a mask, what has nothing before it in its group of `size` neighbours."""
+
+    def shifted(value: Argument, by: int) -> Argument:
+        order = tuple(column - by if column % size >= by else -1 for column in range(_width(value)))
+        return e("gather", value, order=order)
+
+    before, seen = shifted(mask, 1), 1
+    while seen < size - 1:
+        before = e("maximum", before, shifted(before, seen))
+        seen *= 2
+    return e("where", before, 0.0, mask)
 
 
 def dot_gradient(e: Emitter, i: Instruction, g: Argument) -> Gradients:

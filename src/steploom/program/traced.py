@@ -15,7 +15,7 @@ from steploom.program.nested import flat
 from steploom.program.program import Value
 from steploom.program.prologue import Reference
 
-__all__ = ["Fixed", "Form", "Recording", "Rows", "Traced"]
+__all__ = ["Fixed", "Form", "Recording", "Rows", "Traced", "as_index", "is_index"]
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,17 @@ Form = Rows | Fixed
 
 
 class Recorder(Protocol):
-    """What takes note of an operator that was called on traced tensors."""
+    """What takes note of an operator that was called on traced tensors.
+
+    Attributes:
+        below: values that hold whole numbers from 0, and what these stay below.
+    """
+
+    below: dict[Value, int]
 
     def record(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any: ...
+
+    def wrap(self, sample: Tensor, form: Form) -> Traced: ...
 
 
 class Traced(Tensor):
@@ -85,6 +93,21 @@ class Traced(Tensor):
 
     def __repr__(self) -> str:  # type: ignore[override] # nobody asks it for other contents
         return f"a traced tensor of shape {tuple(self.sample.shape)}"
+
+
+def as_index(numbers: Tensor, count: int) -> Tensor:
+    """Whole numbers from 0 to `count` - 1 as an index, without being rounded."""
+    if not isinstance(numbers, Traced) or not isinstance(numbers.form, Rows):
+        return numbers.to(torch.int64)
+    numbers.recorder.below[numbers.form.value] = count
+    return numbers.recorder.wrap(numbers.sample.to(torch.int64), numbers.form)
+
+
+def is_index(numbers: Tensor, count: int) -> bool:
+    """Whether numbers are known to be an index of one of `count`."""
+    if not isinstance(numbers, Traced) or not isinstance(numbers.form, Rows):
+        return False
+    return numbers.recorder.below.get(numbers.form.value, count + 1) <= count
 
 
 class Recording(TorchDispatchMode):  # type: ignore[no-untyped-call] # PyTorch's __init_subclass__ has no types

@@ -63,6 +63,7 @@ class Tracer:
         spread: values that are a parameter repeated for every row, and which.
         fresh: new tensors that the step has made, by their id: they hold numbers of their own.
         names: of values, the names of the cell's local variables that held them.
+        below: values that hold whole numbers from 0, and what these stay below.
     """
 
     def __init__(self, batch: int) -> None:
@@ -71,6 +72,7 @@ class Tracer:
         self.leaves = Leaves()
         self.names: dict[Value, str] = {}
         self.spread: dict[Value, Reference] = {}
+        self.below: dict[Value, int] = {}
         self.fresh: dict[int, Tensor] = {}
         self._quotients: dict[Value, tuple[Value, float]] = {}
         self._live: list[weakref.ref[Traced]] = []
@@ -154,7 +156,7 @@ class Tracer:
         args, kwargs = mapped(args, Tensor, self._known), mapped(kwargs, Tensor, self._known)
         rows = any(is_rows(item) for item in flat([args, kwargs]))
         if rows and (name in COMPOSED or name not in OPERATORS):
-            composed = self._composed(COMPOSED.get(name, function.decompose), args, kwargs)
+            composed = self.composed(COMPOSED.get(name, function.decompose), *args, **kwargs)
             if composed is not NotImplemented:
                 return composed
         if torch.Tag.nondeterministic_seeded in function.tags:
@@ -169,7 +171,7 @@ class Tracer:
             result = [part.clone() for part in result]
         return self._results(name, function, args, kwargs, result)
 
-    def _composed(self, function: Any, args: Any, kwargs: Any) -> Any:
+    def composed(self, function: Any, *args: Any, **kwargs: Any) -> Any:
         """What a composition gives, or an operator that PyTorch itself takes apart: not so within a composition."""
         outermost, self._composing = not self._composing, True
         try:
