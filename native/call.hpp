@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "along.hpp"
 #include "columns.hpp"
 #include "digits.hpp"
 #include "elementwise.hpp"

@@ -59,7 +59,11 @@ struct Term {
 // groups, then 1 / sqrt(variance + epsilon) of all groups. Standardize (columns, their moments): mean 0 and variance 1.
 // StandardizeGrad (gradient, vector it is first multiplied with or none, standardized columns, moments): the gradient of
 // the columns. Gather: columns of the input in another order. Matmul: products of the matrices that two inputs hold.
-enum class StageKind : int { Product, Elementwise, Sum, Max, Dot, Moments, Standardize, StandardizeGrad, Gather, Matmul };
+// Along each group, with an index that counts from its first column: Argsort: the indices in order. Take (columns, index):
+// the columns that the index names. Put (index, values): the values where it names them.
+enum class StageKind : int {
+    Product, Elementwise, Sum, Max, Dot, Moments, Standardize, StandardizeGrad, Gather, Matmul, Argsort, Take, Put
+};
 
 // (n, k) by (k, m); a transposed one lies there as (k, n), or as (m, k). Not both are.
 struct MatmulSizes {
@@ -72,18 +76,26 @@ struct Stretch {
     int first, count, step;
 };
 
+// Of each group: its columns, the indices that belong to it, and whether the order descends, or the last value put to a
+// place stays instead of the sum of all.
+struct AlongSizes {
+    int n = 0, count = 0;
+    bool flag = false;
+};
+
 struct Stage {
     StageKind kind;
-    int width = 0;                // Product, Gather, Matmul: columns made; Elementwise: columns; on groups: columns of the first input
+    int width = 0;                // Product, Gather, Matmul, along groups: columns made; Elementwise: columns; on groups: columns of the first input
     std::vector<Term> terms;      // Product: out = init + sum of left @ M.T
     std::vector<int> inners;      // Product: K of each term
     Operand init;                 // Product: what it is added to (None: zero)
     Operand out;                  // all but Elementwise
-    Operand in[4];                // on groups; Gather: the first; Matmul: the first two
-    int groups = 1;               // on groups: of how many; Matmul: pairs of matrices
+    Operand in[4];                // on groups; Gather, Argsort: the first; Matmul, Take, Put: the first two
+    int groups = 1;               // on and along groups: of how many; Matmul: pairs of matrices
     double epsilon = 0;           // Moments
     std::vector<Stretch> stretches;  // Gather
     MatmulSizes matmul;           // Matmul
+    AlongSizes along;             // Argsort, Take, Put
     std::vector<ElementOp> ops;   // Elementwise
 };
 

@@ -124,6 +124,19 @@ inline void add_matmul(Schedule& s, const std::string& where, const OperandSpec&
     part(s, where).push_back(std::move(stage));
 }
 
+inline void add_along(Schedule& s, const std::string& where, const std::string& name, int groups, int n, int count, int flag,
+               const OperandSpec& out, const std::vector<OperandSpec>& inputs) {
+    Stage stage;
+    stage.kind = name == "argsort" ? StageKind::Argsort : name == "take_along" ? StageKind::Take : StageKind::Put;
+    stage.width = groups * (stage.kind == StageKind::Put ? n : count);
+    stage.groups = groups;
+    stage.along = {n, count, flag != 0};
+    stage.out = whole(out);
+    if (inputs.empty() || inputs.size() > 2) throw std::invalid_argument("along groups a stage has one input or two");
+    for (std::size_t i = 0; i < inputs.size(); ++i) stage.in[i] = whole(inputs[i]);
+    part(s, where).push_back(std::move(stage));
+}
+
 inline void bind_schedule(nb::module_& m) {
     nb::class_<Schedule>(m, "Schedule")
         .def("__init__",
@@ -147,6 +160,7 @@ inline void bind_schedule(nb::module_& m) {
         .def("on_groups", &add_on_groups)
         .def("gather", &add_gather)
         .def("matmul", &add_matmul)
+        .def("along", &add_along)
         .def("weight_gradient",
              [](Schedule& s, int matrix, const OperandSpec& grad, const OperandSpec& left, int n, int k, bool fresh) {
                  s.weight_gradients.push_back({matrix, whole(grad), whole(left), n, k, fresh});

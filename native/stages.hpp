@@ -125,6 +125,10 @@ template <class T> void Run<T>::run_by_row(const Member<T>& m, const Stage& stag
             matmul(to, a, b, stage.matmul, groups);
             continue;
         }
+        if (stage.along.n) {
+            along(to, a, b, stage.kind, stage.along, groups);
+            continue;
+        }
         for (int g = 0; g < groups; ++g) {
             const int first = g * size;
             switch (stage.kind) {
@@ -139,7 +143,10 @@ template <class T> void Run<T>::run_by_row(const Member<T>& m, const Stage& stag
                 case StageKind::Product:
                 case StageKind::Elementwise:
                 case StageKind::Gather:
-                case StageKind::Matmul: break;  // not on groups
+                case StageKind::Matmul:
+                case StageKind::Argsort:
+                case StageKind::Take:
+                case StageKind::Put: break;  // not on groups
             }
         }
     }

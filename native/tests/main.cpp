@@ -11,7 +11,7 @@ int main(int count, char** names) {
         const char* name;
         void (*run)();
     } tests[] = {{"barrier", test_barrier},   {"columns", test_columns},           {"digits", test_digits}, {"instructions", test_instructions},
-                 {"groups", test_groups},     {"matrices", test_matrices},         {"interruption", test_interruption},
+                 {"groups", test_groups},     {"matrices", test_matrices}, {"along", test_along},         {"interruption", test_interruption},
                  {"callers", test_callers},   {"adding", test_calls_that_add},     {"gradients", test_gradients}, {"lstm", test_lstm}};
     for (const auto& test : tests) {
         bool wanted = count == 1;

@@ -9,6 +9,7 @@ void test_interruption();
 void test_instructions();
 void test_groups();
 void test_matrices();
+void test_along();
 void test_barrier();
 void test_columns();
 void test_digits();

@@ -72,6 +72,20 @@ class CoreSchedule(Protocol):
     ) -> None:
         """Products (n, k) by (k, m) of matrices that lie one after the other in two values."""
 
+    def along(
+        self,
+        section: str,
+        op: str,
+        groups: int,
+        n: int,
+        count: int,
+        flag: int,
+        out: OperandSpec,
+        inputs: Sequence[OperandSpec],
+        /,
+    ) -> None:
+        """The order of features, or features by `count` indices, in groups of `n`; `flag`: descending, or the last."""
+
     def weight_gradient(
         self, matrix: int, grad: OperandSpec, left: OperandSpec, width: int, rows: int, written_whole: bool, /
     ) -> None:

@@ -33,6 +33,7 @@ class Step(Cell):
         self.wide_norm = nn.LayerNorm(32)
         self.group_norm = nn.GroupNorm(2, 8)
         self.register_buffer("mask", (torch.arange(8) % 2).bool())
+        self.register_buffer("order", torch.tensor([3, 0, 1, 2, 7, 6, 5, 4]))
         self.constant = torch.linspace(0.0, 1.0, 8, dtype=torch.float64)
         self.weight_norm = nn.utils.parametrizations.weight_norm(nn.Linear(8, 8))
         self.batch_norm = nn.BatchNorm1d(8).eval()

@@ -15,7 +15,7 @@ from steploom.program.interpret import execute, run_program
 from steploom.program.primitives import PRIMITIVES, is_elementwise, width_of
 from steploom.program.program import Argument, Instruction, Leaf, Program, Value, VectorView
 
-FLAT = {"sign", "floor", "gt", "ge", "lt", "le", "eq", "ne", "detach", "fill"}
+FLAT = {"sign", "floor", "gt", "ge", "lt", "le", "eq", "ne", "detach", "fill", "argsort"}
 OF_BACKWARD_STEPS = {"sigmoid_grad", "tanh_grad", "relu_grad", "standardize_grad", "scaled_standardize_grad"}
 ATTRS: dict[str, dict[str, Any]] = {
     "sum": {"groups": 2},
@@ -26,6 +26,8 @@ ATTRS: dict[str, dict[str, Any]] = {
     "expand": {"width": 12},
     "slice": {"start": 1, "stop": 4},
     "gather": {"order": (4, 1, 1, -1, 0, 4)},
+    "take_along": {"groups": 2},
+    "put_along": {"groups": 2, "n": 3, "last": 0},
     "matmul": {"groups": 2, "n": 3, "k": 1, "m": 3, "left_transposed": 0, "right_transposed": 0},
 }
 POSITIVE = {"log", "sqrt", "rsqrt", "reciprocal", "log1p", "div", "pow"}
@@ -44,6 +46,11 @@ def program_of(op: str, kinds: str) -> Program:
         moments = Value("m", width_of("moments", args[:1], attrs))
         args = (args[0], moments)
         instructions = (Instruction("moments", args[:1], moments, attrs),)
+    if op in ("take_along", "put_along"):
+        index = Value("i", 6)
+        sources = args
+        args = (args[0], index) if op == "take_along" else (index, args[1])
+        instructions = (Instruction("argsort", sources[1:], index, {"groups": 2, "descending": 1}),)
     out = Value("y", width_of(op, args, attrs))
     instructions = (*instructions, Instruction(op, args, out, attrs))
     outputs: tuple[Value, ...] = (out,)

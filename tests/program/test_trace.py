@@ -166,6 +166,14 @@ STEPS = {
             -1, c.argmax(-1, keepdim=True), 0.5
         ),
     ),
+    "put to one place twice": lambda s, x, h, c: (
+        c.scatter(-1, h.argmax(-1, keepdim=True).expand(-1, 3), torch.stack([h[:, 0], c[:, 1], 2 * h[:, 2]], -1)),
+        c.view(-1, 2, 4).scatter_add(1, (h.view(-1, 2, 4) > 0).long(), h.view(-1, 2, 4)).flatten(1),
+    ),
+    "an index of the cell": lambda s, x, h, c: (
+        h.gather(-1, s.order.expand(h.shape[0], -1)),
+        c * (h.argsort(-1) == s.order) + (c.argmax(-1, keepdim=True) + s.order).to(c.dtype),
+    ),
     "products of all": lambda s, x, h, c: (
         h.prod(-1, keepdim=True) * c + h.view(-1, 2, 4).prod(1).repeat(1, 2),
         c.cumprod(-1) + h.view(-1, 4, 2).cumprod(1).flatten(1) + c[:, :7].prod(-1, keepdim=True),

@@ -76,7 +76,7 @@ REFUSED = {
     "flip of the batch": (lambda s, x, h, c: (h.flip(0), c), "'flip' .* rows of the batch are mixed"),
     "sum along the batch": (lambda s, x, h, c: (h.cumsum(0), c), "'cumsum' .* from row to row"),
     "size of the batch": (lambda s, x, h, c: (h * h.shape[0], c), "with the number of rows in the batch"),
-    "sort of the batch": (lambda s, x, h, c: (h.sort(0).values, c), "'sort' .* rows are mixed"),
+    "sort of the batch": (lambda s, x, h, c: (h.sort(0).values, c), "'sort' .* mixes the rows of the batch"),
     "largest of all": (lambda s, x, h, c: (h * h.argmax().to(h.dtype), c), "'argmax' .* mixes the rows of the batch"),
     "determinant": (lambda s, x, h, c: (h * h[:, :4].view(-1, 2, 2).det()[:, None], c), "not in the table"),
     "vmap": (lambda s, x, h, c: (torch.vmap(torch.mul)(h, c), c), "runs within torch.vmap .* Write it for the whole"),

@@ -13,6 +13,7 @@ from steploom.engine.written import written_whole
 from steploom.native import CoreSchedule, core
 from steploom.program.gathers import stretches
 from steploom.program.plan import Plan
+from steploom.program.primitives import ALONG
 from steploom.program.program import Instruction, MatrixView, Value, VectorView
 
 __all__ = ["Lowered", "lower_backward", "lower_forward"]
@@ -191,6 +192,13 @@ class _Lowering(Sections):
             shape = [int(i.attrs[name]) for name in ("groups", "n", "k", "m", "left_transposed", "right_transposed")]
             self.emitted.append(("matmul", (section, out, *inputs, *shape)))
             self.work += 2 * i.out.width * int(i.attrs["k"])
+        elif i.op in ALONG:
+            first, groups = i.args[0], int(i.attrs["groups"])
+            assert isinstance(first, Value)
+            n = int(i.attrs["n"]) if i.op == "put_along" else first.width // groups
+            count = first.width // groups if i.op == "put_along" else i.out.width // groups
+            flag = int(i.attrs.get("descending", i.attrs.get("last", 0)))
+            self.emitted.append(("along", (section, i.op, groups, n, count, flag, out, inputs)))
         else:
             assert isinstance(i.args[0], Value)
             if i.op == "standardize_grad":

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 
 from steploom.program.plan import Plan
-from steploom.program.primitives import NORMS, ON_GROUPS, PRIMITIVES, is_elementwise, width_of
+from steploom.program.primitives import ALONG, NORMS, ON_GROUPS, PRIMITIVES, is_elementwise, width_of
 from steploom.program.program import Argument, Instruction, Leaf, MatrixView, Program, Value, VectorView
 
 __all__ = ["check", "check_instructions", "check_plan"]
@@ -135,6 +135,11 @@ def _check_widths(i: Instruction) -> None:
         fits = [value.width for value in values] == [groups * n * k, groups * k * m]
         _demand(fits, f"{i} multiplies what does not fit")
         _demand(not (i.attrs["left_transposed"] and i.attrs["right_transposed"]), f"{i} has both sides transposed")
+    elif i.op in ALONG:
+        groups = int(i.attrs["groups"])
+        _demand(all(value.kind == "rows" and value.width % groups == 0 for value in values), f"{i} has other groups")
+        same = i.op != "put_along" or values[0].width == values[1].width
+        _demand(same, f"{i} has an index for other values")
     elif i.op in ON_GROUPS:
         groups = int(i.attrs["groups"])
         _demand(values[0].width % groups == 0, f"{i} has groups of different size")

@@ -1,4 +1,4 @@
-"""Indices that differ from row to row, in comparisons and sums: an index is compared with each number it may be.
+"""Indices that differ from row to row.
 
 An index out of range, for which PyTorch raises an error, makes the result not a number: a step that runs natively
 cannot raise.
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from steploom.errors import UnsupportedOperation
+from steploom.program import picks
 from steploom.program.operators import is_rows
 from steploom.program.traced import is_index
 
@@ -32,33 +33,26 @@ def gather_along(x: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = Fals
     x, index = x.movedim(dim, -1), index.movedim(dim, -1)
     for axis, size in enumerate(index.shape[:-1]):
         x = x.narrow(axis, 0, size)
-    hits = _hits(index, x.shape[-1])
-    found = torch.where(hits, x.unsqueeze(-2), 0.0).sum(-1)
-    return _within(index, x.shape[-1], found).movedim(-1, dim)
+    return picks.take(x, index).movedim(-1, dim)
 
 
 def scatter(x: Tensor, dim: int, index: Tensor, src: Tensor | float, *, reduce: str | None = None) -> Tensor:
-    """As `torch.scatter`; what is written twice is what was written last."""
+    """As `torch.scatter`; of what is written twice, the last stays."""
     if reduce is not None:
         raise UnsupportedOperation(f"it is called with reduce={reduce!r}")
-    x, index, hits = _targets(x, dim, index)
-    count = index.shape[-1]
-    if count > 1:
-        numbers = torch.arange(count)
-        again = (index.unsqueeze(-2) == index.unsqueeze(-1)) & (numbers > numbers.unsqueeze(-1))
-        hits = hits & ~again.any(-1, keepdim=True)
-    values = src.movedim(dim, -1).narrow(-1, 0, count).unsqueeze(-1) if isinstance(src, Tensor) else src
-    written = torch.where(hits, values, 0.0).sum(-2)
-    result = torch.where(hits.any(-2), written, x)
-    return _all_within(index, x.shape[-1], result).movedim(-1, dim)
+    x, index = _targets(x, dim, index)
+    n = x.shape[-1]
+    ones = index.to(x.dtype) * 0 + 1
+    values = picks.put(index, _sources(src, dim, index), n, last=True) if isinstance(src, Tensor) else src
+    written = torch.where(picks.put(index, ones, n) > 0, values, x)
+    return _all_within(index, n, written).movedim(-1, dim)
 
 
 def scatter_add(x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """As `torch.scatter_add`."""
-    x, index, hits = _targets(x, dim, index)
-    values = src.movedim(dim, -1).narrow(-1, 0, index.shape[-1]).unsqueeze(-1)
-    result = x + torch.where(hits, values, 0.0).sum(-2)
-    return _all_within(index, x.shape[-1], result).movedim(-1, dim)
+    x, index = _targets(x, dim, index)
+    n = x.shape[-1]
+    return _all_within(index, n, x + picks.put(index, _sources(src, dim, index), n)).movedim(-1, dim)
 
 
 def embedding(
@@ -97,11 +91,16 @@ def _hits(index: Tensor, count: int) -> Tensor:
     return index.unsqueeze(-1) == torch.arange(count)
 
 
-def _targets(x: Tensor, dim: int, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _targets(x: Tensor, dim: int, index: Tensor) -> tuple[Tensor, Tensor]:
     x, index = x.movedim(dim, -1), index.movedim(dim, -1)
     if x.shape[:-1] != index.shape[:-1]:
         raise UnsupportedOperation("its index has other sizes than what it is written into")
-    return x, index, _hits(index, x.shape[-1])
+    return x, index
+
+
+def _sources(src: Tensor, dim: int, index: Tensor) -> Tensor:
+    """What is put, one number for each index."""
+    return src.movedim(dim, -1).narrow(-1, 0, index.shape[-1])
 
 
 def _within(index: Tensor, count: int, result: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Sorting in comparisons and sums: each feature is compared with each other, which tells its place in the order.
+"""Sorting and what is made of it.
 
 A program has no whole numbers of its own: the index of a feature is a number as any other, and has no gradient.
 """
@@ -9,11 +9,10 @@ import torch
 from torch import Tensor
 
 from steploom.errors import UnsupportedOperation
+from steploom.program import picks
 from steploom.program.traced import as_index
 
 __all__ = ["argmax", "argmin", "kthvalue", "median", "sort", "topk"]
-
-MOST_SORTED = 256  # beyond that the table of comparisons is too large
 
 
 def argmax(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
@@ -35,17 +34,17 @@ def argmin(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
 
 def sort(x: Tensor, dim: int = -1, descending: bool = False, *, stable: bool | None = True) -> tuple[Tensor, Tensor]:
     """As `torch.sort`; equal numbers keep their order."""
-    return _in_order(x, dim, range(x.shape[dim]), descending)
+    return _in_order(x, dim, slice(None), descending)
 
 
 def topk(x: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> tuple[Tensor, Tensor]:
     """As `torch.topk`, sorted in any case."""
-    return _in_order(x, dim, range(k), largest)
+    return _in_order(x, dim, slice(k), largest)
 
 
 def kthvalue(x: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> tuple[Tensor, Tensor]:
     """As `torch.kthvalue`: the k-th smallest, counted from 1."""
-    value, index = _in_order(x, dim, range(k - 1, k), descending=False)
+    value, index = _in_order(x, dim, slice(k - 1, k), descending=False)
     return (value, index) if keepdim else (value.squeeze(dim), index.squeeze(dim))
 
 
@@ -55,23 +54,11 @@ def median(x: Tensor, dim: int | None = None, keepdim: bool = False) -> tuple[Te
     return kthvalue(x, (x.shape[dim] + 1) // 2, dim, keepdim)
 
 
-def _in_order(x: Tensor, dim: int, places: range, descending: bool) -> tuple[Tensor, Tensor]:
+def _in_order(x: Tensor, dim: int, places: slice, descending: bool) -> tuple[Tensor, Tensor]:
     """What stands at some places of the order along an axis, and its index."""
     moved = x.movedim(dim, -1)
-    n = moved.shape[-1]
-    if n > MOST_SORTED:
-        raise UnsupportedOperation(f"it compares {n} features with each other")
-    one, other = moved.unsqueeze(-1), moved.unsqueeze(-2)
-    numbers = torch.arange(n, dtype=x.dtype)
-    ahead = other > one if descending else other < one
-    ahead = ahead | ((other == one) & (numbers < numbers.unsqueeze(-1)))
-    rank = ahead.to(x.dtype).sum(-1)
-    wanted = torch.arange(places.start, places.stop, dtype=x.dtype).unsqueeze(-1)
-    found = rank.unsqueeze(-2) == wanted  # (..., places, n)
-    # Not a product: what is infinite elsewhere must not count.
-    value = torch.where(found, other, 0.0).sum(-1)
-    index = as_index(torch.where(found, numbers, 0.0).sum(-1), n)
-    return value.movedim(-1, dim), index.movedim(-1, dim)
+    index = picks.argsort(moved, descending)[..., places]
+    return picks.take(moved, index).movedim(-1, dim), as_index(index, moved.shape[-1]).movedim(-1, dim)
 
 
 def _axis(dim: int | None) -> int:

@@ -3,7 +3,8 @@
 A row has the name (the native core's opcode has the same), the number of arguments, the meaning as a function of
 tensors, and the rule of the derivative. To add a primitive is to add a row here, its rule, and its opcode; for one on
 groups of features, its name in `ON_GROUPS`, its kernel in native/groups.hpp and its kind of stage, which
-native/schedule_binding.hpp names; for another that runs by itself, its name in `ALONE`.
+native/schedule_binding.hpp names; for one that sorts or takes an index, the same in `ALONG` and native/along.hpp; for
+another that runs by itself, its name in `ALONE`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from steploom.program import rules
+from steploom.program import along, rules
 from steploom.program.gathers import gather_columns, gather_gradient
 from steploom.program.matrices import matmul_columns, matmul_gradient
 from steploom.program.program import Argument, Instruction
@@ -23,6 +24,7 @@ from steploom.program.rules import Rule
 
 __all__ = [
     "ALONE",
+    "ALONG",
     "LEAST_SHARED",
     "NORMS",
     "ON_GROUPS",
@@ -190,6 +192,9 @@ PRIMITIVES: dict[str, Primitive] = {
     "expand": Primitive(1, _repeat_columns, rules.expand_gradient),
     "gather": Primitive(1, gather_columns, gather_gradient),
     "matmul": Primitive(2, matmul_columns, matmul_gradient),
+    "argsort": Primitive(1, along.argsort_columns, rules.no_gradient, costly=True),
+    "take_along": Primitive(2, along.take_along_columns, along.take_along_gradient, costly=True),
+    "put_along": Primitive(2, along.put_along_columns, along.put_along_gradient, costly=True),
 }
 
 # So many columns must share a value for it to be read in place: passes over fewer cost more than to write it to each
@@ -199,7 +204,10 @@ LEAST_SHARED = 96
 REDUCTIONS = {"sum", "max", "dot", "moments"}
 NORMS = {"standardize", "standardize_grad", "scaled_standardize_grad"}  # their last argument are moments
 ON_GROUPS = NORMS | REDUCTIONS
-ALONE = ON_GROUPS | {"gather", "matmul"}  # of what the native core runs a row at a time, each instruction by itself
+ALONG = {"argsort", "take_along", "put_along"}
+ALONE = (
+    ON_GROUPS | ALONG | {"gather", "matmul"}
+)  # of what the native core runs a row at a time, each instruction by itself
 STRUCTURE = {"fill", "product", "slice", "concat", "expand"} | ALONE
 
 
@@ -226,6 +234,10 @@ def width_of(op: str, args: Sequence[Argument], attrs: Mapping[str, Any]) -> int
         return len(attrs["order"])
     if op == "matmul":
         return int(attrs["groups"] * attrs["n"] * attrs["m"])
+    if op == "put_along":
+        return int(attrs["groups"] * attrs["n"])
+    if op == "take_along":
+        return widths[1]
     if op == "concat":
         return sum(widths)
     if op in REDUCTIONS:
