@@ -22,12 +22,12 @@ template <class T> void argsort(T* out, const T* values, int n, bool descending)
 template <class T> bool names_one_of(T index, int n) { return index >= 0 && index < static_cast<T>(n); }
 
 // Not a number where the index names no column.
-template <class T> void take(T* out, const T* values, const T* index, int n, int count) {
+template <class T> void take_along(T* out, const T* values, const T* index, int n, int count) {
     for (int j = 0; j < count; ++j)
         out[j] = names_one_of(index[j], n) ? values[static_cast<int>(index[j])] : std::numeric_limits<T>::quiet_NaN();
 }
 
-template <class T> void put(T* out, const T* index, const T* values, int n, int count, bool last) {
+template <class T> void put_along(T* out, const T* index, const T* values, int n, int count, bool last) {
     std::fill_n(out, n, T(0));
     for (int j = 0; j < count; ++j) {
         if (!names_one_of(index[j], n)) continue;
@@ -38,9 +38,9 @@ template <class T> void put(T* out, const T* index, const T* values, int n, int 
 
 template <class T> void along(T* out, const T* a, const T* b, StageKind kind, const AlongSizes& s, int groups) {
     for (int g = 0; g < groups; ++g) {
-        if (kind == StageKind::Argsort) argsort(out + g * s.n, a + g * s.n, s.n, s.flag);
-        else if (kind == StageKind::Take) take(out + g * s.count, a + g * s.n, b + g * s.count, s.n, s.count);
-        else put(out + g * s.n, a + g * s.count, b + g * s.count, s.n, s.count, s.flag);
+        if (kind == StageKind::Argsort) argsort(out + g * s.n, a + g * s.n, s.n, s.descending);
+        else if (kind == StageKind::TakeAlong) take_along(out + g * s.count, a + g * s.n, b + g * s.count, s.n, s.count);
+        else put_along(out + g * s.n, a + g * s.count, b + g * s.count, s.n, s.count, s.last);
     }
 }
 

@@ -59,10 +59,10 @@ struct Term {
 // groups, then 1 / sqrt(variance + epsilon) of all groups. Standardize (columns, their moments): mean 0 and variance 1.
 // StandardizeGrad (gradient, vector it is first multiplied with or none, standardized columns, moments): the gradient of
 // the columns. Gather: columns of the input in another order. Matmul: products of the matrices that two inputs hold.
-// Along each group, with an index that counts from its first column: Argsort: the indices in order. Take (columns, index):
-// the columns that the index names. Put (index, values): the values where it names them.
+// Along each group, with an index that counts from its first column: Argsort: the indices in order. TakeAlong (columns,
+// index): the columns that the index names. PutAlong (index, values): the values where it names them.
 enum class StageKind : int {
-    Product, Elementwise, Sum, Max, Dot, Moments, Standardize, StandardizeGrad, Gather, Matmul, Argsort, Take, Put
+    Product, Elementwise, Sum, Max, Dot, Moments, Standardize, StandardizeGrad, Gather, Matmul, Argsort, TakeAlong, PutAlong
 };
 
 // (n, k) by (k, m); a transposed one lies there as (k, n), or as (m, k). Not both are.
@@ -76,11 +76,11 @@ struct Stretch {
     int first, count, step;
 };
 
-// Of each group: its columns, the indices that belong to it, and whether the order descends, or the last value put to a
-// place stays instead of the sum of all.
+// Of each group: its columns and the indices that belong to it.
 struct AlongSizes {
     int n = 0, count = 0;
-    bool flag = false;
+    bool descending = false;  // Argsort
+    bool last = false;        // PutAlong: of several values put to one place the last stays, not their sum
 };
 
 struct Stage {
@@ -90,12 +90,12 @@ struct Stage {
     std::vector<int> inners;      // Product: K of each term
     Operand init;                 // Product: what it is added to (None: zero)
     Operand out;                  // all but Elementwise
-    Operand in[4];                // on groups; Gather, Argsort: the first; Matmul, Take, Put: the first two
+    Operand in[4];                // on groups; Gather, Argsort: the first; Matmul, TakeAlong, PutAlong: the first two
     int groups = 1;               // on and along groups: of how many; Matmul: pairs of matrices
     double epsilon = 0;           // Moments
     std::vector<Stretch> stretches;  // Gather
     MatmulSizes matmul;           // Matmul
-    AlongSizes along;             // Argsort, Take, Put
+    AlongSizes along;             // Argsort, TakeAlong, PutAlong
     std::vector<ElementOp> ops;   // Elementwise
 };
 

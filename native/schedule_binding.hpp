@@ -73,15 +73,20 @@ inline void add_elementwise(Schedule& s, const std::string& where, int width, co
     part(s, where).push_back(std::move(stage));
 }
 
-inline StageKind on_groups(const std::string& name) {
-    static const std::pair<const char*, StageKind> kinds[] = {
-        {"sum", StageKind::Sum},         {"max", StageKind::Max},
-        {"dot", StageKind::Dot},         {"moments", StageKind::Moments},
-        {"standardize", StageKind::Standardize}, {"standardize_grad", StageKind::StandardizeGrad},
-        {"scaled_standardize_grad", StageKind::StandardizeGrad}};
+inline StageKind kind_of(const std::string& name, const std::vector<std::pair<const char*, StageKind>>& kinds) {
     for (const auto& [known, kind] : kinds)
         if (name == known) return kind;
     throw std::invalid_argument("the native core has no stage '" + name + "'");
+}
+
+inline StageKind on_groups(const std::string& name) {
+    return kind_of(name, {{"sum", StageKind::Sum},
+                          {"max", StageKind::Max},
+                          {"dot", StageKind::Dot},
+                          {"moments", StageKind::Moments},
+                          {"standardize", StageKind::Standardize},
+                          {"standardize_grad", StageKind::StandardizeGrad},
+                          {"scaled_standardize_grad", StageKind::StandardizeGrad}});
 }
 
 inline void add_on_groups(Schedule& s, const std::string& where, const std::string& name, int width, int groups, double epsilon,
@@ -124,15 +129,15 @@ inline void add_matmul(Schedule& s, const std::string& where, const OperandSpec&
     part(s, where).push_back(std::move(stage));
 }
 
-inline void add_along(Schedule& s, const std::string& where, const std::string& name, int groups, int n, int count, int flag,
-               const OperandSpec& out, const std::vector<OperandSpec>& inputs) {
+inline void add_along(Schedule& s, const std::string& where, const std::string& name, int groups, int n, int count, int descending,
+               int last, const OperandSpec& out, const std::vector<OperandSpec>& inputs) {
     Stage stage;
-    stage.kind = name == "argsort" ? StageKind::Argsort : name == "take_along" ? StageKind::Take : StageKind::Put;
-    stage.width = groups * (stage.kind == StageKind::Put ? n : count);
+    stage.kind = kind_of(name, {{"argsort", StageKind::Argsort}, {"take_along", StageKind::TakeAlong}, {"put_along", StageKind::PutAlong}});
+    if (inputs.size() != (stage.kind == StageKind::Argsort ? 1 : 2)) throw std::invalid_argument(name + " has other inputs");
+    stage.width = groups * (stage.kind == StageKind::PutAlong ? n : count);
     stage.groups = groups;
-    stage.along = {n, count, flag != 0};
+    stage.along = {n, count, descending != 0, last != 0};
     stage.out = whole(out);
-    if (inputs.empty() || inputs.size() > 2) throw std::invalid_argument("along groups a stage has one input or two");
     for (std::size_t i = 0; i < inputs.size(); ++i) stage.in[i] = whole(inputs[i]);
     part(s, where).push_back(std::move(stage));
 }

@@ -125,7 +125,7 @@ template <class T> void Run<T>::run_by_row(const Member<T>& m, const Stage& stag
             matmul(to, a, b, stage.matmul, groups);
             continue;
         }
-        if (stage.along.n) {
+        if (stage.kind == StageKind::Argsort || stage.kind == StageKind::TakeAlong || stage.kind == StageKind::PutAlong) {
             along(to, a, b, stage.kind, stage.along, groups);
             continue;
         }
@@ -145,8 +145,8 @@ template <class T> void Run<T>::run_by_row(const Member<T>& m, const Stage& stag
                 case StageKind::Gather:
                 case StageKind::Matmul:
                 case StageKind::Argsort:
-                case StageKind::Take:
-                case StageKind::Put: break;  // not on groups
+                case StageKind::TakeAlong:
+                case StageKind::PutAlong: break;  // not on groups
             }
         }
     }

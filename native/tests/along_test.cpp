@@ -1,5 +1,6 @@
 // The order of columns and columns by an index, against the standard library.
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <numeric>
 
@@ -28,23 +29,26 @@ void run(const Kernels& k, Stage stage, const std::vector<T>& x, int batch, int 
     close(y, expected, tolerance<T>, name + " of " + std::to_string(stage.along.n) + " by " + std::to_string(stage.along.count) + ", " + k.name);
 }
 
-Stage along(StageKind kind, int groups, int n, int count, bool flag) {
-    Stage stage = on_groups(kind, groups * (kind == StageKind::Put ? n : count), groups, buffer(1), buffer(0));
-    stage.along = {n, count, flag};
+Stage along(StageKind kind, int groups, int n, int count, bool descending, bool last = false) {
+    Stage stage = on_groups(kind, groups * (kind == StageKind::PutAlong ? n : count), groups, buffer(1), buffer(0));
+    stage.along = {n, count, descending, last};
     return stage;
 }
 
-// Values of which many are equal, and one in each group is not a number.
+// Values of which many are equal, some infinite, and some no numbers, which stand behind infinity.
 template <class T> void order(const Kernels& k, int groups, int n, int batch, int team) {
     std::vector<T> x = as<T>(Random(n).normals(static_cast<std::size_t>(batch) * groups * n));
     for (T& v : x) v = std::floor(v * 2);
-    for (std::size_t i = n / 2; i < x.size(); i += n) x[i] = std::numeric_limits<T>::quiet_NaN();
+    const T inf = std::numeric_limits<T>::infinity(), nan = std::numeric_limits<T>::quiet_NaN();
+    for (std::size_t first = 0; first < x.size(); first += n)
+        for (int j = 0; j < n; ++j)
+            if (const T special[] = {inf, nan, -inf, nan, inf}; j % 11 < 5 && n > 2) x[first + j] = special[j % 11];
     for (const bool descending : {false, true}) {
         std::vector<double> expected;
         for (std::size_t first = 0; first < x.size(); first += n) {
             std::vector<int> order(n);
             std::iota(order.begin(), order.end(), 0);
-            const auto key = [&](int i) { return x[first + i] != x[first + i] ? std::numeric_limits<T>::infinity() : x[first + i]; };
+            const auto key = [&](int i) { return std::pair(std::isnan(x[first + i]), std::isnan(x[first + i]) ? T(0) : x[first + i]); };
             std::stable_sort(order.begin(), order.end(), [&](int i, int j) { return descending ? key(i) > key(j) : key(i) < key(j); });
             expected.insert(expected.end(), order.begin(), order.end());
         }
@@ -70,9 +74,9 @@ template <class T> void by_index(const Kernels& k, int groups, int n, int count,
                 const std::size_t to = (static_cast<std::size_t>(r) * groups + g) * n + static_cast<int>(index);
                 sums[to] += lasts[to] = row[g * count + j];
             }
-    run<T>(k, along(StageKind::Take, groups, n, count, false), x, batch, values, team, taken, "take");
+    run<T>(k, along(StageKind::TakeAlong, groups, n, count, false), x, batch, values, team, taken, "take");
     for (const bool last : {false, true}) {
-        Stage put = along(StageKind::Put, groups, n, count, last);
+        Stage put = along(StageKind::PutAlong, groups, n, count, false, last);
         // Put has the index first.
         std::vector<T> turned;
         for (int r = 0; r < batch; ++r) {

@@ -79,12 +79,13 @@ class CoreSchedule(Protocol):
         groups: int,
         n: int,
         count: int,
-        flag: int,
+        descending: int,
+        last: int,
         out: OperandSpec,
         inputs: Sequence[OperandSpec],
         /,
     ) -> None:
-        """The order of features, or features by `count` indices, in groups of `n`; `flag`: descending, or the last."""
+        """The order of features, or features by `count` indices, in groups of `n`."""
 
     def weight_gradient(
         self, matrix: int, grad: OperandSpec, left: OperandSpec, width: int, rows: int, written_whole: bool, /

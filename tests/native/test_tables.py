@@ -40,6 +40,10 @@ def test_every_primitive_that_runs_alone_is_a_stage_of_the_core() -> None:
     for name in ON_GROUPS:
         schedule.on_groups("step", name, 2, 1, 0.0, (0, 0, 0, 0), [])
     with pytest.raises(ValueError, match="no stage 'median'"):
+        schedule.along("step", "median", 1, 2, 2, 0, 0, (0, 0, 0, 0), [(0, 0, 0, 0)])
+    with pytest.raises(ValueError, match="take_along has other inputs"):
+        schedule.along("step", "take_along", 1, 2, 2, 0, 0, (0, 0, 0, 0), [(0, 0, 0, 0)])
+    with pytest.raises(ValueError, match="no stage 'median'"):
         schedule.on_groups("step", "median", 2, 1, 0.0, (0, 0, 0, 0), [])
 
 

@@ -74,7 +74,7 @@ REFUSED = {
     "batch norm": (lambda s, x, h, c: (F.batch_norm(h, None, None, training=True), c), "batch_norm"),
     "product over the batch": (lambda s, x, h, c: (h @ h.T @ c, c), "'mm' .* mixes the rows"),
     "flip of the batch": (lambda s, x, h, c: (h.flip(0), c), "'flip' .* rows of the batch are mixed"),
-    "sum along the batch": (lambda s, x, h, c: (h.cumsum(0), c), "'cumsum' .* from row to row"),
+    "sum along the batch": (lambda s, x, h, c: (h.cumsum(0), c), "'cumsum' .* rows of the batch are mixed"),
     "size of the batch": (lambda s, x, h, c: (h * h.shape[0], c), "with the number of rows in the batch"),
     "sort of the batch": (lambda s, x, h, c: (h.sort(0).values, c), "'sort' .* mixes the rows of the batch"),
     "largest of all": (lambda s, x, h, c: (h * h.argmax().to(h.dtype), c), "'argmax' .* mixes the rows of the batch"),
@@ -86,7 +86,7 @@ REFUSED = {
         lambda s, x, h, c: (h * (3 ** h.argmax(-1, keepdim=True)).to(h.dtype), c),
         "'pow' .* whole numbers",
     ),
-    "classes that nobody knows": (lambda s, x, h, c: (F.one_hot(h.argmax(-1)) * h, c), "give num_classes"),
+    "classes that nobody knows": (lambda s, x, h, c: (F.one_hot(h.argmax(-1)) * h, c), "give it num_classes"),
     "a large table": (lambda s, x, h, c: (F.embedding(h.argmax(-1), s.vector.expand(2000, 8)), c), "a table of 2000"),
     "convolution along the batch": (
         lambda s, x, h, c: (F.conv1d(h.T[None], s.square.weight[..., None])[0].T, c),

@@ -197,8 +197,8 @@ class _Lowering(Sections):
             assert isinstance(first, Value)
             n = int(i.attrs["n"]) if i.op == "put_along" else first.width // groups
             count = first.width // groups if i.op == "put_along" else i.out.width // groups
-            flag = int(i.attrs.get("descending", i.attrs.get("last", 0)))
-            self.emitted.append(("along", (section, i.op, groups, n, count, flag, out, inputs)))
+            descending, last = int(i.attrs.get("descending", 0)), int(i.attrs.get("last", 0))
+            self.emitted.append(("along", (section, i.op, groups, n, count, descending, last, out, inputs)))
         else:
             assert isinstance(i.args[0], Value)
             if i.op == "standardize_grad":

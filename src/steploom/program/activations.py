@@ -17,7 +17,8 @@ def _hardtanh(e: Emitter, a: Argument, low: float = -1.0, high: float = 1.0) -> 
 
 
 def _hardsigmoid(e: Emitter, a: Argument) -> Argument:
-    """PyTorch's slope is 1/6 as float32 has it, in float64 too, while the values are exact."""
+    """PyTorch's slope is 1/6 as float32 has it, in float64 too, while the values are exact: so is ours, since steps are
+    compared with cells in float64."""
     slope = 0.1666666716337204
     within = _hardtanh(e, a, -3.0, 3.0)
     exact = e("add", e("mul", e("detach", within), 1 / 6 - slope), 0.5)

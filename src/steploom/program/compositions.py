@@ -16,12 +16,14 @@ from steploom.program import geometry, indexing, ordering, pooling, scans
 from steploom.program.attention import attention, flash_attention
 from steploom.program.bilinear import bilinear
 
-__all__ = ["FUNCTIONS", "OPERATORS"]
+__all__ = ["COMPOSITIONS", "FUNCTIONS"]
 
 
 def _nan_to_num(
     x: Tensor, nan: float | None = None, posinf: float | None = None, neginf: float | None = None
 ) -> Tensor:
+    if not x.is_floating_point():
+        return x
     limits = torch.finfo(x.dtype)
     x = torch.where(x.isnan(), nan or 0.0, x)
     x = torch.where(x == torch.inf, limits.max if posinf is None else posinf, x)
@@ -35,7 +37,7 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
 }
 """What a step calls; PyTorch's own would act on numbers that are not there."""
 
-OPERATORS: dict[str, Callable[..., Any]] = {
+COMPOSITIONS: dict[str, Callable[..., Any]] = {
     "_scaled_dot_product_flash_attention_for_cpu": flash_attention,
     "_cdist_forward": geometry.cdist,
     "_euclidean_dist": geometry.cdist,

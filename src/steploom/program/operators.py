@@ -39,7 +39,7 @@ MOVES = [
     "upsample_nearest1d", "upsample_nearest2d",
 ]  # fmt: skip
 
-OF_FLOATS = ("upsample_nearest1d", "upsample_nearest2d")
+FOR_FLOATS_ALONE = ("upsample_nearest1d", "upsample_nearest2d")
 
 ZEROS_ELSEWHERE = ("tril", "triu", "diag_embed")
 
@@ -132,6 +132,8 @@ def _write_over(called: Called) -> Forms:
     source = called.args[1] if len(called.args) > 1 else 0.0
     (_, value), before = match(tracer, [target, source], called.result.shape)
     width = prod(called.result.shape) // tracer.batch
+    if isinstance(source, Traced):
+        value = _converted(tracer, value, source.sample.dtype, called.result.dtype)
     if isinstance(value, float):
         value = tracer.build.write("fill", width=width, value=value)
     elif value.kind == "vector":
@@ -169,15 +171,19 @@ def _only_place(shape: Sequence[int], batch: int) -> int:
 
 
 def _to(called: Called) -> Forms:
-    form, build = rows_of(called.args[0]), called.tracer.build
-    before, after = called.args[0].sample.dtype, called.result.dtype
+    form = rows_of(called.args[0])
+    value = _converted(called.tracer, form.value, called.args[0].sample.dtype, called.result.dtype)
+    assert isinstance(value, Value)
+    return Rows(value, form.before)
+
+
+def _converted(tracer: Tracer, value: Argument, before: torch.dtype, after: torch.dtype) -> Argument:
+    """Numbers as those of another dtype: truth values, or whole numbers."""
     if after == torch.bool and before != torch.bool:
-        return Rows(build.rows("ne", form.value, 0.0), form.before)
+        return tracer.emit("ne", value, 0.0)
     if before.is_floating_point and not after.is_floating_point:
-        whole = ELEMENTWISE["trunc"](called.tracer.emit, form.value)
-        assert isinstance(whole, Value)
-        return Rows(whole, form.before)
-    return form
+        return ELEMENTWISE["trunc"](tracer.emit, value)
+    return value
 
 
 def _glu(called: Called) -> Forms:
@@ -220,10 +226,13 @@ def _move(called: Called) -> Forms:
     codes, total = numbered(tracer, tensors)
     first = 1 if called.name in ZEROS_ELSEWHERE else 0  # so that what becomes 0 is below all numbers
     found = iter(numbers + first for numbers in codes)
-    if called.name in OF_FLOATS:
+    if called.name in FOR_FLOATS_ALONE:
         found = iter(numbers.double() for numbers in codes)
     moved = called.function(*mapped(args, Traced, lambda _: next(found)), **kwargs)
-    moved = moved.long() if called.name in OF_FLOATS else moved - first if first else moved
+    if called.name in FOR_FLOATS_ALONE:
+        moved = moved.long()
+    elif first:
+        moved = moved - first
     sources = [rows_of(traced).value for traced in tensors]
 
     def form_of(numbers: Tensor) -> Rows:

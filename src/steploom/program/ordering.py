@@ -10,17 +10,24 @@ from torch import Tensor
 
 from steploom.errors import UnsupportedOperation
 from steploom.program import picks
-from steploom.program.traced import as_index
+from steploom.program.picks import as_index
 
-__all__ = ["argmax", "argmin", "kthvalue", "median", "sort", "topk"]
+__all__ = ["argmax", "argmin", "axis_of", "kthvalue", "median", "sort", "topk"]
+
+
+def axis_of(dim: int | None) -> int:
+    """The axis along which something is done."""
+    if dim is None:
+        raise UnsupportedOperation("it mixes the rows of the batch; give it dim=-1")
+    return dim
 
 
 def argmax(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """As `torch.argmax`: the first of the largest."""
-    dim = _axis(dim)
+    dim = axis_of(dim)
     moved = x.detach().movedim(dim, -1)
     n = moved.shape[-1]
-    numbers = torch.arange(n, dtype=x.dtype)
+    numbers = torch.arange(n, dtype=torch.float64, device=x.device)
     largest = (moved == moved.amax(-1, keepdim=True)) | moved.isnan()
     first = torch.where(largest, numbers, float(n)).amin(-1, keepdim=True)
     index = as_index(first, n).movedim(-1, dim)
@@ -34,34 +41,29 @@ def argmin(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
 
 def sort(x: Tensor, dim: int = -1, descending: bool = False, *, stable: bool | None = True) -> tuple[Tensor, Tensor]:
     """As `torch.sort`; equal numbers keep their order."""
-    return _in_order(x, dim, slice(None), descending)
+    return _at_places(x, dim, slice(None), descending)
 
 
 def topk(x: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> tuple[Tensor, Tensor]:
     """As `torch.topk`, sorted in any case."""
-    return _in_order(x, dim, slice(k), largest)
+    return _at_places(x, dim, slice(k), largest)
 
 
 def kthvalue(x: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> tuple[Tensor, Tensor]:
     """As `torch.kthvalue`: the k-th smallest, counted from 1."""
-    value, index = _in_order(x, dim, slice(k - 1, k), descending=False)
+    value, index = _at_places(x, dim, slice(k - 1, k), descending=False)
     return (value, index) if keepdim else (value.squeeze(dim), index.squeeze(dim))
 
 
 def median(x: Tensor, dim: int | None = None, keepdim: bool = False) -> tuple[Tensor, Tensor]:
-    """As `torch.median` along an axis: of two in the middle the smaller."""
-    dim = _axis(dim)
-    return kthvalue(x, (x.shape[dim] + 1) // 2, dim, keepdim)
+    """As `torch.median` along an axis: of two in the middle the smaller; not a number where one of them is none."""
+    dim = axis_of(dim)
+    value, index = kthvalue(x, (x.shape[dim] + 1) // 2, dim, keepdim)
+    return torch.where(x.isnan().any(dim, keepdim), torch.nan, value), index
 
 
-def _in_order(x: Tensor, dim: int, places: slice, descending: bool) -> tuple[Tensor, Tensor]:
+def _at_places(x: Tensor, dim: int, places: slice, descending: bool) -> tuple[Tensor, Tensor]:
     """What stands at some places of the order along an axis, and its index."""
     moved = x.movedim(dim, -1)
     index = picks.argsort(moved, descending)[..., places]
     return picks.take(moved, index).movedim(-1, dim), as_index(index, moved.shape[-1]).movedim(-1, dim)
-
-
-def _axis(dim: int | None) -> int:
-    if dim is None:
-        raise UnsupportedOperation("it mixes the rows of the batch")
-    return dim

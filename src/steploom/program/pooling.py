@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from steploom.errors import UnsupportedOperation
-from steploom.program.traced import as_index
+from steploom.program.indexing import hits
+from steploom.program.picks import as_index
 
 __all__ = ["adaptive_avg_pool2d", "adaptive_max_pool2d", "avg_pool2d", "max_pool2d"]
 
@@ -42,35 +43,38 @@ def max_pool2d(
     if ceil_mode or any(step != 1 for step in dilation):
         raise UnsupportedOperation("its windows have different sizes or gaps")
     places = _windows(_places(x), kernel_size, stride, padding, 0.0)
-    return _largest(_windows(x, kernel_size, stride, padding, -torch.inf), places)
+    return _largest(_windows(x, kernel_size, stride, padding, -torch.inf), places, _size(x))
 
 
 def adaptive_avg_pool2d(x: Tensor, output_size: Sequence[int]) -> Tensor:
     """As `torch.nn.functional.adaptive_avg_pool2d`."""
-    return _in_place([[part.mean(-1) for part in row] for row in _parts(x, output_size)])
+    return _as_plane([[part.mean(-1) for part in row] for row in _parts(x, output_size)])
 
 
 def adaptive_max_pool2d(x: Tensor, output_size: Sequence[int]) -> tuple[Tensor, Tensor]:
     """As `torch.nn.functional.adaptive_max_pool2d` with the indices."""
     found = [
-        [_largest(part, places) for part, places in zip(*rows, strict=True)]
+        [_largest(part, places, _size(x)) for part, places in zip(*rows, strict=True)]
         for rows in zip(_parts(x, output_size), _parts(_places(x), output_size), strict=True)
     ]
-    values, indices = (_in_place([[each[n] for each in row] for row in found]) for n in (0, 1))
+    values, indices = (_as_plane([[each[n] for each in row] for row in found]) for n in (0, 1))
     return values, indices
+
+
+def _size(x: Tensor) -> int:
+    return x.shape[-2] * x.shape[-1]
 
 
 def _places(x: Tensor) -> Tensor:
     """The numbers of the places of a plane."""
-    height, width = x.shape[-2:]
-    return torch.arange(height * width, dtype=x.dtype).view(height, width)
+    return torch.arange(_size(x), dtype=x.dtype, device=x.device).view(x.shape[-2:])
 
 
-def _largest(values: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
-    """The largest of the last axis, of which the first has the gradient, and its place."""
-    largest, number = values.max(-1, keepdim=True)
-    chosen = torch.arange(values.shape[-1]) == number
-    return largest.squeeze(-1), as_index(torch.where(chosen, places, 0.0).sum(-1), places.numel())
+def _largest(values: Tensor, places: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The largest of the last axis, of which the first has the gradient, and its place, one of `count`."""
+    largest, number = values.max(-1)
+    chosen = torch.where(hits(number, values.shape[-1]), places, 0.0)
+    return largest, as_index(chosen.sum(-1), count)
 
 
 def _windows(x: Tensor, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], outside: float) -> Tensor:
@@ -91,7 +95,7 @@ def _parts(x: Tensor, sizes: Sequence[int]) -> list[list[Tensor]]:
     return [[x[..., top:end, left:right].flatten(-2) for left, right in columns] for top, end in rows]
 
 
-def _in_place(parts: list[list[Tensor]]) -> Tensor:
+def _as_plane(parts: list[list[Tensor]]) -> Tensor:
     """One number of each part, as a plane."""
     return torch.stack([torch.stack(row, -1) for row in parts], -2)
 

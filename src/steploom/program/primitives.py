@@ -3,8 +3,8 @@
 A row has the name (the native core's opcode has the same), the number of arguments, the meaning as a function of
 tensors, and the rule of the derivative. To add a primitive is to add a row here, its rule, and its opcode; for one on
 groups of features, its name in `ON_GROUPS`, its kernel in native/groups.hpp and its kind of stage, which
-native/schedule_binding.hpp names; for one that sorts or takes an index, the same in `ALONG` and native/along.hpp; for
-another that runs by itself, its name in `ALONE`.
+native/schedule_binding.hpp names; for another that runs by itself, its name in `ALONE` and a method of the
+schedule (native/schedule_binding.hpp, lowering.py), as `ALONG` has for what sorts or takes an index.
 """
 
 from __future__ import annotations

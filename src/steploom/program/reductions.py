@@ -10,7 +10,7 @@ from steploom.errors import UnsupportedOperation
 from steploom.program.codes import columns, gather
 from steploom.program.gathers import sum_of_parts
 from steploom.program.operators import Forms, Handler, match, numbered, rows_of
-from steploom.program.ordering import argmax
+from steploom.program.ordering import argmax, axis_of
 from steploom.program.program import Value
 from steploom.program.traced import Rows, Traced
 
@@ -206,9 +206,7 @@ def _norm(called: Called) -> Forms:
 
 def _max_along(called: Called) -> Forms:
     """The largest or smallest along an axis, of which the first has the gradient, and its index."""
-    tracer, dim = called.tracer, _dims(called)
-    if dim is None:
-        raise UnsupportedOperation("it mixes the rows of the batch")
+    tracer, dim = called.tracer, axis_of(_dims(called))
     keepdim = called.result[0].dim() == called.args[0].sample.dim()
     smallest = called.name == "min"
     traced = (_negated(called) if smallest else called).args[0]

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from steploom.errors import UnsupportedOperation
+from steploom.program.ordering import axis_of
 
 __all__ = ["cumprod", "cumsum", "prod"]
 
 
 def prod(x: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: torch.dtype | None = None) -> Tensor:
     """As `torch.prod` along an axis: one half is multiplied with the other, until one number is left."""
-    if dim is None:
-        raise UnsupportedOperation("it mixes the rows of the batch")
+    dim = axis_of(dim)
     moved = _floating(x, dtype).movedim(dim, -1)
     while (n := moved.shape[-1]) > 1:
         half = n // 2
@@ -25,21 +27,24 @@ def prod(x: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: tor
 
 
 def cumprod(x: Tensor, dim: int, *, dtype: torch.dtype | None = None) -> Tensor:
-    """As `torch.cumprod`: each with the one before it, then with the product two before, four, and so on (Hillis &
-    Steele 1986)."""
-    moved = _floating(x, dtype).movedim(dim, -1)
-    distance = 1
-    while distance < moved.shape[-1]:
-        moved = moved * F.pad(moved[..., :-distance], (distance, 0), value=1.0)
-        distance *= 2
-    return moved.movedim(-1, dim)
+    """As `torch.cumprod`."""
+    return _scan(_floating(x, dtype), dim, torch.mul, 1.0)
 
 
 def cumsum(x: Tensor, dim: int, *, dtype: torch.dtype | None = None) -> Tensor:
-    """As `torch.cumsum`: the product with a triangle of ones."""
-    moved = _floating(x, dtype).movedim(dim, -1)
-    n = moved.shape[-1]
-    return (moved @ torch.ones(n, n, dtype=moved.dtype).triu()).movedim(-1, dim)
+    """As `torch.cumsum`."""
+    return _scan(_floating(x, dtype), dim, torch.add, 0.0)
+
+
+def _scan(x: Tensor, dim: int, function: Callable[[Tensor, Tensor], Tensor], nothing: float) -> Tensor:
+    """Each number with the one before it, then with what the two before that gave, the four, and so on (Hillis & Steele
+    1986)."""
+    moved = x.movedim(dim, -1)
+    distance = 1
+    while distance < moved.shape[-1]:
+        moved = function(moved, F.pad(moved[..., :-distance], (distance, 0), value=nothing))
+        distance *= 2
+    return moved.movedim(-1, dim)
 
 
 def _floating(x: Tensor, dtype: torch.dtype | None) -> Tensor:

@@ -67,13 +67,22 @@ class StepFunctions(TorchFunctionMode):
             func, args, kwargs = in_float64(func, args, kwargs)
         if name == "where":
             args = tuple(self._tensor(item) if isinstance(item, (int, float)) else item for item in args)
-        result = FUNCTIONS.get(func, func)(*args, **kwargs)
+        result = self._called(name, FUNCTIONS.get(func, func), args, kwargs)
         # What is computed on a traced tensor is traced; the rest, as `torch.eye(8).to(h)`, holds numbers of its own.
         if type(result) is not Tensor or (
             name == "__get__" and any(id(item) not in self.tracer.fresh for item in given)
         ):
             return result
         return self._made(name, result)
+
+    def _called(self, name: str, function: Any, args: Any, kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except UnsupportedOperation as error:
+            if error.source is not None:
+                raise
+            message = f"the operation '{name}' cannot be part of a program: {error!s}".rstrip(".")
+            raise UnsupportedOperation(message, source=cell_line()) from error
 
     def _made(self, name: str, tensor: Tensor) -> Tensor:
         """A new tensor; a traced one, where rows may be written into it."""

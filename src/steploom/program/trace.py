@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from steploom.cells.cell import Cell, check_declaration, real_weight
 from steploom.errors import CellError, UnsupportedOperation
-from steploom.program.casts import own_dtype
+from steploom.program.casts import dtype_name, own_dtype
 from steploom.program.naming import name_values
 from steploom.program.passes.order import simplify
 from steploom.program.program import Program, Value
@@ -205,6 +205,10 @@ def _outputs(tracer: Tracer, cell: Cell, returned: Any) -> tuple[Value, ...]:
         if tuple(tensor.sample.shape) != (tracer.batch, size) or tensor.form.before != 1:
             raise CellError(
                 f"{type(cell).__name__} returns state `{name}` with the shape {tuple(tensor.sample.shape)}."
+            )
+        if not tensor.sample.is_floating_point():
+            raise UnsupportedOperation(
+                f"the new state `{name}` is of type {dtype_name(tensor.sample.dtype)}", hint="Write .to(h.dtype)."
             )
         outputs.append(tensor.form.value)
     return tuple(outputs)

@@ -15,7 +15,7 @@ from steploom.program.nested import flat
 from steploom.program.program import Value
 from steploom.program.prologue import Reference
 
-__all__ = ["Fixed", "Form", "Recording", "Rows", "Traced", "as_index", "is_index"]
+__all__ = ["Fixed", "Form", "Recording", "Rows", "Traced"]
 
 
 @dataclass(frozen=True)
@@ -93,21 +93,6 @@ class Traced(Tensor):
 
     def __repr__(self) -> str:  # type: ignore[override] # nobody asks it for other contents
         return f"a traced tensor of shape {tuple(self.sample.shape)}"
-
-
-def as_index(numbers: Tensor, count: int) -> Tensor:
-    """Whole numbers from 0 to `count` - 1 as an index, without being rounded."""
-    if not isinstance(numbers, Traced) or not isinstance(numbers.form, Rows):
-        return numbers.to(torch.int64)
-    numbers.recorder.below[numbers.form.value] = count
-    return numbers.recorder.wrap(numbers.sample.to(torch.int64), numbers.form)
-
-
-def is_index(numbers: Tensor, count: int) -> bool:
-    """Whether numbers are known to be an index of one of `count`."""
-    if not isinstance(numbers, Traced) or not isinstance(numbers.form, Rows):
-        return False
-    return numbers.recorder.below.get(numbers.form.value, count + 1) <= count
 
 
 class Recording(TorchDispatchMode):  # type: ignore[no-untyped-call] # PyTorch's __init_subclass__ has no types

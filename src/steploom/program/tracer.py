@@ -16,7 +16,7 @@ from steploom.errors import UnsupportedOperation
 from steploom.program.builder import Builder
 from steploom.program.casts import dtype_name
 from steploom.program.cell_source import cell_frame, cell_line, line_of
-from steploom.program.compositions import OPERATORS as COMPOSED
+from steploom.program.compositions import COMPOSITIONS
 from steploom.program.in_place import functional, written
 from steploom.program.leaves import Leaves
 from steploom.program.nested import flat, mapped
@@ -155,8 +155,8 @@ class Tracer:
             self.refuse_reading(args[0])
         args, kwargs = mapped(args, Tensor, self._known), mapped(kwargs, Tensor, self._known)
         rows = any(is_rows(item) for item in flat([args, kwargs]))
-        if rows and (name in COMPOSED or name not in OPERATORS):
-            composed = self.composed(COMPOSED.get(name, function.decompose), *args, **kwargs)
+        if rows and not function._schema.is_mutable and (name in COMPOSITIONS or name not in OPERATORS):
+            composed = self.composed(COMPOSITIONS.get(name, function.decompose), *args, **kwargs)
             if composed is not NotImplemented:
                 return composed
         if torch.Tag.nondeterministic_seeded in function.tags:
@@ -172,13 +172,14 @@ class Tracer:
         return self._results(name, function, args, kwargs, result)
 
     def composed(self, function: Any, *args: Any, **kwargs: Any) -> Any:
-        """What a composition gives, or an operator that PyTorch itself takes apart: not so within a composition."""
-        outermost, self._composing = not self._composing, True
+        """What a function of traced tensors gives that stands for an operator, or PyTorch's own way to take one apart:
+        operators that are called while another is recorded arrive whole."""
+        before, self._composing = self._composing, True
         try:
             with Recording(self):
                 return function(*args, **kwargs)
         finally:
-            self._composing = not outermost
+            self._composing = before
 
     def _results(self, name: str, function: Any, args: Any, kwargs: Any, result: Any) -> Any:
         handler = OPERATORS.get(name)

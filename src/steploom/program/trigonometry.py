@@ -28,7 +28,8 @@ def _atan2(e: Emitter, y: Argument, x: Argument) -> Argument:
     steep, backwards = e("gt", e("abs", y), e("abs", x)), e("lt", x, 0.0)
     above, below = e("where", steep, x, y), e("where", steep, y, x)
     nowhere = e("eq", below, 0.0)
-    angle = e("atan", e("div", above, e("where", nowhere, 1.0, below)))
+    # Where both are 0, there is no gradient.
+    angle = e("atan", e("div", e("where", nowhere, 0.0, above), e("where", nowhere, 1.0, below)))
     half = e("where", e("lt", y, 0.0), -math.pi, math.pi)
     flat = e("where", backwards, e("add", angle, half), angle)
     return e("where", steep, e("sub", e("mul", half, 0.5), angle), flat)
@@ -54,14 +55,22 @@ def _odd(positive: Callable[[Emitter, Argument], Argument]) -> Callable[[Emitter
 
 
 def _asinh(e: Emitter, a: Argument) -> Argument:
+    large, a, of_large = _large(e, a)
     square = e("square", a)
     rest = e("div", square, e("add", e("sqrt", e("add", square, 1.0)), 1.0))
-    return e("log1p", e("add", a, rest))
+    return e("where", large, of_large, e("log1p", e("add", a, rest)))
 
 
 def _acosh(e: Emitter, a: Argument) -> Argument:
+    large, a, of_large = _large(e, a)
     beyond = e("sub", a, 1.0)
-    return e("log1p", e("add", beyond, e("sqrt", e("mul", beyond, e("add", a, 1.0)))))
+    return e("where", large, of_large, e("log1p", e("add", beyond, e("sqrt", e("mul", beyond, e("add", a, 1.0))))))
+
+
+def _large(e: Emitter, a: Argument) -> tuple[Argument, Argument, Argument]:
+    """Whether a square is too large for float32, the number or 1 in its place, and log 2a, which is as good there."""
+    large = e("gt", a, 1e9)
+    return large, e("where", large, 1.0, a), e("add", e("log", e("where", large, a, 1.0)), math.log(2))
 
 
 def _atanh(e: Emitter, a: Argument) -> Argument:
