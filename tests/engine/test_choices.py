@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -143,7 +145,8 @@ def test_a_step_that_chooses_runs_natively_as_the_reference_does(kernels_of_envi
         assert (native - expected).norm() <= allowed * expected.norm()
 
 
-@pytest.mark.parametrize("kind", [Routed, SparseGates, Attending, Turned])
+# A gradient that goes straight through is no derivative, so that Quantized keeps them not.
+@pytest.mark.parametrize("kind", [Allocation, Routed, SparseGates, Attending, Turned])
 def test_a_step_that_chooses_keeps_the_laws(kind):
     torch.manual_seed(0)
     check_cell(kind())
@@ -181,3 +184,92 @@ def test_what_is_no_number_is_the_largest() -> None:
     x = torch.tensor([[0.0, 3.0, torch.nan, 4.0, 4.0], [2.0, 5.0, -1.0, -1.0, 5.0]]).unsqueeze(0)
     for engine in ("native", "reference"):
         assert Recurrent(Largest(), engine=engine)(x)[0].tolist() == [[[2.0, 2.0], [1.0, 2.0]]]
+
+
+class _Of(Cell):
+    """A cell whose state is a function of its input, without a gradient of its own."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor], size: int) -> None:
+        super().__init__()
+        self.input_size, self.states, self.function = size, {"h": size}, function
+        self.weight = nn.Parameter(torch.zeros(size))
+
+    def forward(self, x: Tensor, h: Tensor) -> tuple[Tensor]:
+        return (self.function(x) + self.weight * h,)
+
+
+def both(cell: Cell, x: Tensor) -> tuple[Tensor, Tensor]:
+    """What the native engine gives, and the reference engine."""
+    with torch.no_grad():
+        native, expected = (Recurrent(cell, engine=engine)(x)[0] for engine in ("native", "reference"))
+    return native, expected
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("divisor", [7, 49, 107])
+def test_what_jumps_at_a_whole_quotient_jumps_where_pytorch_does(divisor: int, dtype: torch.dtype) -> None:
+    functions: dict[str, Callable[[Tensor], Tensor]] = {
+        "ceil": lambda x: torch.ceil(x / divisor),
+        "trunc": lambda x: torch.div(x, divisor, rounding_mode="trunc") + torch.fmod(x, divisor),
+        "frac": lambda x: torch.frac(x / divisor),
+        "whole": lambda x: (x / divisor).long() + torch.fmod(x.long(), divisor).to(x.dtype),
+        "divisors": lambda x: x % torch.full_like(x, divisor) + (x / torch.full_like(x, divisor)).floor(),
+        "after a rest": lambda x: F.relu(x / divisor).floor() + (x / divisor).abs().floor() + (-(x / divisor)).floor(),
+        "compared": lambda x: ((x / divisor).clamp(min=-1) >= 1).to(x.dtype) + (x / divisor - 1).sign(),
+        "part": lambda x: torch.cat([(x / divisor)[:, 2:].floor(), (x / divisor)[:, :2].ceil()], -1),
+    }
+    x = torch.arange(-5 * divisor, 5 * divisor + 1, dtype=dtype)[: 10 * divisor // 5 * 5].view(1, -1, 5)
+    for name, function in functions.items():
+        native, expected = both(_Of(function, 5).to(dtype), x)
+        assert torch.equal(native, expected), name
+
+
+def alarm(x: Tensor) -> Tensor:
+    """What is written into new tensors of truth values and of whole numbers."""
+    seen, count = torch.zeros(x.shape[0], 1, dtype=torch.bool), torch.zeros(x.shape[0], 5, dtype=torch.long)
+    seen |= x[:, :1] > 6
+    count += (x > 6).long()
+    count[:, 0] = (x[:, 0] > 8).long()
+    return torch.where(seen, 1.0, 0.0) + 10 * count
+
+
+def test_writes_into_new_tensors_count() -> None:
+    x = torch.tensor([[9.0, 1.0, 7.0, 0.0, 0.0], [1.0, 9.0, 9.0, 9.0, 9.0]]).unsqueeze(0)
+    native, expected = both(_Of(alarm, 5), x)
+    assert torch.equal(native, expected)
+    assert native.flatten().tolist() == [11.0, 1.0, 11.0, 1.0, 1.0, 0.0, 10.0, 10.0, 10.0, 10.0]
+
+
+def test_what_is_no_number_or_infinite_stays_where_it_is() -> None:
+    x = torch.tensor([[1.0, -torch.inf, 2.0, 3.0, 4.0], [1.0, 2.0, torch.nan, 0.0, 3.0]]).unsqueeze(0)
+    for function in (lambda x: x.cumsum(-1), lambda x: x.median(-1, True).values, lambda x: x.sort(-1).values):
+        native, expected = both(_Of(function, 5), x)
+        torch.testing.assert_close(native, expected, equal_nan=True)
+
+
+class Tokens(Cell):
+    """Inputs and a state that are indices: of a table, of features, and of the next slot of a ring."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.input_size = 2
+        self.states = {"h": 6, "ring": 12, "next": 1}
+        self.table = nn.Embedding(7, 6)
+
+    def forward(self, x: Tensor, h: Tensor, ring: Tensor, next: Tensor) -> tuple[Tensor, ...]:
+        new = (self.table(x[:, 0].long()) + 0.5 * h + ring.gather(-1, x[:, 1:].long())).tanh()
+        slots = ring.view(-1, 4, 3).clone()
+        slots.scatter_(1, next.long().unsqueeze(-1).expand(-1, 1, 3), new[:, None, :3])
+        return new, slots.flatten(1), (next + 1) % 4
+
+
+def test_inputs_and_states_may_be_indices() -> None:
+    torch.manual_seed(0)
+    cell = Tokens().double()
+    x = torch.stack([torch.randint(0, 7, (9, 4)), torch.randint(0, 12, (9, 4))], -1).double()
+    found = []
+    for engine in ("native", "reference"):
+        y, states = Recurrent(cell, engine=engine)(x)
+        found.append([y, *states, *torch.autograd.grad(y.square().sum(), list(cell.parameters()))])
+    for native, expected in zip(*found, strict=True):
+        torch.testing.assert_close(native, expected)

@@ -13,6 +13,19 @@ from steploom.program.trace import trace
 from tests.program.plans import compare
 from tests.program.step import Step, step_cell
 
+
+def put_into_slot(slots: torch.Tensor, number: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
+    slots.scatter_(1, number[:, None].expand(-1, 1, new.shape[-1]), new)
+    return slots
+
+
+def filled(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Whole numbers, in some of which others are written."""
+    k = a.long()
+    k[:, :2] = b[:, :2].long()
+    return k.copy_(torch.where(k > 2, k, b.long()))
+
+
 STEPS = {
     "cat": lambda s, x, h, c: (s.joined(torch.cat([x, h], -1)), c),
     "cat of three": lambda s, x, h, c: (
@@ -174,6 +187,31 @@ STEPS = {
         h.gather(-1, s.order.expand(h.shape[0], -1)),
         c * (h.argsort(-1) == s.order) + (c.argmax(-1, keepdim=True) + s.order).to(c.dtype),
     ),
+    "tables": lambda s, x, h, c: (
+        s.square.weight.index_select(0, h.argmax(-1)) + s.vector[h.argmin(-1)][:, None] * c,
+        s.square.weight[h.argmax(-1) - 8] + s.order[c.argmax(-1)][:, None].to(c.dtype) / 7,
+    ),
+    "parts of an axis": lambda s, x, h, c: (
+        h.view(-1, 4, 2).gather(2, c.view(-1, 4, 2)[:, :3].argmax(2, True)).view(-1, 3).sum(-1, keepdim=True) * c,
+        c.view(-1, 4, 2).scatter(1, h.view(-1, 4, 2)[:, :2].argsort(1), h.view(-1, 4, 2)[:, :2]).view(-1, 8),
+    ),
+    "raw order": lambda s, x, h, c: (
+        h.topk(3).values.sum(-1, keepdim=True) + c.kthvalue(2, keepdim=True).values * c,
+        torch.atan2(h, c) + x.view(-1, 3, 2).sort(1).values.view(-1, 6).sum(-1, keepdim=True),
+    ),
+    "masks": lambda s, x, h, c: (
+        h * (c > 0).cumsum(-1) / 3 + torch.where((h > 0).max(-1, keepdim=True).values, h, c),
+        c * ((h > 0) + 1) + (h > 0).prod(-1, keepdim=True) * h + F.one_hot(torch.arange(8), 8)[2],
+    ),
+    "new tensors of truth and whole numbers": lambda s, x, h, c: (
+        h * torch.ones(h.shape[0], 8, dtype=torch.bool).scatter_(1, h.topk(3).indices, False),
+        c + torch.zeros(len(h), 2, 8).long().scatter_(2, c.view(-1, 2, 4).argsort(-1), c.view(-1, 2, 4).long())[:, 1],
+    ),
+    "a ring of slots": lambda s, x, h, c: (
+        put_into_slot(h.view(-1, 4, 2).clone(), c[:, :1].long().abs().clamp(max=3), c[:, None, :2]).flatten(1),
+        c,
+    ),
+    "written into whole numbers": lambda s, x, h, c: (h * filled(9 * h, 9 * c).to(h.dtype), c),
     "products of all": lambda s, x, h, c: (
         h.prod(-1, keepdim=True) * c + h.view(-1, 2, 4).prod(1).repeat(1, 2),
         c.cumprod(-1) + h.view(-1, 4, 2).cumprod(1).flatten(1) + c[:, :7].prod(-1, keepdim=True),
@@ -201,6 +239,17 @@ STEPS = {
             c.view(-1, 4, 1, 2), 2
         ).flatten(1),
         F.pad(c[:, None, :6], (1, 1), mode="replicate")[:, 0] + F.pad(h[:, None, :5], (1, 2), mode="reflect")[:, 0],
+    ),
+    "grown and padded planes": lambda s, x, h, c: (
+        F.interpolate(h.view(-1, 1, 2, 4), scale_factor=2).flatten(1)[:, 8:16]
+        + F.channel_shuffle(c.view(-1, 4, 1, 2), 2).flatten(1),
+        F.pixel_unshuffle(c.view(-1, 1, 2, 4), 2).flatten(1)
+        + F.pad(h.view(-1, 1, 2, 4), (1, 0, 0, 1), mode="replicate").flatten(1)[:, 2:10]
+        + F.pad(h.view(-1, 1, 2, 4), (2, 1, 1, 0), mode="reflect").flatten(1)[:, 7:15],
+    ),
+    "means of windows": lambda s, x, h, c: (
+        F.avg_pool2d(h.view(-1, 1, 2, 4), 2, 1, divisor_override=3).flatten(1).sum(-1, keepdim=True) * c,
+        c,
     ),
     "no numbers": lambda s, x, h, c: (
         torch.nan_to_num(torch.where(c > 0, torch.nan, h), 0.1),

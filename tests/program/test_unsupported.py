@@ -81,6 +81,39 @@ REFUSED = {
     "determinant": (lambda s, x, h, c: (h * h[:, :4].view(-1, 2, 2).det()[:, None], c), "not in the table"),
     "vmap": (lambda s, x, h, c: (torch.vmap(torch.mul)(h, c), c), "runs within torch.vmap .* Write it for the whole"),
     "features by an index of the row": (lambda s, x, h, c: (h[:, h.argmax(-1)], c), "'index' .* use torch.gather"),
+    "scattered sums": (
+        lambda s, x, h, c: (h.scatter(-1, h.argsort(-1), c, reduce="add"), c),
+        "'scatter' .* reduce='add'",
+    ),
+    "scattered over another size": (
+        lambda s, x, h, c: (h.view(-1, 4, 2).scatter(2, c.view(-1, 4, 2)[:, :3].argsort(2), 1.0).flatten(1), c),
+        "'scatter' .* other sizes",
+    ),
+    "sparse gradients": (
+        lambda s, x, h, c: (F.embedding(h.argmax(-1), s.square.weight, sparse=True), c),
+        "'embedding' .* sparse",
+    ),
+    "columns of a table": (
+        lambda s, x, h, c: (s.square.weight.index_select(1, h.argmax(-1)).T, c),
+        "'index_select' .* of a parameter take rows",
+    ),
+    "an index as a state": (lambda s, x, h, c: (h.argsort(-1), c), "state `h` is of type int64.*Write .to"),
+    "windows that reach out": (
+        lambda s, x, h, c: (F.max_pool1d(h[:, None], 3, 2, ceil_mode=True)[:, 0].repeat(1, 2), c),
+        "different sizes or gaps",
+    ),
+    "windows without what pads them": (
+        lambda s, x, h, c: (F.avg_pool1d(h[:, None], 3, 1, 1, count_include_pad=False)[:, 0], c),
+        "'avg_pool2d' .* different sizes",
+    ),
+    "a new tensor that is the same for all": (
+        lambda s, x, h, c: (h * torch.zeros(8).expand(len(h), 8).clone().add_(h), c),
+        "'add_' .* a new tensor that has no row for each",
+    ),
+    "a new tensor with the batch within": (
+        lambda s, x, h, c: (h * torch.zeros(2, len(h), 8).copy_(h)[0], c),
+        "'copy_' .* a new tensor that has no row for each",
+    ),
     "bits": (lambda s, x, h, c: (h * (h.argmax(-1, keepdim=True) & 1).to(h.dtype), c), "'bitwise_and' .* the bits"),
     "powers of whole numbers": (
         lambda s, x, h, c: (h * (3 ** h.argmax(-1, keepdim=True)).to(h.dtype), c),

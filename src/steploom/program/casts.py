@@ -7,7 +7,7 @@ it has. Taken literally in float64, they would lose digits that the cell does no
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -36,8 +36,15 @@ def in_float64(function: Any, args: Any, kwargs: Any) -> tuple[Callable[..., Any
 
 
 class Casts(TorchFunctionMode):
-    """While it is entered, float64 stands for float32."""
+    """While it is entered, float64 stands for float32: also for that in which PyTorch computes with whole numbers."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         func, args, kwargs = in_float64(func, args, kwargs or {})
-        return func(*args, **kwargs)
+        result = func(*args, **kwargs)
+        if not isinstance(result, Tensor) or result.dtype != torch.float32 or not any(map(_is_whole, args)):
+            return result
+        return func(*(item.double() if _is_whole(item) else item for item in args), **kwargs)
+
+
+def _is_whole(item: object) -> TypeGuard[Tensor]:
+    return isinstance(item, Tensor) and item.dtype in (torch.int64, torch.int32)

@@ -48,7 +48,10 @@ def written(tracer: Tracer, target: Traced, changed: Traced, others: list[Traced
         for other in others:
             other.form = _past(tracer, other.form, _merged(tracer, other, now, seen))
     else:
-        target.sample = changed.sample
+        # The strides that PyTorch sees are those of the tensor as it was made.
+        target.sample = torch.empty_strided(
+            target.shape, target.stride(), dtype=target.dtype, device=target.device
+        ).copy_(changed.sample)
     target.form = _past(tracer, target.form, changed.form)
     return target
 

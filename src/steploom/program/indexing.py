@@ -46,15 +46,15 @@ def scatter(x: Tensor, dim: int, index: Tensor, src: Tensor | float, *, reduce: 
     x, index = _targets(x, dim, index)
     n = x.shape[-1]
     values = picks.put(index, _sources(src, dim, index), n, last=True) if isinstance(src, Tensor) else src
-    is_hit = picks.put(index, torch.ones_like(index, dtype=x.dtype), n) > 0
-    return _all_within(index, n, torch.where(is_hit, values, x)).movedim(-1, dim)
+    is_hit = picks.put(index, torch.ones_like(index), n) > 0
+    return _all_within(index, n, torch.where(is_hit, values, x)).to(x.dtype).movedim(-1, dim)
 
 
 def scatter_add(x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """As `torch.scatter_add`."""
     x, index = _targets(x, dim, index)
     n = x.shape[-1]
-    return _all_within(index, n, x + picks.put(index, _sources(src, dim, index), n)).movedim(-1, dim)
+    return _all_within(index, n, x + picks.put(index, _sources(src, dim, index), n)).to(x.dtype).movedim(-1, dim)
 
 
 def embedding(

@@ -52,7 +52,7 @@ def _elementwise(called: Called) -> Forms:
     tensors = [item for item in called.args if isinstance(item, Traced)]
     result = called.result[0] if isinstance(called.result, tuple) else called.result
     truths = all(tensor.sample.dtype == torch.bool for tensor in tensors)
-    if truths and called.name not in ON_TRUTH:
+    if truths and result.dtype == torch.bool and called.name not in ON_TRUTH:
         raise UnsupportedOperation("it does arithmetic on truth values; write mask.to(h.dtype)")
     if not truths and called.name in OF_BITS:
         raise UnsupportedOperation("it treats the bits of whole numbers")

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from steploom.errors import UnsupportedOperation
 from steploom.program.ordering import axis_of
 
 __all__ = ["cumprod", "cumsum", "prod"]
@@ -17,7 +16,7 @@ __all__ = ["cumprod", "cumsum", "prod"]
 def prod(x: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: torch.dtype | None = None) -> Tensor:
     """As `torch.prod` along an axis: one half is multiplied with the other, until one number is left."""
     dim = axis_of(dim)
-    moved = _floating(x, dtype).movedim(dim, -1)
+    moved = _counted(x, dtype).movedim(dim, -1)
     while (n := moved.shape[-1]) > 1:
         half = n // 2
         pairs = moved[..., :half] * moved[..., half : 2 * half]
@@ -28,12 +27,12 @@ def prod(x: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: tor
 
 def cumprod(x: Tensor, dim: int, *, dtype: torch.dtype | None = None) -> Tensor:
     """As `torch.cumprod`."""
-    return _scan(_floating(x, dtype), dim, torch.mul, 1.0)
+    return _scan(_counted(x, dtype), dim, torch.mul, 1.0)
 
 
 def cumsum(x: Tensor, dim: int, *, dtype: torch.dtype | None = None) -> Tensor:
     """As `torch.cumsum`."""
-    return _scan(_floating(x, dtype), dim, torch.add, 0.0)
+    return _scan(_counted(x, dtype), dim, torch.add, 0.0)
 
 
 def _scan(x: Tensor, dim: int, function: Callable[[Tensor, Tensor], Tensor], nothing: float) -> Tensor:
@@ -47,8 +46,7 @@ def _scan(x: Tensor, dim: int, function: Callable[[Tensor, Tensor], Tensor], not
     return moved.movedim(-1, dim)
 
 
-def _floating(x: Tensor, dtype: torch.dtype | None) -> Tensor:
-    x = x if dtype is None else x.to(dtype)
-    if not x.is_floating_point():
-        raise UnsupportedOperation("it is of whole numbers or truth values; write mask.to(h.dtype)")
-    return x
+def _counted(x: Tensor, dtype: torch.dtype | None) -> Tensor:
+    """What is summed or multiplied: truth values as whole numbers."""
+    dtype = torch.int64 if dtype is None and not x.is_floating_point() else dtype
+    return x if dtype is None else x.to(dtype)

@@ -88,7 +88,7 @@ class StepFunctions(TorchFunctionMode):
         """A new tensor; a traced one, where rows may be written into it."""
         if name.startswith(RANDOM):
             raise UnsupportedOperation(f"the operation '{name}' draws random numbers", source=cell_line())
-        if name in NEW and tensor.is_floating_point():
+        if name in NEW and (tensor.is_floating_point() or name != "empty"):
             tensor = tensor.fill_(torch.nan) if name == "empty" else tensor
             has_rows = tensor.dim() > 0 and tensor.shape[0] == self.tracer.batch
             if has_rows and (filled := self.tracer.filled(tensor)) is not None:

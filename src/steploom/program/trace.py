@@ -135,16 +135,19 @@ def _trace_in_best_dtype(cell: Cell, batch: int) -> Program:
         return trace_unchecked(cell, batch, None)
 
 
-def trace_unchecked(cell: Cell, batch: int, dtype: torch.dtype | None = torch.float64) -> Program:
+def trace_unchecked(
+    cell: Cell, batch: int, dtype: torch.dtype | None = torch.float64, divides: bool = False
+) -> Program:
     """The instructions that one call of the step makes, as they come.
 
     Args:
         cell: the cell.
         batch: number of rows of the samples.
         dtype: of the samples; None for the cell's own.
+        divides: whether numbers are divided by; found out where it is not said.
     """
     parameter = real_weight(cell)
-    tracer = Tracer(batch)
+    tracer = Tracer(batch, divides)
     functions = StepFunctions(tracer, casts=dtype == torch.float64 and own_dtype(cell) == torch.float32)
     device = parameter.device
     x = Value("x", cell.input_size)
@@ -170,6 +173,8 @@ def trace_unchecked(cell: Cell, batch: int, dtype: torch.dtype | None = torch.fl
                     source=tracer.build.source,
                 ) from error
         outputs = _outputs(tracer, cell, returned)
+    if not divides and tracer.jumps_on_quotients():
+        return trace_unchecked(cell, batch, dtype, divides=True)
     for value, name in zip(outputs, cell.states, strict=True):
         tracer.names[value] = f"{name}'"
     program = Program(

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,7 @@ from steploom.program.leaves import Leaves
 from steploom.program.nested import flat, mapped
 from steploom.program.operator_table import OPERATORS
 from steploom.program.operators import is_rows, spread
+from steploom.program.primitives import PRIMITIVES
 from steploom.program.program import Argument, Value
 from steploom.program.prologue import Reference
 from steploom.program.traced import Fixed, Form, Recording, Rows, Traced
@@ -29,7 +31,8 @@ from steploom.program.traced import Fixed, Form, Recording, Rows, Traced
 __all__ = ["Called", "Tracer"]
 
 READS_NUMBERS = {"_local_scalar_dense", "is_nonzero", "equal", "item"}
-JUMPS = {"floor", "gt", "ge", "lt", "le", "eq", "ne"}
+JUMPS = {"floor", "sign", "gt", "ge", "lt", "le", "eq", "ne"}
+ROUNDED_ALIKE = {"sqrt", "reciprocal", "div"}  # of what is costly, as PyTorch does; the rest differs in the last digits
 TYPES = {torch.float64, torch.float32, torch.bool, torch.int64, torch.int32}
 
 
@@ -58,6 +61,7 @@ class Tracer:
 
     Attributes:
         batch: number of rows of the samples.
+        divides: whether numbers are divided by; else the product with their inverse is as good.
         build: where the instructions go.
         leaves: the parameters and what is computed from them.
         spread: values that are a parameter repeated for every row, and which.
@@ -66,15 +70,15 @@ class Tracer:
         below: values that hold whole numbers from 0, and what these stay below.
     """
 
-    def __init__(self, batch: int) -> None:
-        self.batch = batch
+    def __init__(self, batch: int, divides: bool = False) -> None:
+        self.batch, self.divides = batch, divides
         self.build = Builder()
         self.leaves = Leaves()
         self.names: dict[Value, str] = {}
         self.spread: dict[Value, Reference] = {}
         self.below: dict[Value, int] = {}
         self.fresh: dict[int, Tensor] = {}
-        self._quotients: dict[Value, tuple[Value, float]] = {}
+        self._quotients: set[Value] = set()
         self._live: list[weakref.ref[Traced]] = []
         self._protected: set[int] = set()
         self._composing = False
@@ -93,24 +97,41 @@ class Tracer:
     def emit(self, op: str, *args: Argument, **attrs: int | float) -> Argument:
         """Write an instruction; arithmetic on vectors alone goes to the prologue."""
         values = [argument for argument in args if isinstance(argument, Value)]
-        if op in JUMPS:
-            args = tuple(self._divided(argument) for argument in args)
         if values and all(value.kind == "vector" for value in values):
             if (op in ("add", "sub") and args[1] == 0.0) or (op in ("mul", "div") and args[1] == 1.0):
                 return args[0]
             return self.leaves.arithmetic(op, args, attrs)
+        divisor = self._number(args[1]) if op == "div" else None
+        if self.divides and divisor is not None and isinstance(args[0], Value):
+            divisors = torch.full((args[0].width,), divisor, dtype=torch.float64)
+            args = args[0], self.leaves.vector(self.leaves.constant(divisors).node, divisors)
         result = self.build(op, *args, **attrs)
-        if op == "div" and isinstance(result, Value) and isinstance(args[0], Value) and isinstance(args[1], float):
-            self._quotients[result] = (args[0], args[1])
+        # Of -(a / 7) the canonical form is a product with -1/7.
+        if isinstance(result, Value) and (divisor is not None or self._has_quotient(op, args)):
+            self._quotients.add(result)
         return result
 
-    def _divided(self, argument: Argument) -> Argument:
-        """A value divided by a number, divided indeed: as a product with the inverse, 49 / 49 is less than 1."""
-        if not isinstance(argument, Value) or argument not in self._quotients:
-            return argument
-        value, number = self._quotients[argument]
-        divisor = torch.full((value.width,), number, dtype=torch.float64)
-        return self.build("div", value, self.leaves.vector(self.leaves.constant(divisor).node, divisor))
+    def _number(self, argument: Argument) -> float | None:
+        """The number that an argument is everywhere."""
+        maker = self.build.maker(argument)
+        if maker is not None and maker.op == "fill":
+            return float(maker.attrs["value"])
+        return argument if isinstance(argument, float) else None
+
+    def jumps_on_quotients(self) -> bool:
+        """Whether a result jumps where a quotient reaches some number: as a product with the inverse, 49 / 49 is less
+        than 1."""
+        for i in self.build.instructions:
+            if i.op in JUMPS and not self._quotients.isdisjoint(i.args):
+                return True
+            if self._has_quotient(i.op, i.args):
+                self._quotients.add(i.out)
+        return False
+
+    def _has_quotient(self, op: str, args: Sequence[Argument]) -> bool:
+        """Whether the result has the digits of a quotient among its arguments."""
+        rounds_otherwise = op in ("product", "matmul") or (PRIMITIVES[op].costly and op not in ROUNDED_ALIKE)
+        return not rounds_otherwise and not self._quotients.isdisjoint(args)
 
     def refuse_reading(self, tensor: Any) -> None:
         """Raise `UnsupportedOperation` where a step reads a number that differs from row to row."""
@@ -153,12 +174,17 @@ class Tracer:
         name = function._schema.name.removeprefix("aten::")
         if name in READS_NUMBERS:
             self.refuse_reading(args[0])
+        if function._schema.is_mutable and args and self._is_new(args[0]):
+            raise UnsupportedOperation(
+                "it writes into a new tensor that has no row for each of the batch; make it of one that has, as "
+                "h.new_zeros(h.shape[0], 4) or torch.zeros_like(h)"
+            )
         args, kwargs = mapped(args, Tensor, self._known), mapped(kwargs, Tensor, self._known)
         rows = any(is_rows(item) for item in flat([args, kwargs]))
         if rows and not function._schema.is_mutable and (name in COMPOSITIONS or name not in OPERATORS):
             composed = self.composed(COMPOSITIONS.get(name, function.decompose), *args, **kwargs)
             if composed is not NotImplemented:
-                return composed
+                return mapped(composed, Traced, self._contiguous) if name in COMPOSITIONS else composed
         if torch.Tag.nondeterministic_seeded in function.tags:
             raise UnsupportedOperation("it draws random numbers, which differ from step to step")
         if function._schema.is_mutable:
@@ -180,6 +206,10 @@ class Tracer:
                 return function(*args, **kwargs)
         finally:
             self._composing = before
+
+    def _contiguous(self, traced: Traced) -> Traced:
+        """The tensor as PyTorch's operators give it, so that it can be viewed as theirs can."""
+        return traced if traced.is_contiguous() else self.wrap(traced.sample.contiguous(), traced.form)
 
     def _results(self, name: str, function: Any, args: Any, kwargs: Any, result: Any) -> Any:
         handler = OPERATORS.get(name)
@@ -224,6 +254,10 @@ class Tracer:
         if storage in self._protected or (others and not all(map(is_rows, [target, *others]))):
             raise UnsupportedOperation("it writes into a tensor that others see a part of")
         return written(self, target, self._record(gives, args, kwargs), others)
+
+    def _is_new(self, tensor: object) -> bool:
+        """Whether a tensor holds numbers of its own, into which nothing traced can be written."""
+        return isinstance(tensor, Tensor) and not isinstance(tensor, Traced) and self.leaves.find(tensor) is None
 
     def _known(self, tensor: Tensor) -> Traced:
         if isinstance(tensor, Traced):

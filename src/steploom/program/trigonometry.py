@@ -64,7 +64,8 @@ def _asinh(e: Emitter, a: Argument) -> Argument:
 def _acosh(e: Emitter, a: Argument) -> Argument:
     large, a, of_large = _large(e, a)
     beyond = e("sub", a, 1.0)
-    return e("where", large, of_large, e("log1p", e("add", beyond, e("sqrt", e("mul", beyond, e("add", a, 1.0))))))
+    root = e("mul", e("sqrt", beyond), e("sqrt", e("add", a, 1.0)))
+    return e("where", large, of_large, e("log1p", e("add", beyond, root)))
 
 
 def _large(e: Emitter, a: Argument) -> tuple[Argument, Argument, Argument]:
