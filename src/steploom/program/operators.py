@@ -20,7 +20,7 @@ from steploom.program.traced import Fixed, Form, Rows, Traced
 if TYPE_CHECKING:
     from steploom.program.tracer import Called, Tracer
 
-__all__ = ["HANDLERS", "Forms", "Handler", "is_rows", "match", "numbered", "rows_of", "spread"]
+__all__ = ["HANDLERS", "Forms", "Handler", "as_rows", "is_rows", "match", "numbered", "rows_of", "spread"]
 
 Forms = Form | list[Form | None]
 Handler = Callable[["Called"], Forms]
@@ -28,22 +28,6 @@ Handler = Callable[["Called"], Forms]
 ON_TRUTH = {"where", "mul", "clone", "detach", "gt", "ge", "lt", "le", "eq", "ne", "masked_fill", "isnan", *LOGICAL}
 
 OF_BITS = {name for name in LOGICAL if not name.startswith("logical")}
-
-MOVES = [
-    "view", "_unsafe_view", "reshape", "permute", "transpose", "t", "unsqueeze", "squeeze", "expand", "slice", "select",
-    "split", "split_with_sizes", "unbind", "narrow", "index_select", "index", "flip", "roll", "repeat", "cat", "stack",
-    "alias", "diagonal", "unfold", "chunk", "constant_pad_nd",
-    "unsafe_chunk", "unsafe_split", "unsafe_split_with_sizes",  # of torch.nn.LSTMCell and GRUCell
-    "tril", "triu", "diag_embed", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle",
-    "replication_pad1d", "replication_pad2d", "reflection_pad1d", "reflection_pad2d",
-    "upsample_nearest1d", "upsample_nearest2d",
-]  # fmt: skip
-
-FOR_FLOATS_ALONE = ("upsample_nearest1d", "upsample_nearest2d")
-
-ZEROS_ELSEWHERE = ("tril", "triu", "diag_embed")
-
-BY_INDICES = ("index", "index_select")
 
 NEW = ["zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "empty_like", "new_empty"]
 
@@ -154,7 +138,7 @@ def _index_put(called: Called) -> Forms:
         (mask, old), before = match(tracer, [indices[0], target], target.sample.shape)
         return Rows(tracer.build.rows("where", mask, number, old), before)
     indices = mapped(indices, Traced, attrgetter("sample"))
-    tensors = [target] if number is not None else [target, _as_rows(tracer, source)]
+    tensors = [target] if number is not None else [target, as_rows(tracer, source)]
     codes, total = numbered(tracer, tensors)
     # Codes below 0 are padding.
     codes.append(torch.tensor(-1))
@@ -207,42 +191,7 @@ def numbered(tracer: Tracer, tensors: Sequence[Traced]) -> tuple[list[Tensor], i
     return numbers, total
 
 
-def _move(called: Called) -> Forms:
-    tracer = called.tracer
-    tensors: list[Traced] = []
-
-    def taken(traced: Traced) -> Traced:
-        tensors.append(_as_rows(tracer, traced))
-        return traced
-
-    args = [
-        mapped(argument, Traced, attrgetter("sample") if place and called.name in BY_INDICES else taken)
-        for place, argument in enumerate(called.args)
-    ]
-    kwargs = dict(called.kwargs)
-    padding = float(args[2]) if called.name == "constant_pad_nd" and len(args) > 2 else 0.0
-    if called.name == "constant_pad_nd":
-        args = [args[0], args[1], -1]
-    codes, total = numbered(tracer, tensors)
-    first = 1 if called.name in ZEROS_ELSEWHERE else 0  # so that what becomes 0 is below all numbers
-    found = iter(numbers + first for numbers in codes)
-    if called.name in FOR_FLOATS_ALONE:
-        found = iter(numbers.double() for numbers in codes)
-    moved = called.function(*mapped(args, Traced, lambda _: next(found)), **kwargs)
-    if called.name in FOR_FLOATS_ALONE:
-        moved = moved.long()
-    elif first:
-        moved = moved - first
-    sources = [rows_of(traced).value for traced in tensors]
-
-    def form_of(numbers: Tensor) -> Rows:
-        wanted, before = columns(numbers, tracer.batch, total)
-        return Rows(gather(tracer.build, sources, wanted, padding), before)
-
-    return form_of(moved) if isinstance(moved, Tensor) else [form_of(part) for part in moved]
-
-
-def _as_rows(tracer: Tracer, traced: Traced) -> Traced:
+def as_rows(tracer: Tracer, traced: Traced) -> Traced:
     """A tensor with rows of its own: what is the same for all rows is refused."""
     if isinstance(traced.form, Rows):
         return traced
@@ -289,5 +238,5 @@ def is_number(item: object) -> bool:
 
 HANDLERS: dict[str, Handler] = {"_to_copy": _to, "lift_fresh": _to, "glu": _glu, "index_put": _index_put}
 HANDLERS |= dict.fromkeys(["copy", "fill", "zero"], _write_over)
-for _names, _handler in ((ELEMENTWISE, _elementwise), (MOVES, _move), (NEW, _fill)):
+for _names, _handler in ((ELEMENTWISE, _elementwise), (NEW, _fill)):
     HANDLERS |= dict.fromkeys(_names, _handler)

@@ -173,7 +173,7 @@ def trace_unchecked(
                     source=tracer.build.source,
                 ) from error
         outputs = _outputs(tracer, cell, returned)
-    if not divides and tracer.jumps_on_quotients():
+    if not divides and tracer.quotients.reach_a_jump(tracer.build.instructions):
         return trace_unchecked(cell, batch, dtype, divides=True)
     for value, name in zip(outputs, cell.states, strict=True):
         tracer.names[value] = f"{name}'"

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,16 +22,14 @@ from steploom.program.leaves import Leaves
 from steploom.program.nested import flat, mapped
 from steploom.program.operator_table import OPERATORS
 from steploom.program.operators import is_rows, spread
-from steploom.program.primitives import PRIMITIVES
 from steploom.program.program import Argument, Value
 from steploom.program.prologue import Reference
+from steploom.program.quotients import Quotients
 from steploom.program.traced import Fixed, Form, Recording, Rows, Traced
 
 __all__ = ["Called", "Tracer"]
 
 READS_NUMBERS = {"_local_scalar_dense", "is_nonzero", "equal", "item"}
-JUMPS = {"floor", "sign", "gt", "ge", "lt", "le", "eq", "ne"}
-ROUNDED_ALIKE = {"sqrt", "reciprocal", "div"}  # of what is costly, as PyTorch does; the rest differs in the last digits
 TYPES = {torch.float64, torch.float32, torch.bool, torch.int64, torch.int32}
 
 
@@ -68,6 +65,7 @@ class Tracer:
         fresh: new tensors that the step has made, by their id: they hold numbers of their own.
         names: of values, the names of the cell's local variables that held them.
         below: values that hold whole numbers from 0, and what these stay below.
+        quotients: what was divided by numbers.
     """
 
     def __init__(self, batch: int, divides: bool = False) -> None:
@@ -78,7 +76,7 @@ class Tracer:
         self.spread: dict[Value, Reference] = {}
         self.below: dict[Value, int] = {}
         self.fresh: dict[int, Tensor] = {}
-        self._quotients: set[Value] = set()
+        self.quotients = Quotients()
         self._live: list[weakref.ref[Traced]] = []
         self._protected: set[int] = set()
         self._composing = False
@@ -106,9 +104,7 @@ class Tracer:
             divisors = torch.full((args[0].width,), divisor, dtype=torch.float64)
             args = args[0], self.leaves.vector(self.leaves.constant(divisors).node, divisors)
         result = self.build(op, *args, **attrs)
-        # Of -(a / 7) the canonical form is a product with -1/7.
-        if isinstance(result, Value) and (divisor is not None or self._has_quotient(op, args)):
-            self._quotients.add(result)
+        self.quotients.note(op, args, result, is_one=divisor is not None)
         return result
 
     def _number(self, argument: Argument) -> float | None:
@@ -117,21 +113,6 @@ class Tracer:
         if maker is not None and maker.op == "fill":
             return float(maker.attrs["value"])
         return argument if isinstance(argument, float) else None
-
-    def jumps_on_quotients(self) -> bool:
-        """Whether a result jumps where a quotient reaches some number: as a product with the inverse, 49 / 49 is less
-        than 1."""
-        for i in self.build.instructions:
-            if i.op in JUMPS and not self._quotients.isdisjoint(i.args):
-                return True
-            if self._has_quotient(i.op, i.args):
-                self._quotients.add(i.out)
-        return False
-
-    def _has_quotient(self, op: str, args: Sequence[Argument]) -> bool:
-        """Whether the result has the digits of a quotient among its arguments."""
-        rounds_otherwise = op in ("product", "matmul") or (PRIMITIVES[op].costly and op not in ROUNDED_ALIKE)
-        return not rounds_otherwise and not self._quotients.isdisjoint(args)
 
     def refuse_reading(self, tensor: Any) -> None:
         """Raise `UnsupportedOperation` where a step reads a number that differs from row to row."""
