@@ -197,7 +197,7 @@ STEPS = {
     ),
     "raw order": lambda s, x, h, c: (
         h.topk(3).values.sum(-1, keepdim=True) + c.kthvalue(2, keepdim=True).values * c,
-        torch.atan2(h, c) + x.view(-1, 3, 2).sort(1).values.view(-1, 6).sum(-1, keepdim=True),
+        torch.atan2(h, c) + torch.atan2(c, h.roll(1, -1)) + x.view(-1, 3, 2).sort(1).values.view(-1, 6).sum(-1, keepdim=True),
     ),
     "masks": lambda s, x, h, c: (
         h * (c > 0).cumsum(-1) / 3 + torch.where((h > 0).max(-1, keepdim=True).values, h, c),

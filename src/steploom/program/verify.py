@@ -71,7 +71,8 @@ def _drawn(program: Program, spread: float, generator: torch.Generator) -> list[
     drawn = []
     for value in (program.x, *program.states):
         numbers = torch.randn(BATCH, value.width, generator=generator, dtype=torch.float64) * spread
-        numbers[slice(1, 3) if value is program.x else slice(0, 2)] *= least
+        nothing = slice(1, 3) if value is program.x else slice(0, 2)
+        numbers[nothing] = numbers[nothing] * least + 0.0  # and not -0
         drawn.append(numbers.requires_grad_())
     return drawn
 
