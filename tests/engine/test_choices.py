@@ -186,6 +186,18 @@ def test_what_is_no_number_is_the_largest() -> None:
         assert Recurrent(Largest(), engine=engine)(x)[0].tolist() == [[[2.0, 2.0], [1.0, 2.0]]]
 
 
+def test_writes_out_of_range_show() -> None:
+    x = torch.tensor([[0.0, 1.0, 2.0, 3.0, 4.0], [0.0, 1.0, 2.0, 3.0, 5.0]]).unsqueeze(0)
+    for function in (
+        lambda x: torch.zeros_like(x).scatter(-1, x.long(), 1.0),
+        lambda x: torch.zeros_like(x).scatter_add(-1, x.long(), x),
+        lambda x: x.gather(-1, x.long()),
+    ):
+        with torch.no_grad():
+            y, _ = Recurrent(_Of(function, 5), engine="native")(x)
+        assert y[0, 0].isfinite().all() and y[0, 1].isnan().any()
+
+
 class _Of(Cell):
     """A cell whose state is a function of its input, without a gradient of its own."""
 

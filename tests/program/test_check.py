@@ -22,6 +22,16 @@ def changed(program: Program, number: int, **changes: object) -> Program:
     return dataclasses.replace(program, instructions=tuple(instructions))
 
 
+def test_an_index_that_belongs_to_no_value(program: Program) -> None:
+    x, h = program.x, program.states[0]  # 3 and 4 features
+    for op, args, attrs, message in [
+        ("argsort", (h,), {"groups": 3, "descending": 0}, "other groups"),
+        ("put_along", (x, h), {"groups": 1, "n": 4, "last": 0}, "an index for other values"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            check_instructions([Instruction(op, args, Value("y", 4), attrs)], {x, h}, program.leaves)
+
+
 def test_a_traced_program_keeps_them(program: Program) -> None:
     check(program)
 

@@ -197,7 +197,7 @@ STEPS = {
     ),
     "raw order": lambda s, x, h, c: (
         h.topk(3).values.sum(-1, keepdim=True) + c.kthvalue(2, keepdim=True).values * c,
-        torch.atan2(h, c) + torch.atan2(c, h.roll(1, -1)) + x.view(-1, 3, 2).sort(1).values.view(-1, 6).sum(-1, keepdim=True),
+        torch.atan2(h, c) + torch.atan2(c, h.roll(1, -1)) + x.view(-1, 3, 2).sort(1).values.view(-1, 6).sum(-1, True),
     ),
     "masks": lambda s, x, h, c: (
         h * (c > 0).cumsum(-1) / 3 + torch.where((h > 0).max(-1, keepdim=True).values, h, c),
@@ -407,6 +407,11 @@ class Sizes(Cell):
     def forward(self, x: torch.Tensor, h: torch.Tensor) -> tuple[torch.Tensor]:
         seven, fives = h[:, :7].softmax(-1), h[:, :35].view(-1, 5, 7).logsumexp(2)
         return (torch.cat([seven, fives, h[:, 12:]], -1) + (x[:, :14] * h[:, :14]).sum(-1, keepdim=True),)
+
+
+def test_what_is_true_or_not_is_not_compared_again() -> None:
+    program = trace(step_cell(lambda s, x, h, c: (h * ((h > 0) & (c > 0)), c)))
+    assert [i.op for i in program.instructions] == ["gt", "gt", "mul", "mul"]
 
 
 def test_a_size_that_the_step_makes_may_be_a_multiple_of_a_sample() -> None:

@@ -114,6 +114,10 @@ REFUSED = {
         lambda s, x, h, c: (h * torch.zeros(2, len(h), 8).copy_(h)[0], c),
         "'copy_' .* a new tensor that has no row for each",
     ),
+    "features written by an index of the row": (
+        lambda s, x, h, c: (s.recurrent(h)[:, :8].clone().index_put_((0 * c.long(),), h.new_zeros(())), c),
+        "which of the features it writes differs from row to row",
+    ),
     "bits": (lambda s, x, h, c: (h * (h.argmax(-1, keepdim=True) & 1).to(h.dtype), c), "'bitwise_and' .* the bits"),
     "powers of whole numbers": (
         lambda s, x, h, c: (h * (3 ** h.argmax(-1, keepdim=True)).to(h.dtype), c),
