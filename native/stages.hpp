@@ -169,8 +169,8 @@ void Run<T>::run_rows(const Member<T>& m, const std::vector<Stage>& list, const 
     }
 }
 
-// All stages of a list on `rows` rows, shared among the team. After those of a step a
-// member may have gone on: without waiting at all, see `open_end`, or arrived at the barrier and not yet behind it.
+// All stages of a list on `rows` rows, shared among the team. After those of a step a member may have gone on: without
+// waiting at all, see `open_end`, or arrived at the barrier and not yet behind it.
 template <class T>
 void Run<T>::stages(Member<T>& m, const std::vector<Stage>& list, std::vector<PreparedStage<T>>& prepared, Index rows, Ahead* ahead) const {
     const bool by_row = this->by_row(m, rows), keeps = &list == &s.step && this->keeps(m, rows);

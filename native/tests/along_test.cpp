@@ -6,6 +6,7 @@
 
 #include "check.hpp"
 #include "lstm_schedule.hpp"
+#include "one_stage.hpp"
 #include "tests.hpp"
 
 namespace steploom::test {
@@ -13,17 +14,8 @@ namespace {
 
 template <class T>
 void run(const Kernels& k, Stage stage, const std::vector<T>& x, int batch, int second, int team, const std::vector<double>& expected, const std::string& name) {
-    const int width = static_cast<int>(x.size()) / batch;
     stage.in[1] = buffer(0, second);
-    Schedule s;
-    s.buffers = {{Kind::Input, width, 0, -1}, {Kind::Output, stage.width, 1, -1}};
-    s.step = {stage};
-    std::vector<T> y(static_cast<std::size_t>(batch) * stage.width);
-    Call call;
-    call.time = 1, call.batch = batch, call.team = team;
-    call.sequences = {{const_cast<T*>(x.data()), batch * width, width}, {y.data(), batch * stage.width, stage.width}};
-    if (sizeof(T) == 4) k.run_f32(s, call);
-    else k.run_f64(s, call);
+    std::vector<T> y = run_stage<T>(k, stage, x, batch, team);
     for (T& v : y)
         if (v != v) v = T(-9);  // what is not a number compares with nothing
     close(y, expected, tolerance<T>, name + " of " + std::to_string(stage.along.n) + " by " + std::to_string(stage.along.count) + ", " + k.name);

@@ -1,24 +1,11 @@
 // Columns in another order and products of matrices that rows hold, against loops.
 #include "check.hpp"
 #include "lstm_schedule.hpp"
+#include "one_stage.hpp"
 #include "tests.hpp"
 
 namespace steploom::test {
 namespace {
-
-template <class T>
-std::vector<T> run(const Kernels& k, const Stage& stage, const std::vector<T>& x, int batch, int width, int team) {
-    Schedule s;
-    s.buffers = {{Kind::Input, width, 0, -1}, {Kind::Output, stage.width, 1, -1}};
-    s.step = {stage};
-    std::vector<T> y(static_cast<std::size_t>(batch) * stage.width);
-    Call call;
-    call.time = 1, call.batch = batch, call.team = team;
-    call.sequences = {{const_cast<T*>(x.data()), batch * width, width}, {y.data(), batch * stage.width, stage.width}};
-    if (sizeof(T) == 4) k.run_f32(s, call);
-    else k.run_f64(s, call);
-    return y;
-}
 
 template <class T> void one_order(const Kernels& k, const std::vector<Stretch>& stretches, int batch, int width, int team) {
     const std::vector<T> x = as<T>(Random(width).normals(static_cast<std::size_t>(batch) * width));
@@ -30,7 +17,7 @@ template <class T> void one_order(const Kernels& k, const std::vector<Stretch>& 
         for (const Stretch& stretch : stretches)
             for (int j = 0; j < stretch.count; ++j)
                 expected.push_back(stretch.first < 0 ? 0.0 : double{x[static_cast<std::size_t>(r) * width + stretch.first + j * stretch.step]});
-    close(run<T>(k, stage, x, batch, width, team), expected, 0, "order of " + std::to_string(stage.width) + " columns, " + k.name);
+    close(run_stage<T>(k, stage, x, batch, team), expected, 0, "order of " + std::to_string(stage.width) + " columns, " + k.name);
 }
 
 // The left and the right matrices stand side by side.
@@ -55,7 +42,7 @@ template <class T> void one_matmul(const Kernels& k, const MatmulSizes& sizes, i
         }
     const std::string name = "matrices " + std::to_string(sizes.n) + "x" + std::to_string(sizes.k) + " by " + std::to_string(sizes.m) + ", " +
                              (sizes.left_transposed ? "left" : sizes.right_transposed ? "right" : "none") + " transposed, " + k.name;
-    close(run<T>(k, stage, x, batch, width, team), expected, tolerance<T>, name);
+    close(run_stage<T>(k, stage, x, batch, team), expected, tolerance<T>, name);
 }
 
 }  // namespace

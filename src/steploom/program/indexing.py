@@ -19,6 +19,7 @@ from steploom.program.picks import is_index
 
 __all__ = ["embedding", "gather_along", "hits", "index", "index_select", "one_hot", "scatter", "scatter_add"]
 
+DIFFERS = "what it takes differs from row to row; of features use torch.gather, of a parameter take rows by one index"
 MOST_EMBEDDED = 1024  # rows of a table, beyond which the product with a row of zeros and a one is too slow
 
 
@@ -78,7 +79,7 @@ def index(x: Tensor, indices: list[Tensor | None]) -> Any:
     if not any(is_rows(item) for item in indices) or (first is not None and first.dtype == torch.bool):
         return NotImplemented
     if is_rows(x) or len(indices) != 1 or first is None:
-        raise UnsupportedOperation(_DIFFERS)
+        raise UnsupportedOperation(DIFFERS)
     count = x.shape[0]
     return _rows(x, first if is_index(first, count) else torch.where(first < 0, first + count, first))
 
@@ -88,11 +89,8 @@ def index_select(x: Tensor, dim: int, indices: Tensor) -> Any:
     if not is_rows(indices):
         return NotImplemented
     if is_rows(x) or dim % x.dim():
-        raise UnsupportedOperation(_DIFFERS)
+        raise UnsupportedOperation(DIFFERS)
     return _rows(x, indices)
-
-
-_DIFFERS = "what it takes differs from row to row; of features use torch.gather, of a parameter take rows by one index"
 
 
 def _rows(table: Tensor, indices: Tensor) -> Tensor:

@@ -205,9 +205,8 @@ REDUCTIONS = {"sum", "max", "dot", "moments"}
 NORMS = {"standardize", "standardize_grad", "scaled_standardize_grad"}  # their last argument are moments
 ON_GROUPS = NORMS | REDUCTIONS
 ALONG = {"argsort", "take_along", "put_along"}
-ALONE = (
-    ON_GROUPS | ALONG | {"gather", "matmul"}
-)  # of what the native core runs a row at a time, each instruction by itself
+# What the native core runs a row at a time, each instruction by itself.
+ALONE = ON_GROUPS | ALONG | {"gather", "matmul"}
 STRUCTURE = {"fill", "product", "slice", "concat", "expand"} | ALONE
 
 

@@ -19,7 +19,7 @@ from steploom.program.compositions import FUNCTIONS
 from steploom.program.nested import flat, mapped
 from steploom.program.operators import is_rows
 from steploom.program.traced import Traced
-from steploom.program.tracer import Tracer
+from steploom.program.tracer import Tracer, refusal_of
 
 __all__ = ["StepFunctions"]
 
@@ -81,8 +81,7 @@ class StepFunctions(TorchFunctionMode):
         except UnsupportedOperation as error:
             if error.source is not None:
                 raise
-            message = f"the operation '{name}' cannot be part of a program: {error!s}".rstrip(".")
-            raise UnsupportedOperation(message, source=cell_line()) from error
+            raise refusal_of(name, error, cell_line()) from error
 
     def _made(self, name: str, tensor: Tensor) -> Tensor:
         """A new tensor; a traced one, where rows may be written into it."""

@@ -27,7 +27,7 @@ from steploom.program.prologue import Reference
 from steploom.program.quotients import Quotients
 from steploom.program.traced import Fixed, Form, Recording, Rows, Traced
 
-__all__ = ["Called", "Tracer"]
+__all__ = ["Called", "Tracer", "refusal_of"]
 
 READS_NUMBERS = {"_local_scalar_dense", "is_nonzero", "equal", "item"}
 TYPES = {torch.float64, torch.float32, torch.bool, torch.int64, torch.int32}
@@ -146,29 +146,27 @@ class Tracer:
         except UnsupportedOperation as error:
             if error.source is not None or self._composing:  # the operator that the step called is named
                 raise
-            name = function._schema.name.removeprefix("aten::")
-            raise UnsupportedOperation(
-                f"the operation '{name}' cannot be part of a program: {error!s}".rstrip("."), source=self.build.source
-            ) from error
+            raise refusal_of(function._schema.name.removeprefix("aten::"), error, self.build.source) from error
 
     def _record(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         name = function._schema.name.removeprefix("aten::")
         if name in READS_NUMBERS:
             self.refuse_reading(args[0])
-        if function._schema.is_mutable and args and self._is_new(args[0]):
+        writes = function._schema.is_mutable
+        if writes and args and self._is_new(args[0]):
             raise UnsupportedOperation(
                 "it writes into a new tensor that has no row for each of the batch; make it of one that has, as "
                 "h.new_zeros(h.shape[0], 4) or torch.zeros_like(h)"
             )
         args, kwargs = mapped(args, Tensor, self._known), mapped(kwargs, Tensor, self._known)
         rows = any(is_rows(item) for item in flat([args, kwargs]))
-        if rows and not function._schema.is_mutable and (name in COMPOSITIONS or name not in OPERATORS):
+        if rows and not writes and (name in COMPOSITIONS or name not in OPERATORS):
             composed = self.composed(COMPOSITIONS.get(name, function.decompose), *args, **kwargs)
             if composed is not NotImplemented:
                 return mapped(composed, Traced, self._contiguous) if name in COMPOSITIONS else composed
         if torch.Tag.nondeterministic_seeded in function.tags:
             raise UnsupportedOperation("it draws random numbers, which differ from step to step")
-        if function._schema.is_mutable:
+        if writes:
             return self._in_place(name, function, args, kwargs)
         if not rows:
             return self._fixed(function, args, kwargs)
@@ -263,6 +261,12 @@ class Tracer:
         if not _same(row, row[:1]):
             raise UnsupportedOperation("it works on a new tensor that holds more than one number")
         return Rows(self.build.write("fill", width=row.numel(), value=float(row[0])))
+
+
+def refusal_of(name: str, error: UnsupportedOperation, source: str | None) -> UnsupportedOperation:
+    """The error of an operation that is no part of a program, with its name and the line that calls it."""
+    message = f"the operation '{name}' cannot be part of a program: {error!s}".rstrip(".")
+    return UnsupportedOperation(message, source=source)
 
 
 def _same(numbers: Tensor, one: Tensor) -> bool:
