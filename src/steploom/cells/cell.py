@@ -5,14 +5,16 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from steploom.errors import CellError
 
-__all__ = ["Cell", "check_declaration", "check_returned", "is_size", "probe", "real_weight"]
+__all__ = ["Cell", "check_declaration", "check_returned", "converted", "is_size", "probe", "real_weight"]
+
+Part = TypeVar("Part", bound=nn.Module)
 
 
 class Cell(nn.Module):
@@ -98,9 +100,9 @@ class Cell(nn.Module):
         weight = next(self.parameters(), None)
         if weight is not None:
             cell.to(device=weight.device)
-        # Only where it is another one: what a cell keeps in a dtype of its own, complex numbers above all, stays.
+        # Only where it is another one: what a cell keeps in a dtype of its own stays.
         if (dtype := real_weight(self).dtype) != real_weight(cell).dtype:
-            cell.to(dtype=dtype)
+            converted(cell, dtype)
         # Not where it stands in that mode already: parts of it may have been put into evaluation by its constructor.
         return cell if cell.training == self.training else cell.train(self.training)
 
@@ -186,10 +188,29 @@ def probe(cell: Cell) -> None:
 def real_weight(module: nn.Module, otherwise: Tensor | None = None) -> Tensor:
     """The parameter whose dtype and device are those that a module runs in: its first of real numbers.
 
-    Where it has none, `otherwise`, or else an empty tensor.
+    Where it has none, an empty tensor as the parts of its complex ones, or `otherwise`.
     """
-    found = next((parameter for parameter in module.parameters() if parameter.is_floating_point()), otherwise)
-    return torch.empty(0) if found is None else found
+    complex_one = None
+    for parameter in module.parameters():
+        if parameter.is_floating_point():
+            return parameter
+        complex_one = parameter if complex_one is None and parameter.is_complex() else complex_one
+    if complex_one is not None:
+        return torch.empty(0, dtype=complex_one.dtype.to_real(), device=complex_one.device)
+    return torch.empty(0) if otherwise is None else otherwise
+
+
+def converted(module: Part, dtype: torch.dtype) -> Part:
+    """The module itself, its real parameters and buffers in a dtype and its complex ones in that of the same precision:
+    `module.to(dtype)` would drop imaginary parts, and `module.double()` leaves complex numbers as they are."""
+
+    def changed(tensor: Tensor) -> Tensor:
+        if tensor.is_complex():
+            return tensor.to(dtype.to_complex())
+        return tensor.to(dtype) if tensor.is_floating_point() else tensor
+
+    module._apply(changed)  # type: ignore[no-untyped-call] # what `module.to` calls
+    return module
 
 
 def is_size(value: object) -> bool:

@@ -22,17 +22,28 @@ def dtype_name(dtype: object) -> str:
 
 
 def own_dtype(cell: nn.Module) -> torch.dtype | None:
-    """The dtype of all the parameters and buffers of a cell that are no whole numbers; None where they have several."""
-    dtypes = {tensor.dtype for tensor in (*cell.parameters(), *cell.buffers()) if tensor.is_floating_point()}
+    """The dtype of all the parameters and buffers of a cell that are no whole numbers, of complex ones that of their
+    parts; None where they have several."""
+    tensors = [*cell.parameters(), *cell.buffers()]
+    dtypes = {tensor.dtype.to_real() for tensor in tensors if tensor.is_floating_point() or tensor.is_complex()}
     return next(iter(dtypes)) if len(dtypes) == 1 else None
 
 
+DOUBLE = {torch.float32: torch.float64, torch.complex64: torch.complex128}
+BY_NAME: dict[Any, Any] = {
+    Tensor.float: Tensor.double,
+    Tensor.cfloat: Tensor.cdouble,  # type: ignore[attr-defined] # they are there
+}
+
+
 def in_float64(function: Any, args: Any, kwargs: Any) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
-    """A call with float64 in the place of float32."""
-    if function is Tensor.float:
-        return Tensor.double, args, kwargs
-    changed = {name: torch.float64 if item is torch.float32 else item for name, item in kwargs.items()}
-    return function, tuple(torch.float64 if item is torch.float32 else item for item in args), changed
+    """A call with float64 in the place of float32, and with complex numbers of such."""
+
+    def changed(item: Any) -> Any:
+        return DOUBLE.get(item, item) if isinstance(item, torch.dtype) else item
+
+    kwargs = {name: changed(item) for name, item in kwargs.items()}
+    return BY_NAME.get(function, function), tuple(map(changed, args)), kwargs
 
 
 class Casts(TorchFunctionMode):

@@ -10,7 +10,8 @@ from torch import Tensor
 from steploom.errors import UnsupportedOperation
 from steploom.program.codes import columns, gather
 from steploom.program.operators import numbered, rows_of
-from steploom.program.traced import Form, Rows, Traced
+from steploom.program.pairs import pair_of
+from steploom.program.traced import Complex, Form, Rows, Traced
 
 if TYPE_CHECKING:
     from steploom.program.tracer import Tracer
@@ -66,6 +67,10 @@ def _past(tracer: Tracer, old: Form, new: Form) -> Form:
 
 def _merged(tracer: Tracer, other: Traced, now: Traced, seen: Tensor) -> Form:
     """What a tensor stands for that shares memory with `now`, which was written at the places `seen`."""
+    if isinstance(other.form, Complex):
+        halves = zip(_halves(tracer, other), _halves(tracer, now), strict=True)
+        merged = [_merged(tracer, one, written, seen) for one, written in halves]
+        return Complex(*(Traced(other.sample.real.contiguous(), form, tracer) for form in merged))
     places = _places(other.sample)
     number_there = torch.full((int(max(places.max(), seen.max())) + 1,), -1)
     number_there[seen.flatten()] = torch.arange(seen.numel())
@@ -76,6 +81,12 @@ def _merged(tracer: Tracer, other: Traced, now: Traced, seen: Tensor) -> Form:
     codes = torch.where(overwritten >= 0, new.flatten()[overwritten], old)
     wanted, before = columns(codes, tracer.batch, total)
     return Rows(gather(tracer.build, [rows_of(other).value, rows_of(now).value], wanted), before)
+
+
+def _halves(tracer: Tracer, traced: Traced) -> list[Traced]:
+    """The real and the imaginary part of a complex tensor, as if each lay in memory as the whole does."""
+    parts = tracer.composed(lambda: pair_of(traced).whole)
+    return [Traced(traced.sample, part.form, tracer) for part in parts]
 
 
 def _places(sample: Tensor) -> Tensor:

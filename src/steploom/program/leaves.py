@@ -35,7 +35,9 @@ class Leaves:
     def add(self, path: str, tensor: Tensor, dtype: torch.dtype | None = None) -> tuple[Tensor, Fixed]:
         """Make a parameter or buffer of the cell known; its sample, in a dtype, and its form."""
         sample = tensor.detach().contiguous()
-        reference = self._node(path, sample.to(dtype) if sample.is_floating_point() else sample)
+        if dtype is not None and (sample.is_floating_point() or sample.is_complex()):
+            sample = sample.to(dtype.to_complex() if sample.is_complex() else dtype)
+        reference = self._node(path, sample)
         self._by_id[id(tensor)] = (self._samples[reference], Fixed(reference))
         return self._by_id[id(tensor)]
 
@@ -49,7 +51,7 @@ class Leaves:
 
     def constant(self, tensor: Tensor) -> Fixed:
         """A tensor of numbers that the step has made."""
-        number = float(tensor) if tensor.numel() == 1 else None
+        number = _only(tensor)
         return Fixed(self._node(Constant(tensor.cpu()), tensor), number)
 
     def call(self, function: Any, args: Any, kwargs: Any, result: Any, detached: bool = False) -> list[Fixed]:
@@ -199,7 +201,14 @@ def _same_storage(one: Tensor, other: Tensor) -> bool:
     return one.untyped_storage().data_ptr() == other.untyped_storage().data_ptr()
 
 
-def _number(given: Sequence[Traced], result: Tensor) -> float | None:
+def _only(tensor: Tensor) -> complex | None:
+    """The only number of a tensor."""
+    if tensor.numel() != 1:
+        return None
+    return complex(tensor) if tensor.is_complex() else float(tensor)
+
+
+def _number(given: Sequence[Traced], result: Tensor) -> complex | None:
     """The number that a result is, if it is computed from known numbers alone."""
     known = all(isinstance(traced.form, Fixed) and traced.form.number is not None for traced in given)
-    return float(result) if known and result.numel() == 1 else None
+    return _only(result) if known else None

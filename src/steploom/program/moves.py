@@ -15,7 +15,7 @@ from steploom.program.traced import Rows, Traced
 if TYPE_CHECKING:
     from steploom.program.tracer import Called
 
-__all__ = ["HANDLERS"]
+__all__ = ["HANDLERS", "MOVES"]
 
 MOVES = [
     "view", "_unsafe_view", "reshape", "permute", "transpose", "t", "unsqueeze", "squeeze", "expand", "slice", "select",

@@ -15,7 +15,7 @@ from steploom.program.codes import code, columns, gather, layout
 from steploom.program.elementwise import ELEMENTWISE, LOGICAL
 from steploom.program.nested import mapped
 from steploom.program.program import Argument, Value
-from steploom.program.traced import Fixed, Form, Rows, Traced
+from steploom.program.traced import Complex, Fixed, Form, Rows, Traced
 
 if TYPE_CHECKING:
     from steploom.program.tracer import Called, Tracer
@@ -83,8 +83,8 @@ def _broadcast(tracer: Tracer, traced: Traced, shape: Sequence[int]) -> tuple[Va
 def _vector(tracer: Tracer, traced: Traced, shape: Sequence[int], before: int) -> Argument:
     form = traced.form
     assert isinstance(form, Fixed)
-    if form.number is not None:
-        return form.number
+    if form.real_number is not None:
+        return form.real_number
     place = layout(shape, before, tracer.batch)
     aligned = [*([1] * (len(shape) - traced.sample.dim())), *traced.sample.shape]
     if place is None or aligned[place.axis] != 1:
@@ -130,7 +130,7 @@ def _index_put(called: Called) -> Forms:
     target, indices, source, *accumulate = called.args
     if any(accumulate) or called.kwargs.get("accumulate"):
         raise UnsupportedOperation("it adds to what is there")
-    number = source.form.number if isinstance(source.form, Fixed) else None
+    number = source.form.real_number if isinstance(source.form, Fixed) else None
     if any(map(is_rows, indices)):
         by_mask = len(indices) == 1 and indices[0].sample.dtype == torch.bool
         if not by_mask or number is None or indices[0].sample.shape != target.sample.shape:
@@ -221,6 +221,8 @@ def spread(tracer: Tracer, function: Any, args: Sequence[Any], result: Tensor) -
 
 def rows_of(traced: Traced) -> Rows:
     """The form of a tensor with a batch."""
+    if isinstance(traced.form, Complex):
+        raise UnsupportedOperation("it is called with complex numbers")
     if not isinstance(traced.form, Rows):
         raise UnsupportedOperation("it takes a parameter where it must take what differs from row to row")
     return traced.form
@@ -228,7 +230,7 @@ def rows_of(traced: Traced) -> Rows:
 
 def is_rows(item: object) -> bool:
     """Whether a traced tensor has a batch."""
-    return isinstance(item, Traced) and isinstance(item.form, Rows)
+    return isinstance(item, Traced) and isinstance(item.form, (Rows, Complex))
 
 
 def is_number(item: object) -> bool:

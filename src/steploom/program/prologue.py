@@ -81,10 +81,13 @@ class Prologue:
         for node in self.nodes:
             if isinstance(node, str):
                 # They were contiguous when the calls on them were noted, and some calls rely on it.
-                results.append(attrgetter(node)(cell).contiguous())
+                tensor = attrgetter(node)(cell).contiguous()
+                results.append(tensor.to(like.dtype.to_complex()) if tensor.is_complex() else tensor)
             elif isinstance(node, Call):
                 args, kwargs = mapped((node.args, node.kwargs), Reference, find)
                 results.append(node.function(*args, **kwargs))
+            elif node.tensor.is_complex():
+                results.append(node.tensor.to(like.device, like.dtype.to_complex()))
             elif node.tensor.is_floating_point():
                 results.append(node.tensor.to(like))
             else:

@@ -63,10 +63,11 @@ class StepFunctions(TorchFunctionMode):
                 source=cell_line(),
                 hint="Register it as a buffer.",
             )
-        if self.casts and traced and all(item.is_floating_point() or is_rows(item) for item in traced):
+        wholes = [item for item in traced if not (item.is_floating_point() or item.is_complex())]
+        if self.casts and traced and all(map(is_rows, wholes)):
             func, args, kwargs = in_float64(func, args, kwargs)
         if name == "where":
-            args = tuple(self._tensor(item) if isinstance(item, (int, float)) else item for item in args)
+            args = tuple(self._tensor(item) if isinstance(item, (int, float, complex)) else item for item in args)
         result = self._called(name, FUNCTIONS.get(func, func), args, kwargs)
         # What is computed on a traced tensor is traced; the rest, as `torch.eye(8).to(h)`, holds numbers of its own.
         if type(result) is not Tensor or (
@@ -87,7 +88,7 @@ class StepFunctions(TorchFunctionMode):
         """A new tensor; a traced one, where rows may be written into it."""
         if name.startswith(RANDOM):
             raise UnsupportedOperation(f"the operation '{name}' draws random numbers", source=cell_line())
-        if name in NEW and (tensor.is_floating_point() or name != "empty"):
+        if name in NEW and (tensor.is_floating_point() or tensor.is_complex() or name != "empty"):
             tensor = tensor.fill_(torch.nan) if name == "empty" else tensor
             has_rows = tensor.dim() > 0 and tensor.shape[0] == self.tracer.batch
             if has_rows and (filled := self.tracer.filled(tensor)) is not None:
@@ -95,8 +96,8 @@ class StepFunctions(TorchFunctionMode):
         self.tracer.fresh[id(tensor)] = tensor
         return tensor
 
-    def _tensor(self, number: float) -> Tensor:
-        tensor = torch.full((), float(number))
+    def _tensor(self, number: complex) -> Tensor:
+        tensor = torch.full((), 1.0 * number)
         self.tracer.fresh[id(tensor)] = tensor
         return tensor
 

@@ -24,7 +24,7 @@ from steploom.program.prologue import Constant
 from steploom.program.replica import replica
 from steploom.program.step_functions import StepFunctions
 from steploom.program.structure import structure
-from steploom.program.traced import Recording, Rows, Traced
+from steploom.program.traced import Complex, Recording, Rows, Traced
 from steploom.program.tracer import Tracer
 from steploom.program.verify import verify
 
@@ -121,6 +121,7 @@ def _alike(one: object, other: object) -> bool:
         return one == other or math.isclose(one, other, rel_tol=1e-5)
     if isinstance(one, Tensor) and isinstance(other, Tensor):
         # However small a number is, it may be all that stands under a logarithm.
+        one, other = (torch.view_as_real(part) if part.is_complex() else part for part in (one, other))
         return one.shape == other.shape and torch.allclose(one.double(), other.double(), 1e-5, atol=0.0, equal_nan=True)
     return one == other
 
@@ -205,6 +206,10 @@ def _outputs(tracer: Tracer, cell: Cell, returned: Any) -> tuple[Value, ...]:
         raise CellError(f"{type(cell).__name__} must return a tuple of its states: ({names},).")
     outputs = []
     for (name, size), tensor in zip(cell.states.items(), returned, strict=True):
+        if isinstance(tensor, Traced) and isinstance(tensor.form, Complex):
+            raise UnsupportedOperation(
+                f"the new state `{name}` is complex", hint="Return torch.view_as_real(h).flatten(1), of twice the size."
+            )
         if not isinstance(tensor, Traced) or not isinstance(tensor.form, Rows):
             raise UnsupportedOperation(f"the new state `{name}` does not depend on the input or the states")
         if tuple(tensor.sample.shape) != (tracer.batch, size) or tensor.form.before != 1:

@@ -15,7 +15,7 @@ from steploom.program.nested import flat
 from steploom.program.program import Value
 from steploom.program.prologue import Reference
 
-__all__ = ["Fixed", "Form", "Recording", "Rows", "Traced"]
+__all__ = ["Complex", "Fixed", "Form", "Recording", "Rows", "Traced"]
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,28 @@ class Fixed:
     """
 
     node: Reference
-    number: float | None = None
+    number: complex | None = None
+
+    @property
+    def real_number(self) -> float | None:
+        """The number, if it is a real one."""
+        return None if self.number is None or type(self.number) is complex else self.number.real
 
 
-Form = Rows | Fixed
+@dataclass(frozen=True)
+class Complex:
+    """A tensor of complex numbers with the batch in it.
+
+    Attributes:
+        real: the real parts, of its shape.
+        imaginary: the imaginary parts; None where they are 0.
+    """
+
+    real: Traced
+    imaginary: Traced | None
+
+
+Form = Rows | Complex | Fixed
 
 
 class Recorder(Protocol):
@@ -51,9 +69,11 @@ class Recorder(Protocol):
 
     Attributes:
         below: values that hold whole numbers from 0, and what these stay below.
+        halves: of complex tensors that are the same for all rows, the real and imaginary parts.
     """
 
     below: dict[Value, int]
+    halves: dict[Reference, Any]
 
     def record(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any: ...
 

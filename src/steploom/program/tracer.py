@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from steploom.errors import UnsupportedOperation
+from steploom.program import complex_numbers
 from steploom.program.builder import Builder
 from steploom.program.casts import dtype_name
 from steploom.program.cell_source import cell_frame, cell_line, line_of
@@ -22,10 +23,11 @@ from steploom.program.leaves import Leaves
 from steploom.program.nested import flat, mapped
 from steploom.program.operator_table import OPERATORS
 from steploom.program.operators import is_rows, spread
+from steploom.program.pairs import Pair
 from steploom.program.program import Argument, Value
 from steploom.program.prologue import Reference
 from steploom.program.quotients import Quotients
-from steploom.program.traced import Fixed, Form, Recording, Rows, Traced
+from steploom.program.traced import Complex, Fixed, Form, Recording, Rows, Traced
 
 __all__ = ["Called", "Tracer", "refusal_of"]
 
@@ -65,6 +67,7 @@ class Tracer:
         fresh: new tensors that the step has made, by their id: they hold numbers of their own.
         names: of values, the names of the cell's local variables that held them.
         below: values that hold whole numbers from 0, and what these stay below.
+        halves: of complex tensors that are the same for all rows, the real and imaginary parts.
         quotients: what was divided by numbers.
     """
 
@@ -75,6 +78,7 @@ class Tracer:
         self.names: dict[Value, str] = {}
         self.spread: dict[Value, Reference] = {}
         self.below: dict[Value, int] = {}
+        self.halves: dict[Reference, Pair] = {}
         self.fresh: dict[int, Tensor] = {}
         self.quotients = Quotients()
         self._live: list[weakref.ref[Traced]] = []
@@ -131,8 +135,17 @@ class Tracer:
             return
         self.build.source = line_of(frame)
         for name, item in frame.f_locals.items():
-            if isinstance(item, Traced) and isinstance(item.form, Rows):
-                self.names.setdefault(item.form.value, name)
+            if isinstance(item, Traced):
+                self._call(item, name)
+
+    def _call(self, traced: Traced | None, name: str) -> None:
+        if traced is None or isinstance(traced.form, Fixed):
+            return
+        if isinstance(traced.form, Rows):
+            self.names.setdefault(traced.form.value, name)
+        else:
+            self._call(traced.form.real, f"{name}.real")
+            self._call(traced.form.imaginary, f"{name}.imag")
 
     def record(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """What the operator gives, as traced tensors.
@@ -160,6 +173,8 @@ class Tracer:
             )
         args, kwargs = mapped(args, Tensor, self._known), mapped(kwargs, Tensor, self._known)
         rows = any(is_rows(item) for item in flat([args, kwargs]))
+        if rows and not writes and complex_numbers.concern(name, args, kwargs):
+            return complex_numbers.record(self, name, function, args, kwargs)
         if rows and not writes and (name in COMPOSITIONS or name not in OPERATORS):
             composed = self.composed(COMPOSITIONS.get(name, function.decompose), *args, **kwargs)
             if composed is not NotImplemented:
@@ -209,6 +224,8 @@ class Tracer:
         return self.wrap(sample, form)
 
     def _fixed(self, function: Any, args: Any, kwargs: Any) -> Any:
+        if function is torch.ops.aten._conj.default:  # that would be a mark on the tensor
+            function = torch.ops.aten.conj_physical.default
         result = function(*mapped(args, Tensor, sample_of), **mapped(kwargs, Tensor, sample_of))
         if isinstance(result, Tensor) and (rows := spread(self, function, args, result)) is not None:
             return self._result(result, rows)
@@ -230,7 +247,8 @@ class Tracer:
         self._live = [weak for weak in self._live if weak() is not None]
         others = [other for weak in self._live if (other := weak()) is not None and other is not target]
         others = [other for other in others if other.sample.untyped_storage().data_ptr() == storage]
-        if storage in self._protected or (others and not all(map(is_rows, [target, *others]))):
+        told_apart = all(map(is_rows, [target, *others])) and len({t.dtype for t in [target, *others]}) == 1
+        if storage in self._protected or (others and not told_apart):
             raise UnsupportedOperation("it writes into a tensor that others see a part of")
         return written(self, target, self._record(gives, args, kwargs), others)
 
@@ -247,11 +265,11 @@ class Tracer:
         if leaf is not None:
             return self.wrap(*leaf)
         # What the cell's code does not know of was made by PyTorch itself, from numbers or lists of indices.
-        constant = tensor.detach().clone()
+        constant = tensor.detach().resolve_conj().resolve_neg().clone()
         filled = self.filled(constant)
         return self.wrap(constant, filled if filled is not None else self.leaves.constant(constant))
 
-    def filled(self, constant: Tensor) -> Rows | None:
+    def filled(self, constant: Tensor) -> Rows | Complex | None:
         """New tensors such as `torch.zeros(h.shape[0], 8)` have a row for each of the batch."""
         if constant.dim() == 0 or all(size % self.batch for size in constant.shape):
             return None
@@ -260,7 +278,13 @@ class Tracer:
         row = constant[0].reshape(-1)
         if not _same(row, row[:1]):
             raise UnsupportedOperation("it works on a new tensor that holds more than one number")
-        return Rows(self.build.write("fill", width=row.numel(), value=float(row[0])))
+        if constant.is_complex():
+            parts = [part.contiguous() for part in (constant.real, constant.imag)]
+            return Complex(*(Traced(part, self._filled(row.numel(), float(part.flatten()[0])), self) for part in parts))
+        return self._filled(row.numel(), float(row[0]))
+
+    def _filled(self, width: int, number: float) -> Rows:
+        return Rows(self.build.write("fill", width=width, value=number))
 
 
 def refusal_of(name: str, error: UnsupportedOperation, source: str | None) -> UnsupportedOperation:

@@ -81,11 +81,11 @@ def _moved(tensor: Tensor, generator: torch.Generator) -> Tensor:
     """The tensor in float64; constant parameters, such as peepholes that start at 0, are moved, or they would hide
     what is done with them."""
     moved = tensor.detach().to("cpu")
-    if not moved.is_floating_point():
+    if not (moved.is_floating_point() or moved.is_complex()):
         return moved
-    moved = moved.double().clone()
+    moved = moved.to(torch.complex128 if moved.is_complex() else torch.float64).clone()
     if isinstance(tensor, torch.nn.Parameter) and moved.numel() and bool((moved == moved.flatten()[0]).all()):
-        moved += 0.1 * torch.randn(moved.shape, generator=generator, dtype=torch.float64)
+        moved += 0.1 * torch.randn(moved.shape, generator=generator, dtype=moved.dtype)
     return moved.requires_grad_(isinstance(tensor, torch.nn.Parameter) or tensor.requires_grad)
 
 

@@ -7,7 +7,7 @@ import copy
 import torch
 from torch import Tensor
 
-from steploom.cells.cell import Cell, real_weight
+from steploom.cells.cell import Cell, converted, real_weight
 from steploom.engine.choice import use_engine
 from steploom.engine.compiled import Compiled, compiled_cell
 from steploom.engine.kernels import use_kernels
@@ -52,12 +52,12 @@ def check_native(cell: Cell) -> None:
     """
     law = same_as_reference("native")
     for dtype, allowed in ALLOWED.items():
-        subject = copy.deepcopy(cell).to(dtype)
+        subject = converted(copy.deepcopy(cell), dtype)
         if not isinstance(compiled_cell(subject), Compiled):
             # Its step does something else in this dtype.
             continue
         rnn = Recurrent(subject, bidirectional=True)
-        exact = copy.deepcopy(rnn).double()
+        exact = converted(copy.deepcopy(rnn), torch.float64)
         x = torch.randn(TIME, BATCH, rnn.input_size, dtype=dtype)
         with torch.no_grad():
             state = rnn(torch.randn(3, BATCH, rnn.input_size, dtype=dtype))[1]

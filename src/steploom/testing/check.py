@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from steploom.cells.cell import Cell, check_declaration, probe
+from steploom.cells.cell import Cell, check_declaration, converted, probe
 from steploom.engine import aten
 from steploom.engine.choice import use_engine
 from steploom.engine.compiled import Compiled, compiled_cell
@@ -71,7 +71,7 @@ def check_cell(cell: Cell, *, seed: int = 0) -> None:
 
 def _restless(cell: Cell, dtype: torch.dtype) -> Cell:
     """A copy whose constant parameters are moved: peepholes that start at 0, say, would hide what is done with them."""
-    moved = copy.deepcopy(cell).to(dtype)
+    moved = converted(copy.deepcopy(cell), dtype)
     with torch.no_grad():
         for parameter in moved.parameters():
             if parameter.numel() and (parameter == parameter.flatten()[0]).all():
@@ -151,7 +151,7 @@ def _check_gradients(cell: Cell) -> None:
             return (ahead - behind) / (2 * step)
 
         expected = slope(STEP)
-        found = (gradient * direction).sum().item()
+        found = (gradient.conj() * direction).sum().real.item()
         if not _agree(found, expected):
             # Where the step curves much, two slopes tell together what neither does.
             expected = (4 * expected - slope(2 * STEP)) / 3

@@ -38,4 +38,9 @@ def measure(
     leaves |= {name: parameter for name, parameter in rnn.named_parameters() if parameter.requires_grad}
     gradients = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True)
     values |= {f"gradients of {name}": gradient for name, gradient in zip(leaves, gradients, strict=True)}
-    return {name: value.detach() for name, value in values.items()}
+    return {name: _real(value.detach()) for name, value in values.items()}
+
+
+def _real(value: Tensor) -> Tensor:
+    """The numbers of a tensor; of complex ones, both parts."""
+    return torch.view_as_real(value.resolve_conj()) if value.is_complex() else value

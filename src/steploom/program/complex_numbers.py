@@ -1,0 +1,194 @@
+"""PyTorch's operators on complex numbers, said in operators on their real and imaginary parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from steploom.errors import UnsupportedOperation
+from steploom.program import complex_functions as functions
+from steploom.program import fourier
+from steploom.program.moves import MOVES
+from steploom.program.nested import flat, mapped
+from steploom.program.pairs import Pair, is_complex, joined, pair_of
+from steploom.program.traced import Traced
+
+if TYPE_CHECKING:
+    from steploom.program.tracer import Tracer
+
+__all__ = ["concern", "record"]
+
+MAKE = {"complex", "polar", "view_as_complex", "_fft_r2c"}
+
+VIEWS = {"view", "_unsafe_view", "reshape"}
+
+# What does the same to both parts.
+ALIKE = {
+    *MOVES, "sum", "mean", "cumsum", "clone", "detach", "lift_fresh", "copy", "fill", "zero",
+    "gather", "where", "masked_fill",
+}  # fmt: skip
+
+
+# Where among the arguments of some of them the number stands that is filled in.
+FILLING = {"masked_fill": 2, "constant_pad_nd": 2, "fill": 1}
+
+
+def concern(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether a call takes or gives complex numbers."""
+    return name in MAKE or any(map(is_complex, flat([args, kwargs])))
+
+
+def record(tracer: Tracer, name: str, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """What an operator gives that takes or gives complex numbers, as traced tensors.
+
+    Raises:
+        UnsupportedOperation: no program can say it.
+    """
+    sample_of = attrgetter("sample")
+    samples = function(*mapped(args, Traced, sample_of), **mapped(kwargs, Traced, sample_of))
+
+    def traced(sample: Tensor, found: Pair | Traced) -> Traced:
+        return joined(tracer, sample, found) if isinstance(found, Pair) else tracer.wrap(sample, found.form)
+
+    def result() -> Any:
+        if name in MEANINGS:
+            found = MEANINGS[name](*args, **kwargs)
+        elif name in VIEWS:  # parts do not lie in memory as the whole does
+            found = Pair(*(part.reshape(samples.shape) for part in pair_of(args[0]).whole))
+        elif name in ALIKE:
+            found = _each(name, function, args, kwargs)
+        else:
+            raise UnsupportedOperation("it is none of those that are known on complex numbers")
+        return traced(samples, found) if isinstance(samples, Tensor) else type(samples)(map(traced, samples, found))
+
+    return tracer.composed(result)
+
+
+def _each(name: str, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    # The dtype and the strides would be those of the whole.
+    kwargs = {key: item for key, item in kwargs.items() if key not in ("dtype", "memory_format")}
+
+    def of(half: int) -> Any:
+        def part(item: Tensor) -> Tensor:
+            if not (item.is_complex() or item.is_floating_point()):  # indices and truth values are as they are
+                return item
+            found = pair_of(item).whole[half]
+            return found if isinstance(found, Tensor) else torch.tensor(found)
+
+        given = [
+            pair_of(item).whole[half] if place == FILLING.get(name) and not isinstance(item, Tensor) else item
+            for place, item in enumerate(args)
+        ]
+        return function(*mapped(given, Traced, part), **kwargs)
+
+    real, imaginary = of(0), of(1)
+    return Pair(real, imaginary) if isinstance(real, Tensor) else list(map(Pair, real, imaginary))
+
+
+def _on_pairs(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *args: function(*map(pair_of, args))
+
+
+def _scaled(pair: Pair, factor: Any) -> Pair:
+    return pair if factor == 1 else pair * pair_of(factor)
+
+
+def _add(a: Any, b: Any, alpha: Any = 1) -> Pair:
+    return pair_of(a) + _scaled(pair_of(b), alpha)
+
+
+def _sub(a: Any, b: Any, alpha: Any = 1) -> Pair:
+    return pair_of(a) - _scaled(pair_of(b), alpha)
+
+
+def _product(a: Any, b: Any) -> Pair:
+    return pair_of(a).product(pair_of(b), torch.matmul)
+
+
+def _addmm(bias: Any, a: Any, b: Any, *, beta: Any = 1, alpha: Any = 1) -> Pair:
+    return _scaled(pair_of(bias), beta) + _scaled(_product(a, b), alpha)
+
+
+def _norm(z: Any, ord: float = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+    return torch.linalg.vector_norm(functions.size(pair_of(z)), ord, dim, keepdim)
+
+
+def _equal(z: Pair, other: Pair) -> Any:
+    (a, b), (c, d) = z.whole, other.whole
+    return (a == c) & (b == d)
+
+
+def _polar(size: Tensor, angle: Tensor) -> Pair:
+    # PyTorch's derivative with respect to the size is that of its absolute value.
+    known = size.detach()
+    size = torch.where(size > 0, size, torch.where(size < 0, 2 * known - size, known))
+    return functions.polar(size, angle)
+
+
+def _view_as_complex(x: Any) -> Pair:
+    return Pair(x.select(-1, 0), x.select(-1, 1))
+
+
+def _to(z: Any, *, dtype: torch.dtype | None = None, **_: Any) -> Pair:
+    if dtype is not None and not dtype.is_complex:
+        raise UnsupportedOperation("it drops the imaginary part; write z.real")
+    pair = pair_of(z)
+    if dtype is None:
+        return pair
+    real = dtype.to_real()
+    return Pair(pair.real.to(real), None if pair.imaginary is None else pair.imaginary.to(real))
+
+
+def _new(make: Callable[..., Any], number: complex | None = None) -> Callable[..., Pair]:
+    """Tensors of one number, like another one or of another size: `make(like, *size, number)`."""
+
+    def made(like: Any, *args: Any, **_: Any) -> Pair:
+        *sizes, filling = args if number is None else (*args, number)
+        real, given = pair_of(like).real, pair_of(filling)
+        imaginary = None if given.imaginary is None else make(real, *sizes, given.imaginary)
+        return Pair(make(real, *sizes, given.real), imaginary)
+
+    return made
+
+
+MEANINGS: dict[str, Callable[..., Any]] = {
+    "complex": Pair,
+    "polar": _polar,
+    "view_as_complex": _view_as_complex,
+    "view_as_real": lambda z: torch.stack(pair_of(z).whole, -1),
+    "_to_copy": _to,
+    "zeros_like": _new(torch.full_like, 0.0),
+    "ones_like": _new(torch.full_like, 1.0),
+    "full_like": _new(torch.full_like),
+    "new_zeros": _new(Tensor.new_full, 0.0),
+    "new_ones": _new(Tensor.new_full, 1.0),
+    "new_full": _new(Tensor.new_full),
+    "add": _add,
+    "sub": _sub,
+    "rsub": lambda a, b, alpha=1: _sub(b, a, alpha),
+    "mul": _on_pairs(Pair.__mul__),
+    "div": _on_pairs(Pair.__truediv__),
+    "neg": _on_pairs(Pair.__neg__),
+    "reciprocal": _on_pairs(lambda z: Pair(1.0) / z),
+    "abs": _on_pairs(functions.size),
+    "angle": _on_pairs(functions.angle),
+    "sgn": _on_pairs(functions.direction),
+    "pow": functions.power,
+    "square": lambda z: functions.power(z, 2),
+    "eq": _on_pairs(_equal),
+    "ne": lambda z, other: ~_equal(pair_of(z), pair_of(other)),
+    "linalg_vector_norm": _norm,
+    "addmm": _addmm,
+    "baddbmm": _addmm,
+    "_fft_r2c": fourier.real_to_complex,
+    "_fft_c2c": fourier.complex_to_complex,
+    "_fft_c2r": fourier.complex_to_real,
+}
+MEANINGS |= dict.fromkeys(["_conj", "_conj_physical", "conj_physical"], _on_pairs(attrgetter("conjugate")))
+MEANINGS |= dict.fromkeys(["mm", "bmm", "mv"], _product)
+for _name in ("exp", "log", "sqrt", "sin", "cos", "sinh", "cosh", "tanh", "sigmoid"):
+    MEANINGS[_name] = _on_pairs(getattr(functions, _name))
