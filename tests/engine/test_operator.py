@@ -287,9 +287,9 @@ def test_distributed_data_parallel(tmp_path):
 def test_a_cell_that_is_no_program_is_compiled_as_a_loop(graphs):
     class Rising(type(make_cell("gru", 3, 4))):
         def forward(self, x, h):
-            return (super().forward(x, h)[0].cummax(-1).values,)
+            return (torch.special.i0(super().forward(x, h)[0]),)
 
     rnn, x = Recurrent(Rising(3, 4)), torch.randn(5, 2, 3)
-    with pytest.warns(UserWarning, match="'cummax'"):
+    with pytest.warns(UserWarning, match="'i0'"):
         y, _ = torch.compile(rnn, fullgraph=True, backend="eager")(x)
     torch.testing.assert_close(y, rnn(x)[0])

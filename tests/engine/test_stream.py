@@ -22,7 +22,7 @@ class Rising(Cell):
         self.input = nn.Linear(input_size, hidden_size)
 
     def forward(self, x: torch.Tensor, h: torch.Tensor) -> tuple[torch.Tensor]:
-        return (torch.tanh(self.input(x) + h.cummax(-1).values),)
+        return (torch.tanh(self.input(x) + torch.special.i0(h)),)
 
 
 def whole(rnn: Recurrent, x: torch.Tensor):
@@ -150,10 +150,10 @@ def test_what_the_native_engine_cannot_run_streams_all_the_same():
     rnn = Recurrent(Rising(3, 8), num_layers=2)
     stream = rnn.stream(2)
     assert stream.engine == "reference"
-    assert "cummax" in stream.reason
+    assert "i0" in stream.reason
     x = torch.randn(5, 2, 3)
     torch.testing.assert_close(steps(stream, x), whole(rnn, x)[0])
-    with pytest.raises(OptionError, match="cummax"), use_engine("native"):
+    with pytest.raises(OptionError, match="i0"), use_engine("native"):
         rnn.stream(2)
 
 

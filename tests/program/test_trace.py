@@ -220,6 +220,46 @@ STEPS = {
         h.view(-1, 2, 4).cumsum(1).flatten(1) * c.view(-1, 2, 4).cumsum(-1).flatten(1),
         c,
     ),
+    "largest so far": lambda s, x, h, c: (
+        h.cummax(-1).values * c.view(-1, 2, 4).cummin(1).values.flatten(1),
+        c + F.relu(h).cummax(-1).indices + (2 * c).floor().cummin(-1).indices,
+    ),
+    "sums of powers so far": lambda s, x, h, c: (
+        h.logcumsumexp(-1),
+        c.view(-1, 2, 4).logcumsumexp(1).flatten(1),
+    ),
+    "detached parameters": lambda s, x, h, c: (
+        s.vector.detach() * c + h @ s.square.weight.detach(),
+        s.vector.data * h + c * s.vector.detach()[2:3] + s.square(c.detach()) + s.vector * x.sum(-1, keepdim=True),
+    ),
+    "quantiles": lambda s, x, h, c: (
+        h.quantile(0.3, dim=-1, keepdim=True) * c.quantile(1.0, -1)[:, None] * c,
+        torch.quantile(c.view(-1, 2, 4), 0.7, 1, interpolation="midpoint").repeat(1, 2)
+        + h.quantile(0.33, -1, True, interpolation="lower")
+        - h.quantile(0.33, -1, True, interpolation="higher") * c.quantile(0.4, 1, True, interpolation="nearest"),
+    ),
+    "buckets": lambda s, x, h, c: (
+        h * torch.bucketize(c, s.constant - 0.5) + torch.bucketize((2 * h).floor(), s.order.sort()[0], right=True),
+        c * torch.searchsorted(h.sort(-1)[0], c) + torch.searchsorted(s.constant, h, side="right"),
+    ),
+    "among some": lambda s, x, h, c: (
+        h * torch.isin((3 * c).floor(), s.order) + torch.isin((3 * c).long(), torch.tensor([1, -1]), invert=True),
+        c + torch.count_nonzero(F.relu(h), -1).unsqueeze(-1),
+    ),
+    "added by an index": lambda s, x, h, c: (
+        h.index_add(1, torch.tensor([0, 3, 3, 3]), c[:, :4], alpha=0.5),
+        torch.index_add(c.view(-1, 2, 4), 2, s.order[2:4] % 2, h.view(-1, 2, 4)[:, :, :2]).flatten(1),
+    ),
+    "gathered by an index": lambda s, x, h, c: (
+        h.scatter_reduce(-1, c.argsort(-1) // 2, c, "sum") + h.scatter_reduce(-1, c.argsort(-1) // 2, c, "mean")
+        + h.scatter_reduce(-1, c.argsort(-1) // 3, c, "prod", include_self=False),
+        c.view(-1, 2, 4).scatter_reduce(1, (h.view(-1, 2, 4) > 0).long(), h.view(-1, 2, 4), "amax").flatten(1)
+        + c.scatter_reduce(1, h.argsort(-1)[:, :3] // 2, h[:, :3], "amin", include_self=False),
+    ),
+    "signs and steps": lambda s, x, h, c: (
+        torch.copysign(h, c) * torch.copysign(c, -2 * s.vector) + torch.copysign(s.vector, h),
+        torch.heaviside((2 * h).floor().detach(), s.vector.detach()) * c,
+    ),
     "pooling": lambda s, x, h, c: (
         F.avg_pool1d(h[:, None], 2)[:, 0].repeat(1, 2) + F.max_pool1d(c[:, None], 3, 1, 1)[:, 0],
         F.adaptive_avg_pool1d(h[:, None], 3)[:, 0].sum(-1, keepdim=True) * c

@@ -15,7 +15,7 @@ from steploom.program import fourier
 from steploom.program.moves import MOVES
 from steploom.program.nested import flat, mapped
 from steploom.program.pairs import Pair, is_complex, joined, pair_of
-from steploom.program.traced import Traced
+from steploom.program.traced import Traced, sample_of
 
 if TYPE_CHECKING:
     from steploom.program.tracer import Tracer
@@ -48,7 +48,6 @@ def record(tracer: Tracer, name: str, function: Any, args: tuple[Any, ...], kwar
     Raises:
         UnsupportedOperation: no program can say it.
     """
-    sample_of = attrgetter("sample")
     samples = function(*mapped(args, Traced, sample_of), **mapped(kwargs, Traced, sample_of))
 
     def traced(sample: Tensor, found: Pair | Traced) -> Traced:

@@ -34,6 +34,8 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     F.scaled_dot_product_attention: attention,
     F.bilinear: bilinear,
     F.one_hot: indexing.one_hot,
+    torch.quantile: ordering.quantile,
+    Tensor.quantile: ordering.quantile,
 }
 """What a step calls; PyTorch's own would act on numbers that are not there."""
 
@@ -45,6 +47,9 @@ COMPOSITIONS: dict[str, Callable[..., Any]] = {
     "prod": scans.prod,
     "cumprod": scans.cumprod,
     "cumsum": scans.cumsum,
+    "logcumsumexp": scans.logcumsumexp,
+    "cummax": scans.cummax,
+    "cummin": scans.cummin,
     "sort": ordering.sort,
     "topk": ordering.topk,
     "kthvalue": ordering.kthvalue,
@@ -54,6 +59,12 @@ COMPOSITIONS: dict[str, Callable[..., Any]] = {
     "gather": indexing.gather_along,
     "scatter": indexing.scatter,
     "scatter_add": indexing.scatter_add,
+    "scatter_reduce": indexing.scatter_reduce,
+    "index_add": indexing.index_add,
+    "bucketize": indexing.bucketize,
+    "searchsorted": indexing.searchsorted,
+    "isin": indexing.isin,
+    "count_nonzero": indexing.count_nonzero,
     "embedding": indexing.embedding,
     "index": indexing.index,
     "index_select": indexing.index_select,

@@ -168,6 +168,18 @@ def _fmin(e: Emitter, a: Argument, b: Argument) -> Argument:
     return e("where", _or(e, e("le", a, b), e("ne", b, b)), a, b)
 
 
+def _copysign(e: Emitter, a: Argument, b: Argument) -> Argument:
+    """|a| with the sign of b, of -0 too."""
+    negative = _or(e, e("lt", b, 0.0), e("lt", e("div", 1.0, b), 0.0))
+    same = e("eq", negative, e("lt", a, 0.0))
+    # Where a is 0, there is no gradient.
+    return e("where", e("eq", a, 0.0), e("where", negative, -0.0, 0.0), e("where", same, a, e("neg", a)))
+
+
+def _heaviside(e: Emitter, a: Argument, at_zero: Argument) -> Argument:
+    return e("where", e("eq", a, 0.0), at_zero, e("where", e("ne", a, a), a, e("gt", a, 0.0)))
+
+
 ELEMENTWISE: dict[str, Function] = {op: _same(op) for op in SAME} | {
     "clone": _identity,
     "add": _add,
@@ -193,6 +205,8 @@ ELEMENTWISE: dict[str, Function] = {op: _same(op) for op in SAME} | {
     "isnan": _isnan,
     "fmax": _fmax,
     "fmin": _fmin,
+    "copysign": _copysign,
+    "heaviside": _heaviside,
 }
 
 # These give or take truth values; of the others, arithmetic on truth values alone is refused.

@@ -15,9 +15,25 @@ from torch.nn import functional as F
 from steploom.errors import UnsupportedOperation
 from steploom.program import picks
 from steploom.program.operators import is_rows
-from steploom.program.picks import is_index
+from steploom.program.picks import as_index, is_index
+from steploom.program.traced import sample_of
 
-__all__ = ["embedding", "gather_along", "hits", "index", "index_select", "one_hot", "scatter", "scatter_add"]
+__all__ = [
+    "bucketize",
+    "count_nonzero",
+    "embedding",
+    "gather_along",
+    "hits",
+    "index",
+    "index_add",
+    "index_select",
+    "isin",
+    "one_hot",
+    "scatter",
+    "scatter_add",
+    "scatter_reduce",
+    "searchsorted",
+]
 
 DIFFERS = "what it takes differs from row to row; of features use torch.gather, of a parameter take rows by one index"
 MOST_EMBEDDED = 1024  # rows of a table, beyond which the product with a row of zeros and a one is too slow
@@ -56,6 +72,68 @@ def scatter_add(x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     x, index = _targets(x, dim, index)
     n = x.shape[-1]
     return _all_within(index, n, x + picks.put(index, _sources(src, dim, index), n)).to(x.dtype).movedim(-1, dim)
+
+
+def scatter_reduce(
+    x: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True
+) -> Tensor:
+    """As `torch.scatter_reduce`, by way of what each place of the result gets from each index."""
+    x, index = _targets(x, dim, index)
+    n, nothing = x.shape[-1], {"sum": 0.0, "mean": 0.0, "prod": 1.0, "amax": -torch.inf, "amin": torch.inf}[reduce]
+    is_hit = hits(index, n).mT
+    given = torch.where(is_hit, _sources(src, dim, index).unsqueeze(-2), nothing)
+    if include_self:
+        given = torch.cat([x.unsqueeze(-1), given], -1)
+    count = is_hit.sum(-1) + int(include_self)
+    found: Tensor = given.sum(-1) / count.clamp(min=1) if reduce == "mean" else getattr(given, reduce)(-1)
+    return _all_within(index, n, torch.where(count > 0, found, x)).to(x.dtype).movedim(-1, dim)
+
+
+def index_add(x: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Tensor:
+    """As `torch.index_add`, by an index that is the same for all rows."""
+    if is_rows(index):
+        raise UnsupportedOperation("what it adds to differs from row to row; use torch.scatter_add")
+    places = sample_of(index).tolist()
+    left = list(range(len(places)))
+    while left:  # of an index that comes again, the first one at a time
+        now = [k for k in left if places[k] not in [places[j] for j in left if j < k]]
+        of_these = torch.tensor([places[k] for k in now])
+        added = x.index_select(dim, of_these) + alpha * source.index_select(dim, torch.tensor(now))
+        x = x.movedim(dim, 0).index_put((of_these,), added.movedim(dim, 0)).movedim(0, dim)
+        left = [k for k in left if k not in now]
+    return x
+
+
+def bucketize(x: Tensor, boundaries: Tensor, *, out_int32: bool = False, right: bool = False) -> Tensor:
+    """As `torch.bucketize`."""
+    return searchsorted(boundaries, x, right=right)
+
+
+def searchsorted(
+    boundaries: Tensor, x: Tensor, *, out_int32: bool = False, right: bool = False, side: str | None = None,
+    sorter: Tensor | None = None,
+) -> Tensor:  # fmt: skip
+    """As `torch.searchsorted`: how many boundaries are below, or with `right` not above."""
+    if sorter is not None:
+        raise UnsupportedOperation("it is called with sorter; give it what is sorted")
+    each, among = x.unsqueeze(-1), boundaries.unsqueeze(-2)
+    # What is no number is above all.
+    above = (each >= among if right or side == "right" else each > among) | each.isnan()
+    return as_index(above.sum(-1), boundaries.shape[-1] + 1)
+
+
+def isin(elements: Any, among: Any, *, assume_unique: bool = False, invert: bool = False) -> Tensor:
+    """As `torch.isin`."""
+    if is_rows(among) or not is_rows(elements):
+        raise UnsupportedOperation("it mixes the rows of the batch")
+    among = among if isinstance(among, Tensor) else torch.tensor([among])
+    found: Tensor = (elements.unsqueeze(-1) == among.flatten()).any(-1)
+    return ~found if invert else found
+
+
+def count_nonzero(x: Tensor, dim: int | list[int] | None = None) -> Tensor:
+    """As `torch.count_nonzero`."""
+    return (x != 0).sum(dim)
 
 
 def embedding(

@@ -57,6 +57,8 @@ class Leaves:
     def call(self, function: Any, args: Any, kwargs: Any, result: Any, detached: bool = False) -> list[Fixed]:
         """Take note of an operator on tensors that are the same for all rows; the forms of its results."""
         given = [item for item in flat([args, kwargs]) if isinstance(item, Traced)]
+        # What is detached shares memory with a parameter, but no gradient goes through it.
+        shares = not detached and function is not torch.ops.aten.detach.default
         node = len(self.nodes)
         self.nodes.append(Call(function, mapped(args, Traced, _node_of), mapped(kwargs, Traced, _node_of)))
         results = [result] if isinstance(result, Tensor) else list(result)
@@ -67,7 +69,7 @@ class Leaves:
                 reference = self._node(Call(torch.ops.aten.detach.default, (reference,), {}), tensor)
             self._samples[reference] = tensor
             same = [t.form for t in given if isinstance(t.form, Fixed) and _same_storage(t.sample, tensor)]
-            self._roots[reference] = self._roots[same[0].node] if same and not detached else reference
+            self._roots[reference] = self._roots[same[0].node] if same and shares else reference
             number = _number(given, tensor)
             forms.append(Fixed(reference, number))
         return forms

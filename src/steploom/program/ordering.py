@@ -5,14 +5,17 @@ A program has no whole numbers of its own: the index of a feature is a number as
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from steploom.errors import UnsupportedOperation
 from steploom.program import picks
+from steploom.program.operators import is_rows
 from steploom.program.picks import as_index
 
-__all__ = ["argmax", "argmin", "axis_of", "kthvalue", "median", "sort", "topk"]
+__all__ = ["argmax", "argmin", "axis_of", "kthvalue", "median", "quantile", "sort", "topk"]
 
 
 def axis_of(dim: int | None) -> int:
@@ -60,6 +63,29 @@ def median(x: Tensor, dim: int | None = None, keepdim: bool = False) -> tuple[Te
     dim = axis_of(dim)
     value, index = kthvalue(x, (x.shape[dim] + 1) // 2, dim, keepdim)
     return torch.where(x.isnan().any(dim, keepdim), torch.nan, value), index
+
+
+def quantile(
+    x: Tensor, q: float | Tensor, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
+) -> Tensor:
+    """As `torch.quantile` of one number `q` along an axis."""
+    if not is_rows(x):
+        return torch.quantile(x, q, dim, keepdim, interpolation=interpolation)
+    if isinstance(q, Tensor):
+        raise UnsupportedOperation("it takes the quantile from a tensor; give it a number")
+    if not 0 <= q <= 1:
+        raise ValueError(f"quantile() takes q between 0 and 1, found {q:g}")
+    dim = axis_of(dim)
+    moved = x.movedim(dim, -1)
+    place = q * (moved.shape[-1] - 1)
+    low, high = math.floor(place), math.ceil(place)
+    share = {"linear": place - low, "lower": 0.0, "higher": 1.0, "midpoint": 0.5, "nearest": round(place) - low}
+    if interpolation not in share:
+        raise ValueError(f"quantile() knows the interpolations {', '.join(share)}, found {interpolation!r}")
+    ordered = picks.take(moved, picks.argsort(moved, descending=False)[..., low : high + 1])
+    found = torch.lerp(ordered[..., :1], ordered[..., -1:], float(share[interpolation]))
+    found = torch.where(moved.isnan().any(-1, keepdim=True), torch.nan, found).movedim(-1, dim)
+    return found if keepdim else found.squeeze(dim)
 
 
 def _at_places(x: Tensor, dim: int, places: slice, descending: bool) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Products and sums over an axis, whole or up to each place, in few instructions of full width."""
+"""Products, sums and maxima over an axis, whole or up to each place, in few instructions of full width."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from steploom.program.ordering import axis_of
+from steploom.program.picks import as_index
 
-__all__ = ["cumprod", "cumsum", "prod"]
+__all__ = ["cummax", "cummin", "cumprod", "cumsum", "logcumsumexp", "prod"]
 
 
 def prod(x: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: torch.dtype | None = None) -> Tensor:
@@ -33,6 +34,32 @@ def cumprod(x: Tensor, dim: int, *, dtype: torch.dtype | None = None) -> Tensor:
 def cumsum(x: Tensor, dim: int, *, dtype: torch.dtype | None = None) -> Tensor:
     """As `torch.cumsum`."""
     return _scan(_counted(x, dtype), dim, torch.add, 0.0)
+
+
+def logcumsumexp(x: Tensor, dim: int) -> Tensor:
+    """As `torch.logcumsumexp`."""
+    return _scan(x, dim, torch.logaddexp, -torch.inf)
+
+
+def cummax(x: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """As `torch.cummax`: of equal ones the last, and from where one is none on no number."""
+    largest = x.movedim(dim, -1)
+    n = largest.shape[-1]
+    index = torch.arange(n, dtype=x.dtype) + torch.zeros_like(largest.detach())
+    distance = 1
+    while distance < n:
+        before = F.pad(largest[..., :-distance], (distance, 0), value=-torch.inf)
+        stays = (largest >= before) | largest.isnan()
+        index = torch.where(stays, index, F.pad(index[..., :-distance], (distance, 0)))
+        largest = torch.where(stays, largest, before)
+        distance *= 2
+    return largest.movedim(-1, dim), as_index(index, n).movedim(-1, dim)
+
+
+def cummin(x: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """As `torch.cummin`."""
+    largest, index = cummax(-x, dim)
+    return -largest, index
 
 
 def _scan(x: Tensor, dim: int, function: Callable[[Tensor, Tensor], Tensor], nothing: float) -> Tensor:

@@ -15,7 +15,7 @@ from steploom.program.nested import flat
 from steploom.program.program import Value
 from steploom.program.prologue import Reference
 
-__all__ = ["Complex", "Fixed", "Form", "Recording", "Rows", "Traced"]
+__all__ = ["Complex", "Fixed", "Form", "Recording", "Rows", "Traced", "sample_of"]
 
 
 @dataclass(frozen=True)
@@ -113,6 +113,11 @@ class Traced(Tensor):
 
     def __repr__(self) -> str:  # type: ignore[override] # nobody asks it for other contents
         return f"a traced tensor of shape {tuple(self.sample.shape)}"
+
+
+def sample_of(traced: Tensor) -> Tensor:
+    """The real tensor behind a traced one."""
+    return traced.sample if isinstance(traced, Traced) else traced
 
 
 class Recording(TorchDispatchMode):  # type: ignore[no-untyped-call] # PyTorch's __init_subclass__ has no types

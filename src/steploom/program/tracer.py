@@ -27,7 +27,7 @@ from steploom.program.pairs import Pair
 from steploom.program.program import Argument, Value
 from steploom.program.prologue import Reference
 from steploom.program.quotients import Quotients
-from steploom.program.traced import Complex, Fixed, Form, Recording, Rows, Traced
+from steploom.program.traced import Complex, Fixed, Form, Recording, Rows, Traced, sample_of
 
 __all__ = ["Called", "Tracer", "refusal_of"]
 
@@ -295,8 +295,3 @@ def refusal_of(name: str, error: UnsupportedOperation, source: str | None) -> Un
 
 def _same(numbers: Tensor, one: Tensor) -> bool:
     return bool(((numbers == one) | (numbers.isnan() & one.isnan())).all())
-
-
-def sample_of(traced: Tensor) -> Tensor:
-    """The real tensor behind a traced one."""
-    return traced.sample if isinstance(traced, Traced) else traced
