@@ -256,7 +256,7 @@ def test_weights_that_are_computed_are_computed_once_a_call(monkeypatch: pytest.
     from steploom.program.prologue import Prologue
 
     compute = Prologue.__call__
-    monkeypatch.setattr(Prologue, "__call__", lambda self, cell: (calls.append(1), compute(self, cell))[1])
+    monkeypatch.setattr(Prologue, "__call__", lambda self, *given: (calls.append(1), compute(self, *given))[1])
     rnn(X), rnn(X)
     assert len(calls) == 2
 

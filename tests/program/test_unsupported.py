@@ -78,7 +78,7 @@ REFUSED = {
     "size of the batch": (lambda s, x, h, c: (h * h.shape[0], c), "with the number of rows in the batch"),
     "sort of the batch": (lambda s, x, h, c: (h.sort(0).values, c), "'sort' .* mixes the rows of the batch"),
     "largest of all": (lambda s, x, h, c: (h * h.argmax().to(h.dtype), c), "'argmax' .* mixes the rows of the batch"),
-    "determinant": (lambda s, x, h, c: (h * h[:, :4].view(-1, 2, 2).det()[:, None], c), "not in the table"),
+    "eigenvalues": (lambda s, x, h, c: (torch.linalg.eigvalsh(h.view(-1, 2, 2, 2)).flatten(1), c), "in the table"),
     "vmap": (lambda s, x, h, c: (torch.vmap(torch.mul)(h, c), c), "runs within torch.vmap .* Write it for the whole"),
     "features by an index of the row": (lambda s, x, h, c: (h[:, h.argmax(-1)], c), "'index' .* use torch.gather"),
     "scattered sums": (

@@ -51,15 +51,15 @@ def run_in_graph(
         # from now on: a change makes a new graph.
         cell(x[0, :0], *(x.new_empty((0, size)) for size in cell.states.values()))
     with torch.autocast("cpu", enabled=False):
-        leaves = _gather(compiled_by_key(key).program, cell)
+        leaves = _gather(compiled_by_key(key).program, cell, x)
     return run_operator(
         key, x, state, leaves, starts if resets is not None else (), lengths, resets, backwards, batch_first, every
     )
 
 
-def _gather(program: Program, cell: Cell) -> list[Tensor]:
+def _gather(program: Program, cell: Cell, x: Tensor) -> list[Tensor]:
     """As `prologue.gather_leaves`, in steps that PyTorch can follow."""
-    computed = program.prologue(cell) if program.prologue is not None else []
+    computed = program.prologue(cell, x) if program.prologue is not None else []
     tensors = []
     for leaf in program.leaves:
         found: Any = cell
@@ -68,5 +68,5 @@ def _gather(program: Program, cell: Cell) -> list[Tensor]:
         else:
             for name in leaf.path.split("."):
                 found = getattr(found, name)
-        tensors.append(as_leaf(found, leaf, cell))
+        tensors.append(as_leaf(found, leaf, cell, x))
     return tensors

@@ -83,7 +83,7 @@ def run(
     if torch.is_autocast_enabled("cpu"):
         x, state = in_dtype(real_weight(cell, x).dtype, x, state)
     reset_states = first_states(cell, x) if resets is not None else ()
-    leaves = gather(compiled.program, cell)
+    leaves = gather(compiled.program, cell, x)
     return run_leaves(
         compiled, leaves, x, state, reset_states, lengths, resets, backwards, batch_first, checkpoint_every
     )
@@ -150,13 +150,13 @@ def first_states(cell: Cell, x: Tensor) -> States:
     return tuple(cell.initial_state(x.shape[1], dtype=x.dtype, device=x.device))
 
 
-def gather(program: Program, cell: Cell) -> list[Tensor]:
-    """The tensors that the program reads from a cell, each contiguous."""
+def gather(program: Program, cell: Cell, x: Tensor | None = None) -> list[Tensor]:
+    """The tensors that the program reads from a cell, each contiguous; see `gather_leaves`."""
     if program.prologue is None or not torch.is_autocast_enabled("cpu"):
-        leaves = gather_leaves(program, cell)
+        leaves = gather_leaves(program, cell, x)
     else:
         with torch.autocast("cpu", enabled=False):
-            leaves = gather_leaves(program, cell)
+            leaves = gather_leaves(program, cell, x)
     return [leaf if leaf.is_contiguous() else leaf.contiguous() for leaf in leaves]
 
 

@@ -88,7 +88,7 @@ def remember(
     known = known_of(cell)
     if key is None or not known or compiled is not known[0].found or compiled.program.prologue is not None:
         return
-    leaves = gather(compiled.program, cell)
+    leaves = gather(compiled.program, cell, x)
     if known[0].watch.has(leaves):
         sequences = without_lengths(compiled, x, backwards, batch_first, checkpoint_every)
         repeats = known[0].repeats

@@ -12,9 +12,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from steploom.program import geometry, indexing, ordering, pooling, scans
+from steploom.program import geometry, indexing, linear_systems, ordering, pooling, scans
 from steploom.program.attention import attention, flash_attention
 from steploom.program.bilinear import bilinear
+from steploom.program.nested import flat
+from steploom.program.operators import is_rows
 
 __all__ = ["COMPOSITIONS", "FUNCTIONS"]
 
@@ -30,13 +32,33 @@ def _nan_to_num(
     return torch.where(x == -torch.inf, limits.min if neginf is None else neginf, x)
 
 
+def _of_rows(own: Callable[..., Any], function: Callable[..., Any]) -> Callable[..., Any]:
+    """Our own where an argument differs from row to row; else the function, which is called once a sequence."""
+
+    def chosen(*args: Any, **kwargs: Any) -> Any:
+        return (own if any(map(is_rows, flat([args, kwargs]))) else function)(*args, **kwargs)
+
+    return chosen
+
+
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
     F.scaled_dot_product_attention: attention,
     F.bilinear: bilinear,
     F.one_hot: indexing.one_hot,
-    torch.quantile: ordering.quantile,
-    Tensor.quantile: ordering.quantile,
 }
+_OF_ROWS: tuple[tuple[Callable[..., Any], ...], ...] = (
+    (linear_systems.solve, torch.linalg.solve),
+    (linear_systems.solve_triangular, torch.linalg.solve_triangular),
+    (linear_systems.cholesky, torch.linalg.cholesky),
+    (linear_systems.cholesky_solve, torch.cholesky_solve, Tensor.cholesky_solve),
+    (linear_systems.inv, torch.linalg.inv, torch.inverse, Tensor.inverse),
+    (linear_systems.det, torch.linalg.det, torch.det, Tensor.det),
+    (linear_systems.slogdet, torch.linalg.slogdet, torch.slogdet, Tensor.slogdet),
+    (linear_systems.logdet, torch.logdet, Tensor.logdet),
+    (ordering.quantile, torch.quantile, Tensor.quantile),
+)
+for _own, *_functions in _OF_ROWS:
+    FUNCTIONS |= {function: _of_rows(_own, function) for function in _functions}
 """What a step calls; PyTorch's own would act on numbers that are not there."""
 
 COMPOSITIONS: dict[str, Callable[..., Any]] = {

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from steploom.errors import UnsupportedOperation
 from steploom.program import picks
-from steploom.program.operators import is_rows
 from steploom.program.picks import as_index
 
 __all__ = ["argmax", "argmin", "axis_of", "kthvalue", "median", "quantile", "sort", "topk"]
@@ -69,8 +68,6 @@ def quantile(
     x: Tensor, q: float | Tensor, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
 ) -> Tensor:
     """As `torch.quantile` of one number `q` along an axis."""
-    if not is_rows(x):
-        return torch.quantile(x, q, dim, keepdim, interpolation=interpolation)
     if isinstance(q, Tensor):
         raise UnsupportedOperation("it takes the quantile from a tensor; give it a number")
     if not 0 <= q <= 1:

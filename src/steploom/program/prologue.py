@@ -69,9 +69,9 @@ class Prologue:
     nodes: tuple[str | Constant | Call, ...]
     outputs: tuple[Reference, ...]
 
-    def __call__(self, cell: nn.Module) -> list[Tensor]:
-        """Compute the outputs from the parameters that the cell has now."""
-        like = real_weight(cell)
+    def __call__(self, cell: nn.Module, x: Tensor | None = None) -> list[Tensor]:
+        """Compute the outputs from the parameters that the cell has now; in the dtype of `x` where it has none."""
+        like = real_weight(cell, x)
         results: list[Any] = []
 
         def find(reference: Reference) -> Any:
@@ -119,13 +119,14 @@ class Prologue:
         return [f"{names.get(number, f'%{number}')} = {node}" for number, node in enumerate(self.nodes)]
 
 
-def gather_leaves(program: Program, cell: nn.Module) -> list[Tensor]:
+def gather_leaves(program: Program, cell: nn.Module, x: Tensor | None = None) -> list[Tensor]:
     """The tensors of `program.leaves`, in that order, from a cell that was built like the traced one.
 
     Attributes are looked up at each call, so tensors put in the place of parameters are seen. What the prologue
-    computes is differentiable; nothing is copied where there is no prologue.
+    computes is differentiable; nothing is copied where there is no prologue. Where the cell has no parameters, `x`
+    tells the dtype.
     """
-    computed = program.prologue(cell) if program.prologue is not None else []
+    computed = program.prologue(cell, x) if program.prologue is not None else []
     tensors = []
     for leaf, modules, name in program.paths:
         if leaf.path is None:
@@ -137,12 +138,12 @@ def gather_leaves(program: Program, cell: nn.Module) -> list[Tensor]:
             # Quicker than an attribute; buffers, and what stands in the place of a parameter, are attributes alone.
             found = owner._parameters.get(name) if owner is not None else None
             tensor = found if found is not None else attrgetter(leaf.path)(cell)
-        tensors.append(as_leaf(tensor, leaf, cell))
+        tensors.append(as_leaf(tensor, leaf, cell, x))
     return tensors
 
 
-def as_leaf(tensor: Tensor, leaf: Leaf, cell: nn.Module) -> Tensor:
+def as_leaf(tensor: Tensor, leaf: Leaf, cell: nn.Module, x: Tensor | None = None) -> Tensor:
     """A tensor of the cell in the shape of its leaf, whole numbers and flags in the dtype of the weights."""
     if not tensor.is_floating_point():
-        tensor = tensor.to(real_weight(cell).dtype)
+        tensor = tensor.to(real_weight(cell, x).dtype)
     return tensor if tensor.shape == leaf.shape else tensor.reshape(leaf.shape)
