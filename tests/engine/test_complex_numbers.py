@@ -183,6 +183,15 @@ def test_a_step_with_complex_numbers_keeps_the_laws(kind):
     check_cell(kind())
 
 
+def _written_where(z: Tensor, mask: Tensor) -> Tensor:
+    z = z.clone()
+    z[mask] = 0.5
+    z[:, 0] = mask[:, 0]
+    with torch.no_grad():
+        z.mul_(1 - 0.5j)
+    return z
+
+
 FUNCTIONS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
     "add": lambda z, w, p: torch.add(z, w, alpha=2) + p + 1.5 - 2j,
     "sub": lambda z, w, p: torch.sub(z, w, alpha=0.5) - p + (1j - z) - torch.rsub(z, w),
@@ -227,6 +236,21 @@ FUNCTIONS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
         torch.addmm(p, z, torch.outer(p, p), beta=0.5, alpha=2)
         + torch.baddbmm(w.view(-1, 2, 2), z.view(-1, 2, 2), w.view(-1, 2, 2)).flatten(1)
     ),
+    "a matrix and columns": lambda z, w, p: (
+        (torch.outer(p, p) @ z.unsqueeze(-1)).squeeze(-1) + p.expand(len(z), -1) * w
+    ),
+    "written where": lambda z, w, p: _written_where(z * p, w.real > 0),
+    "of other kinds": lambda z, w, p: (
+        torch.cat([z[:, :2] * p[:2], (3 * w.real[:, 2:]).long()], -1) + torch.where(z.real > 0, z, w.real > 0)
+    ),
+    "conjugate parts": lambda z, w, p: (z.conj().imag + w.mT.mT.conj().real) * p,
+    "as another dtype": lambda z, w, p: (
+        (z * p).view(z.real.dtype)[:, :4] + w.real.contiguous().view(w.dtype).repeat(1, 2) + z * p
+    ),
+    "more": lambda z, w, p: torch.addcmul(z, w, p) + torch.lerp(z, w, 0.3) + torch.addcdiv(w, z, p + 5) + z.isnan(),
+    "without a row": lambda z, w, p: z + z.new_zeros(4) + w * w.new_full((4,), 2j) + z.isnan().to(z.dtype),
+    "powers of others": lambda z, w, p: (z + 5) ** w + 2 ** (z + 0.1) + (w + 4) ** p + (z + 0j) ** 2.5,
+    "products of all": lambda z, w, p: z.prod(-1, keepdim=True) * w + w.cumprod(-1),
     "inv": lambda z, w, p: torch.linalg.solve(z.view(-1, 2, 2) + 3 * torch.eye(2), w.view(-1, 2, 2)).flatten(1),
     "det": lambda z, w, p: torch.linalg.det(z.view(-1, 2, 2)).unsqueeze(-1) * w,
     "outer": lambda z, w, p: (z.unsqueeze(-1) * w.unsqueeze(1).conj()).sum(1),
@@ -272,6 +296,79 @@ def test_a_function_of_complex_numbers(name, dtype):
 def test_a_float32_step_may_ask_for_its_own_dtype():
     torch.manual_seed(0)
     _compare(_Of(lambda z, w, p: z.real.cfloat() * p + w.imag.to(torch.complex64)), torch.float32, 5e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_what_is_rarely_so_is_as_the_reference_has_it(dtype):
+    """Numbers that are not drawn when a step is compared with its cell."""
+
+    def rarely(z: Tensor, w: Tensor, p: Tensor) -> Tensor:
+        far = w.abs() > 10
+        z = torch.where(far, torch.tensor(3), w * p)
+        z[:, 0] = w.real[:, 0] > 15
+        z = z.masked_fill(w.real < -10, 0.1 + 0.3j)
+        return 0.01 * torch.cat([z[:, :2], (w.real[:, 2:] / 10).long()], -1)
+
+    x = torch.zeros(1, 4, 8, dtype=dtype)
+    x[0, :, ::2] = torch.tensor([[1.0], [12.0], [20.0], [-30.0]])
+    cell = converted(_Of(rarely), dtype)
+    found = [Recurrent(cell, engine=engine)(x)[0] for engine in ("native", "reference")]
+    torch.testing.assert_close(*found, rtol=1e-6 if dtype == torch.float32 else 1e-14, atol=0)
+
+
+def test_numbers_may_be_small_and_large():
+    functions = {
+        "size": lambda z, w, p: torch.stack([w.abs() * 1e15, w.abs() / 1e19], -1).flatten(1)[:, :4] * p.abs(),
+        "direction": lambda z, w, p: w.sgn() + w / (w.abs() + 1e-30),
+        "ratio": lambda z, w, p: w / (2 * w + 1e-30) / (3 + 4j),
+        "logarithm": lambda z, w, p: 0.01 * (w + 1e-30).log(),
+        "root": lambda z, w, p: (w + 1e-30).sqrt() / 1e10,
+    }
+    torch.manual_seed(0)
+    x = torch.randn(1, 2, 8) * torch.tensor([[[1e-21], [1e20]]])
+    for name, function in functions.items():
+        cell = _Of(lambda z, w, p, of=function: 0.1 * torch.view_as_real(of(z, w, p) + 0j).flatten(1)[:, :4])
+        with torch.no_grad():
+            found, exact = (
+                Recurrent(converted(cell, d), engine=e)(x.to(d))[0]
+                for d, e in ((torch.float32, "native"), (torch.float64, "reference"))
+            )
+        torch.testing.assert_close(found.double(), exact, rtol=1e-5, atol=1e-6, msg=name)
+
+
+def test_a_sigmoid_keeps_its_digits_where_it_is_small():
+    x = torch.tensor([-20.0, 0.5, -60.0, 1.0, 30.0, 2.0, 0.0, 0.0]).view(1, 1, 8)
+    cell = _Of(lambda z, w, p: torch.log(torch.sigmoid(w)) / 100)
+    found = [Recurrent(cell, engine=engine)(x)[0] for engine in ("native", "reference")]
+    torch.testing.assert_close(*found)
+
+
+def test_writes_into_what_is_conjugated_are_refused():
+    def conjugated(z: Tensor, w: Tensor, p: Tensor) -> Tensor:
+        z = w * p
+        seen = z.conj()
+        seen[:, 0] = 5j
+        return torch.where(w.abs() > 10, z, w)
+
+    with pytest.raises(OptionError, match="others see a part of"):
+        Recurrent(_Of(conjugated), engine="native")(torch.randn(2, 3, 8))
+
+
+def test_a_buffer_is_seen_by_its_parts():
+    class Shifted(Cell):
+        def __init__(self) -> None:
+            super().__init__()
+            self.input_size, self.states = 2, {"h": 2}
+            self.weight = nn.Parameter(torch.ones(1))
+            self.register_buffer("shift", torch.zeros(1, dtype=torch.cfloat))
+
+        def forward(self, x: Tensor, h: Tensor) -> tuple[Tensor]:
+            return (self.weight * x + torch.view_as_real(self.shift).flatten(),)
+
+    rnn, x = Recurrent(Shifted(), engine="native"), torch.ones(1, 1, 2)
+    rnn(x)
+    rnn.cell.shift.data.copy_(torch.tensor([1 + 2j]))
+    assert rnn(x)[0].tolist() == [[[2.0, 3.0]]]
 
 
 def test_at_zero_there_is_no_gradient_and_nothing_that_is_no_number():

@@ -228,6 +228,13 @@ STEPS = {
         h.logcumsumexp(-1),
         c.view(-1, 2, 4).logcumsumexp(1).flatten(1),
     ),
+    "a row at a time": lambda s, x, h, c: (
+        torch.vmap(lambda u, v: (u * v).sum() * s.vector + u.softmax(-1))(h, c),
+        torch.vmap(torch.func.grad(lambda u: (u.sin() * s.vector).sum()))(c)
+        + torch.vmap(lambda w, u: u @ w, in_dims=(0, 1), out_dims=1)(s.heads, h.view(-1, 2, 4)).flatten(1),
+    ),
+    "powers in place": lambda s, x, h, c: ((2 * h).pow_(2) + c.clone().pow_(3), (1 + c * c).pow_(s.vector)),
+    "angles of real numbers": lambda s, x, h, c: (h.angle() * c, torch.atan2(-0.0 * c, -h.abs() - 1) + c),
     "detached parameters": lambda s, x, h, c: (
         s.vector.detach() * c + h @ s.square.weight.detach(),
         s.vector.data * h + c * s.vector.detach()[2:3] + s.square(c.detach()) + s.vector * x.sum(-1, keepdim=True),

@@ -79,7 +79,10 @@ REFUSED = {
     "sort of the batch": (lambda s, x, h, c: (h.sort(0).values, c), "'sort' .* mixes the rows of the batch"),
     "largest of all": (lambda s, x, h, c: (h * h.argmax().to(h.dtype), c), "'argmax' .* mixes the rows of the batch"),
     "eigenvalues": (lambda s, x, h, c: (torch.linalg.eigvalsh(h.view(-1, 2, 2, 2)).flatten(1), c), "in the table"),
-    "vmap": (lambda s, x, h, c: (torch.vmap(torch.mul)(h, c), c), "runs within torch.vmap .* Write it for the whole"),
+    "vmap": (
+        lambda s, x, h, c: (torch.vmap(lambda u: u + torch.linalg.eigvalsh(u.view(2, 2, 2)).flatten().repeat(2))(h), c),
+        "runs within torch.vmap .* not in the table .* Write it for the whole",
+    ),
     "features by an index of the row": (lambda s, x, h, c: (h[:, h.argmax(-1)], c), "'index' .* use torch.gather"),
     "scattered sums": (
         lambda s, x, h, c: (h.scatter(-1, h.argsort(-1), c, reduce="add"), c),

@@ -6,10 +6,11 @@ where PyTorch gives 0 for a derivative that is not there, at 0, this is seen to.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import cmath
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from steploom.program.pairs import Pair, pair_of
 
@@ -33,21 +34,20 @@ __all__ = [
 LARGEST_POWER = 8  # that is multiplied out
 
 
-def _away_from_zero(z: Pair, function: Callable[[Any], Any]) -> Any:
-    """A function of |z|^2, and 0 without a gradient where that is 0."""
-    square = z.square_of_size
-    nothing = square == 0
-    return torch.where(nothing, 0.0, function(torch.where(nothing, 1.0, square)))
-
-
 def size(z: Pair) -> Any:
-    """|z|"""
-    return _away_from_zero(z, torch.sqrt)
+    """|z|; where that is 0, it has no gradient."""
+    unit, scale = z.scaled
+    square = unit.square_of_size
+    nothing = square == 0
+    return torch.where(nothing, 0.0, torch.where(nothing, 1.0, square).sqrt()) * scale
 
 
 def direction(z: Pair) -> Pair:
-    """z / |z|"""
-    return z * Pair(_away_from_zero(z, torch.rsqrt))
+    """z / |z|, and 0 where z is 0."""
+    unit, _ = z.scaled
+    square = unit.square_of_size
+    nothing = square == 0
+    return unit * Pair(torch.where(nothing, 0.0, torch.where(nothing, 1.0, square).rsqrt()))
 
 
 def angle(z: Pair) -> Any:
@@ -68,25 +68,36 @@ def exp(z: Pair) -> Pair:
 
 def log(z: Pair) -> Pair:
     """log |z| + i angle(z)"""
-    return Pair(0.5 * z.square_of_size.log(), angle(z))
+    unit, scale = z.scaled
+    return Pair(0.5 * unit.square_of_size.log() + scale.log(), angle(z))
 
 
 def sqrt(z: Pair) -> Pair:
     """The square root whose real part is at least 0."""
-    return polar(size(z).sqrt(), 0.5 * angle(z))
+    a, b = z.whole
+    negative, side = a < 0, torch.copysign(torch.ones_like(b), b)
+    larger = (0.5 * (size(z) + torch.where(negative, -a, a))).sqrt()  # of the parts; nothing is lost by cancelling
+    smaller = torch.where(larger == 0, b, b / (2 * larger))
+    return Pair(torch.where(negative, side * smaller, larger), torch.where(negative, side * larger, smaller))
 
 
 def power(base: Any, exponent: Any) -> Pair:
-    """base^exponent, as e^(exponent · log base) where it is not a small whole number."""
+    """base^exponent, as |base|^exponent at the angle times exponent where it is not a small whole number."""
+    if not isinstance(base, Tensor):
+        return exp(pair_of(exponent) * pair_of(cmath.log(base)))
     z = pair_of(base)
-    if exponent in (0.5, -1):
-        return sqrt(z) if exponent == 0.5 else Pair(1.0) / z
+    if not isinstance(exponent, (int, float)):
+        return exp(log(z) * pair_of(exponent))
+    if exponent == 0.5:
+        return sqrt(z)
     if exponent in range(1, LARGEST_POWER + 1):
         result = z
         for _ in range(int(exponent) - 1):
             result = result * z
         return result
-    return exp(log(z) * pair_of(exponent))
+    if exponent < 0:
+        return Pair(1.0) / power(base, -exponent)
+    return polar(size(z) ** exponent, exponent * angle(z))
 
 
 def sinh(z: Pair) -> Pair:
@@ -122,5 +133,9 @@ def tanh(z: Pair) -> Pair:
 
 
 def sigmoid(z: Pair) -> Pair:
-    """(1 + tanh(z / 2)) / 2"""
-    return (tanh(z * Pair(0.5)) + Pair(1.0)) * Pair(0.5)
+    """1 / (1 + e^-z), or e^z / (1 + e^z) where that would be large."""
+    a, b = z.whole
+    right = a >= 0
+    small = polar(torch.where(right, -a, a).exp(), torch.where(right, -b, b))
+    above = Pair(torch.where(right, 1.0, small.real), torch.where(right, 0.0, small.imaginary))
+    return above / (Pair(1.0) + small)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -12,10 +13,11 @@ from torch import Tensor
 from steploom.errors import UnsupportedOperation
 from steploom.program import complex_functions as functions
 from steploom.program import fourier
+from steploom.program.compositions import COMPOSITIONS
 from steploom.program.moves import MOVES
 from steploom.program.nested import flat, mapped
 from steploom.program.pairs import Pair, is_complex, joined, pair_of
-from steploom.program.traced import Traced, sample_of
+from steploom.program.traced import Traced
 
 if TYPE_CHECKING:
     from steploom.program.tracer import Tracer
@@ -29,12 +31,12 @@ VIEWS = {"view", "_unsafe_view", "reshape"}
 # What does the same to both parts.
 ALIKE = {
     *MOVES, "sum", "mean", "cumsum", "clone", "detach", "lift_fresh", "copy", "fill", "zero",
-    "gather", "where", "masked_fill",
+    "gather", "where", "masked_fill", "index_put",
 }  # fmt: skip
 
-
-# Where among the arguments of some of them the number stands that is filled in.
+# Where among the arguments of some of them the number stands that is filled in, and where indices or truth values do.
 FILLING = {"masked_fill": 2, "constant_pad_nd": 2, "fill": 1}
+CHOOSING = {"where": 0, "masked_fill": 1, "gather": 2, "index": 1, "index_select": 2, "index_put": 1}
 
 
 def concern(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
@@ -48,7 +50,12 @@ def record(tracer: Tracer, name: str, function: Any, args: tuple[Any, ...], kwar
     Raises:
         UnsupportedOperation: no program can say it.
     """
-    samples = function(*mapped(args, Traced, sample_of), **mapped(kwargs, Traced, sample_of))
+
+    def sample(traced: Traced) -> Tensor:
+        # PyTorch lets nobody see the parts of what is marked as conjugated; its memory is what is asked for.
+        return traced.sample.conj() if name == "view_as_real" and traced.sample.is_conj() else traced.sample
+
+    samples = function(*mapped(args, Traced, sample), **mapped(kwargs, Traced, sample))
 
     def traced(sample: Tensor, found: Pair | Traced) -> Traced:
         return joined(tracer, sample, found) if isinstance(found, Pair) else tracer.wrap(sample, found.form)
@@ -56,10 +63,14 @@ def record(tracer: Tracer, name: str, function: Any, args: tuple[Any, ...], kwar
     def result() -> Any:
         if name in MEANINGS:
             found = MEANINGS[name](*args, **kwargs)
+        elif name == "view" and isinstance(args[1], torch.dtype):
+            found = _as_dtype(*args)
         elif name in VIEWS:  # parts do not lie in memory as the whole does
             found = Pair(*(part.reshape(samples.shape) for part in pair_of(args[0]).whole))
         elif name in ALIKE:
             found = _each(name, function, args, kwargs)
+        elif (composed := COMPOSITIONS.get(name, function.decompose)(*args, **kwargs)) is not NotImplemented:
+            return composed
         else:
             raise UnsupportedOperation("it is none of those that are known on complex numbers")
         return traced(samples, found) if isinstance(samples, Tensor) else type(samples)(map(traced, samples, found))
@@ -73,16 +84,16 @@ def _each(name: str, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any
 
     def of(half: int) -> Any:
         def part(item: Tensor) -> Tensor:
-            if not (item.is_complex() or item.is_floating_point()):  # indices and truth values are as they are
-                return item
             found = pair_of(item).whole[half]
-            return found if isinstance(found, Tensor) else torch.tensor(found)
+            return found if isinstance(found, Tensor) else torch.tensor(found, dtype=torch.float64)
 
-        given = [
-            pair_of(item).whole[half] if place == FILLING.get(name) and not isinstance(item, Tensor) else item
-            for place, item in enumerate(args)
-        ]
-        return function(*mapped(given, Traced, part), **kwargs)
+        given = []
+        for place, item in enumerate(args):
+            if place == FILLING.get(name) and not isinstance(item, Tensor):
+                given.append(pair_of(item).whole[half])
+            else:
+                given.append(item if place == CHOOSING.get(name) else mapped(item, Traced, part))
+        return function(*given, **kwargs)
 
     real, imaginary = of(0), of(1)
     return Pair(real, imaginary) if isinstance(real, Tensor) else list(map(Pair, real, imaginary))
@@ -128,6 +139,18 @@ def _polar(size: Tensor, angle: Tensor) -> Pair:
     return functions.polar(size, angle)
 
 
+def _view_as_real(z: Any) -> Any:
+    return torch.stack(pair_of(z).whole, -1)
+
+
+def _as_dtype(z: Any, dtype: torch.dtype) -> Any:
+    """`z.view(dtype)`, between complex numbers and their parts; no gradient goes through it."""
+    if dtype.is_complex == z.is_complex():
+        raise UnsupportedOperation("it views the bits of numbers as others")
+    z = z.detach()
+    return _view_as_real(z).flatten(-2) if z.is_complex() else _view_as_complex(z.unflatten(-1, (-1, 2)))
+
+
 def _view_as_complex(x: Any) -> Pair:
     return Pair(x.select(-1, 0), x.select(-1, 1))
 
@@ -145,9 +168,11 @@ def _to(z: Any, *, dtype: torch.dtype | None = None, **_: Any) -> Pair:
 def _new(make: Callable[..., Any], number: complex | None = None) -> Callable[..., Pair]:
     """Tensors of one number, like another one or of another size: `make(like, *size, number)`."""
 
-    def made(like: Any, *args: Any, **_: Any) -> Pair:
+    def made(like: Any, *args: Any, dtype: torch.dtype | None = None, **_: Any) -> Any:
         *sizes, filling = args if number is None else (*args, number)
         real, given = pair_of(like).real, pair_of(filling)
+        if dtype is not None and not dtype.is_complex:
+            return make(real, *sizes, filling, dtype=dtype)
         imaginary = None if given.imaginary is None else make(real, *sizes, given.imaginary)
         return Pair(make(real, *sizes, given.real), imaginary)
 
@@ -158,11 +183,13 @@ MEANINGS: dict[str, Callable[..., Any]] = {
     "complex": Pair,
     "polar": _polar,
     "view_as_complex": _view_as_complex,
-    "view_as_real": lambda z: torch.stack(pair_of(z).whole, -1),
+    "view_as_real": _view_as_real,
     "_to_copy": _to,
     "zeros_like": _new(torch.full_like, 0.0),
     "ones_like": _new(torch.full_like, 1.0),
     "full_like": _new(torch.full_like),
+    "empty_like": _new(torch.full_like, complex(torch.nan, torch.nan)),
+    "new_empty": _new(Tensor.new_full, complex(torch.nan, torch.nan)),
     "new_zeros": _new(Tensor.new_full, 0.0),
     "new_ones": _new(Tensor.new_full, 1.0),
     "new_full": _new(Tensor.new_full),
@@ -177,6 +204,10 @@ MEANINGS: dict[str, Callable[..., Any]] = {
     "angle": _on_pairs(functions.angle),
     "sgn": _on_pairs(functions.direction),
     "pow": functions.power,
+    "addcmul": lambda a, b, c, value=1: pair_of(a) + _scaled(pair_of(b) * pair_of(c), value),
+    "addcdiv": lambda a, b, c, value=1: pair_of(a) + _scaled(pair_of(b) / pair_of(c), value),
+    "lerp": lambda a, b, weight: pair_of(a) + (pair_of(b) - pair_of(a)) * pair_of(weight),
+    "isnan": lambda z: functools.reduce(torch.logical_or, map(torch.isnan, pair_of(z).whole)),
     "square": lambda z: functions.power(z, 2),
     "eq": _on_pairs(_equal),
     "ne": lambda z, other: ~_equal(pair_of(z), pair_of(other)),

@@ -10,7 +10,7 @@ from torch import Tensor
 from steploom.errors import UnsupportedOperation
 from steploom.program.codes import columns, gather
 from steploom.program.operators import numbered, rows_of
-from steploom.program.pairs import pair_of
+from steploom.program.pairs import Pair
 from steploom.program.traced import Complex, Form, Rows, Traced
 
 if TYPE_CHECKING:
@@ -26,9 +26,11 @@ def functional(name: str, function: Any, args: tuple[Any, ...], kwargs: dict[str
         UnsupportedOperation: there is none.
     """
     if args and isinstance(args[0], Traced) and name.endswith("_") and not name.endswith("__") and "out" not in kwargs:
-        packet = getattr(torch.ops.aten, name[:-1], None)
-        if packet is not None and function._overloadname in packet.overloads():
-            return getattr(packet, function._overloadname)
+        packet, overload = getattr(torch.ops.aten, name[:-1], None), function._overloadname
+        if name == "pow_":  # of which the names without the underscore tell both arguments
+            overload = f"Tensor_{overload}"
+        if packet is not None and overload in packet.overloads():
+            return getattr(packet, overload)
     raise UnsupportedOperation("it writes into a tensor that exists already")
 
 
@@ -59,6 +61,9 @@ def written(tracer: Tracer, target: Traced, changed: Traced, others: list[Traced
 
 def _past(tracer: Tracer, old: Form, new: Form) -> Form:
     """`new`; without a gradient, it goes on to the tensor as it was, past the change."""
+    if isinstance(new, Complex) and isinstance(old, Complex):
+        halves = zip(_halves(tracer, old), _halves(tracer, new), strict=True)
+        return _complex(tracer, new, [_past(tracer, before, after) for before, after in halves])
     if new is old or torch.is_grad_enabled() or not (isinstance(old, Rows) and isinstance(new, Rows)):
         return new
     away = tracer.build.rows("detach", tracer.build.rows("sub", new.value, old.value))
@@ -67,10 +72,14 @@ def _past(tracer: Tracer, old: Form, new: Form) -> Form:
 
 def _merged(tracer: Tracer, other: Traced, now: Traced, seen: Tensor) -> Form:
     """What a tensor stands for that shares memory with `now`, which was written at the places `seen`."""
-    if isinstance(other.form, Complex):
-        halves = zip(_halves(tracer, other), _halves(tracer, now), strict=True)
-        merged = [_merged(tracer, one, written, seen) for one, written in halves]
-        return Complex(*(Traced(other.sample.real.contiguous(), form, tracer) for form in merged))
+    if isinstance(other.form, Complex) and isinstance(now.form, Complex):
+        halves = zip(_halves(tracer, other.form), _halves(tracer, now.form), strict=True)
+        # Each as if it lay in memory as the whole does.
+        merged = [
+            _merged(tracer, Traced(other.sample, one, tracer), Traced(now.sample, written, tracer), seen)
+            for one, written in halves
+        ]
+        return _complex(tracer, other.form, merged)
     places = _places(other.sample)
     number_there = torch.full((int(max(places.max(), seen.max())) + 1,), -1)
     number_there[seen.flatten()] = torch.arange(seen.numel())
@@ -83,10 +92,14 @@ def _merged(tracer: Tracer, other: Traced, now: Traced, seen: Tensor) -> Form:
     return Rows(gather(tracer.build, [rows_of(other).value, rows_of(now).value], wanted), before)
 
 
-def _halves(tracer: Tracer, traced: Traced) -> list[Traced]:
-    """The real and the imaginary part of a complex tensor, as if each lay in memory as the whole does."""
-    parts = tracer.composed(lambda: pair_of(traced).whole)
-    return [Traced(traced.sample, part.form, tracer) for part in parts]
+def _halves(tracer: Tracer, form: Complex) -> list[Form]:
+    """What the real and the imaginary part stand for."""
+    parts = tracer.composed(lambda: Pair(form.real, form.imaginary).whole)
+    return [part.form for part in parts]
+
+
+def _complex(tracer: Tracer, like: Complex, halves: list[Form]) -> Complex:
+    return Complex(*(Traced(like.real.sample, half, tracer) for half in halves))
 
 
 def _places(sample: Tensor) -> Tensor:

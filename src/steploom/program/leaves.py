@@ -34,7 +34,7 @@ class Leaves:
 
     def add(self, path: str, tensor: Tensor, dtype: torch.dtype | None = None) -> tuple[Tensor, Fixed]:
         """Make a parameter or buffer of the cell known; its sample, in a dtype, and its form."""
-        sample = tensor.detach().contiguous()
+        sample = tensor.detach().resolve_conj().contiguous()
         if dtype is not None and (sample.is_floating_point() or sample.is_complex()):
             sample = sample.to(dtype.to_complex() if sample.is_complex() else dtype)
         reference = self._node(path, sample)
@@ -68,7 +68,8 @@ class Leaves:
             if detached:
                 reference = self._node(Call(torch.ops.aten.detach.default, (reference,), {}), tensor)
             self._samples[reference] = tensor
-            same = [t.form for t in given if isinstance(t.form, Fixed) and _same_storage(t.sample, tensor)]
+            alike = [t for t in given if t.is_complex() == tensor.is_complex() and _same_storage(t.sample, tensor)]
+            same = [t.form for t in alike if isinstance(t.form, Fixed)]
             self._roots[reference] = self._roots[same[0].node] if same and shares else reference
             number = _number(given, tensor)
             forms.append(Fixed(reference, number))

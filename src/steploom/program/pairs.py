@@ -39,7 +39,8 @@ class Pair:
 
     @property
     def conjugate(self) -> Pair:
-        return Pair(self.real, None if self.imaginary is None else -self.imaginary)
+        real, imaginary = self.whole
+        return Pair(real, -imaginary)  # of 0 too, which becomes -0
 
     @property
     def square_of_size(self) -> Any:
@@ -47,22 +48,39 @@ class Pair:
             return self.real * self.real
         return self.real * self.real + self.imaginary * self.imaginary
 
+    @property
+    def scaled(self) -> tuple[Pair, Any]:
+        """The number divided by the larger of its parts, and that, without a gradient: squares of the former neither
+        overflow nor vanish."""
+        if self.imaginary is None:
+            larger = abs(self.real)
+        else:
+            larger = torch.maximum(self.real.abs(), self.imaginary.abs())
+        larger = larger.detach()
+        larger = torch.where((larger > 0) & (larger < torch.inf), larger, 1.0)
+        return self / Pair(larger), larger
+
     def __neg__(self) -> Pair:
-        return Pair(-self.real, None if self.imaginary is None else -self.imaginary)
+        real, imaginary = self.whole
+        return Pair(-real, -imaginary)
 
     def __add__(self, other: Pair) -> Pair:
         imaginary = [part for part in (self.imaginary, other.imaginary) if part is not None]
         return Pair(self.real + other.real, sum(imaginary[1:], imaginary[0]) if imaginary else None)
 
     def __sub__(self, other: Pair) -> Pair:
-        return self + -other
+        imaginary = None if other.imaginary is None else -other.imaginary
+        return self + Pair(-other.real, imaginary)
 
     def __mul__(self, other: Pair) -> Pair:
         return self.product(other, lambda a, b: a * b)
 
     def __truediv__(self, other: Pair) -> Pair:
         if other.imaginary is not None:
-            return self * other.conjugate / Pair(other.square_of_size)
+            if not isinstance(other.real, Tensor) and not isinstance(other.imaginary, Tensor):
+                return self * pair_of(1 / complex(other.real, other.imaginary))
+            divisor, size = other.scaled
+            return self * divisor.conjugate / Pair(divisor.square_of_size) / Pair(size)
         return Pair(self.real / other.real, None if self.imaginary is None else self.imaginary / other.real)
 
     def product(self, other: Pair, multiply: Callable[[Any, Any], Any]) -> Pair:
@@ -92,7 +110,7 @@ def pair_of(item: Any) -> Pair:
     if isinstance(item.form, Complex):
         return Pair(item.form.real, item.form.imaginary)
     assert isinstance(item.form, Fixed)
-    if item.form.number is not None:
+    if item.form.number is not None and item.dim() == 0:
         return pair_of(complex(item.form.number))
     known: dict[Reference, Pair] = item.recorder.halves
     if item.form.node not in known:
@@ -104,11 +122,13 @@ def pair_of(item: Any) -> Pair:
 
 def joined(tracer: Tracer, sample: Tensor, pair: Pair) -> Traced:
     """The complex tensor of these parts, which are broadcast to the shape of `sample`, a tensor of such numbers."""
-    like = next(part for part in (pair.real, pair.imaginary) if isinstance(getattr(part, "form", None), Rows))
+    rows = [part for part in (pair.real, pair.imaginary) if isinstance(getattr(part, "form", None), Rows)]
+    if not rows:  # new numbers, of a size without the batch
+        return tracer.wrap(sample, tracer.leaves.constant(sample))
 
     def part_of(part: Any) -> Traced:
         if not isinstance(getattr(part, "form", None), Rows):
-            part = torch.zeros_like(like) + part
+            part = torch.zeros_like(rows[0]) + part
         if part.shape != sample.shape:
             part = part.expand(sample.shape)
         # With a sample of its own, since nobody who writes into the tensor that a part was taken from writes into it.

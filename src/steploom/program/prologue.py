@@ -81,7 +81,7 @@ class Prologue:
         for node in self.nodes:
             if isinstance(node, str):
                 # They were contiguous when the calls on them were noted, and some calls rely on it.
-                tensor = attrgetter(node)(cell).contiguous()
+                tensor = attrgetter(node)(cell).resolve_conj().contiguous()
                 results.append(tensor.to(like.dtype.to_complex()) if tensor.is_complex() else tensor)
             elif isinstance(node, Call):
                 args, kwargs = mapped((node.args, node.kwargs), Reference, find)

@@ -75,5 +75,5 @@ def _scan(x: Tensor, dim: int, function: Callable[[Tensor, Tensor], Tensor], not
 
 def _counted(x: Tensor, dtype: torch.dtype | None) -> Tensor:
     """What is summed or multiplied: truth values as whole numbers."""
-    dtype = torch.int64 if dtype is None and not x.is_floating_point() else dtype
+    dtype = torch.int64 if dtype is None and not (x.is_floating_point() or x.is_complex()) else dtype
     return x if dtype is None else x.to(dtype)

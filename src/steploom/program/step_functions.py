@@ -51,23 +51,21 @@ class StepFunctions(TorchFunctionMode):
         if not all(isinstance(item, Traced) for item in given):
             args, kwargs = mapped(args, Tensor, self._traced_leaf), mapped(kwargs, Tensor, self._traced_leaf)
             traced = [item for item in flat([args, kwargs]) if isinstance(item, Tensor)]
-        if any(map(torch._C._functorch.is_functorch_wrapped_tensor, given)):
-            raise UnsupportedOperation(
-                f"'{name}' runs within torch.vmap or another transform of torch.func",
-                source=cell_line(),
-                hint="Write it for the whole batch: operations broadcast.",
-            )
+        if self.tracer.transforming or any(map(torch._C._functorch.is_functorch_wrapped_tensor, given)):
+            return self._transformed(func, args, kwargs)
         if any(not isinstance(item, Traced) and id(item) not in self.tracer.fresh for item in traced):
             raise UnsupportedOperation(
                 f"'{name}' reads a tensor that is neither an argument nor a parameter or buffer of the cell",
                 source=cell_line(),
                 hint="Register it as a buffer.",
             )
-        wholes = [item for item in traced if not (item.is_floating_point() or item.is_complex())]
-        if self.casts and traced and all(map(is_rows, wholes)):
+        if self.casts and traced and all(_is_inexact(item) or is_rows(item) for item in traced):
             func, args, kwargs = in_float64(func, args, kwargs)
         if name == "where":
-            args = tuple(self._tensor(item) if isinstance(item, (int, float, complex)) else item for item in args)
+            dtypes = [item.dtype.to_real() for item in args[1:] if isinstance(item, Tensor) and _is_inexact(item)]
+            args = tuple(
+                self._tensor(item, *dtypes[:1]) if isinstance(item, (int, float, complex)) else item for item in args
+            )
         result = self._called(name, FUNCTIONS.get(func, func), args, kwargs)
         # What is computed on a traced tensor is traced; the rest, as `torch.eye(8).to(h)`, holds numbers of its own.
         if type(result) is not Tensor or (
@@ -75,6 +73,23 @@ class StepFunctions(TorchFunctionMode):
         ):
             return result
         return self._made(name, result)
+
+    def _transformed(self, function: Any, args: Any, kwargs: Any) -> Any:
+        """Within `torch.vmap` and its like, operators arrive with the batch in its place."""
+        outermost, self.tracer.transforming = not self.tracer.transforming, True
+        try:
+            return function(*args, **kwargs)
+        except UnsupportedOperation as error:
+            if not outermost:
+                raise
+            raise UnsupportedOperation(
+                f"'{getattr(function, '__name__', function)}' runs within torch.vmap or another transform of "
+                f"torch.func: {error}",
+                source=cell_line(),
+                hint="Write it for the whole batch: operations broadcast.",
+            ) from error
+        finally:
+            self.tracer.transforming = not outermost
 
     def _called(self, name: str, function: Any, args: Any, kwargs: Any) -> Any:
         try:
@@ -96,11 +111,19 @@ class StepFunctions(TorchFunctionMode):
         self.tracer.fresh[id(tensor)] = tensor
         return tensor
 
-    def _tensor(self, number: complex) -> Tensor:
+    def _tensor(self, number: complex, dtype: torch.dtype | None = None) -> Tensor:
+        """A number as a tensor, in the precision of what stands beside it."""
         tensor = torch.full((), 1.0 * number)
+        if dtype is not None:
+            tensor = torch.full((), 1.0 * number, dtype=dtype.to_complex() if tensor.is_complex() else dtype)
         self.tracer.fresh[id(tensor)] = tensor
         return tensor
 
     def _traced_leaf(self, tensor: Tensor) -> Tensor:
         leaf = None if isinstance(tensor, Traced) else self.tracer.leaves.find(tensor)
         return tensor if leaf is None else self.tracer.wrap(*leaf)
+
+
+def _is_inexact(tensor: Tensor) -> bool:
+    """Whether a tensor holds real or complex numbers, no whole ones or truth values."""
+    return tensor.is_floating_point() or tensor.is_complex()

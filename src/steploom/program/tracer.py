@@ -69,6 +69,7 @@ class Tracer:
         below: values that hold whole numbers from 0, and what these stay below.
         halves: of complex tensors that are the same for all rows, the real and imaginary parts.
         quotients: what was divided by numbers.
+        transforming: whether the function at work runs within torch.vmap or its like.
     """
 
     def __init__(self, batch: int, divides: bool = False) -> None:
@@ -83,7 +84,7 @@ class Tracer:
         self.quotients = Quotients()
         self._live: list[weakref.ref[Traced]] = []
         self._protected: set[int] = set()
-        self._composing = False
+        self._composing = self.transforming = False
 
     def enter(self, sample: Tensor, value: Value) -> Traced:
         """A traced tensor for an input of the step."""
@@ -155,7 +156,9 @@ class Tracer:
         """
         self._look_around()
         try:
-            return self._record(function, args, kwargs)
+            # Some operators are called by no function, as when torch.vmap ends: what happens here is not of the step.
+            with torch._C.DisableTorchFunction():
+                return self._record(function, args, kwargs)
         except UnsupportedOperation as error:
             if error.source is not None or self._composing:  # the operator that the step called is named
                 raise
@@ -166,6 +169,9 @@ class Tracer:
         if name in READS_NUMBERS:
             self.refuse_reading(args[0])
         writes = function._schema.is_mutable
+        if name == "select" and self.transforming and args[0].shape == (self.batch,):
+            # torch.vmap asks for the type of one number of many.
+            return torch.full((), torch.nan, dtype=args[0].dtype)
         if writes and args and self._is_new(args[0]):
             raise UnsupportedOperation(
                 "it writes into a new tensor that has no row for each of the batch; make it of one that has, as "
@@ -227,6 +233,9 @@ class Tracer:
         if function is torch.ops.aten._conj.default:  # that would be a mark on the tensor
             function = torch.ops.aten.conj_physical.default
         result = function(*mapped(args, Tensor, sample_of), **mapped(kwargs, Tensor, sample_of))
+        repeats = function._schema.name in ("aten::expand", "aten::repeat")
+        if repeats and result.is_complex() and self.batch in result.shape:
+            return complex_numbers.record(self, function._schema.name.removeprefix("aten::"), function, args, kwargs)
         if isinstance(result, Tensor) and (rows := spread(self, function, args, result)) is not None:
             return self._result(result, rows)
         if result is None:
@@ -247,7 +256,8 @@ class Tracer:
         self._live = [weak for weak in self._live if weak() is not None]
         others = [other for weak in self._live if (other := weak()) is not None and other is not target]
         others = [other for other in others if other.sample.untyped_storage().data_ptr() == storage]
-        told_apart = all(map(is_rows, [target, *others])) and len({t.dtype for t in [target, *others]}) == 1
+        seen = {(t.dtype, t.sample.is_conj()) for t in [target, *others]}
+        told_apart = all(map(is_rows, [target, *others])) and len(seen) == 1
         if storage in self._protected or (others and not told_apart):
             raise UnsupportedOperation("it writes into a tensor that others see a part of")
         return written(self, target, self._record(gives, args, kwargs), others)

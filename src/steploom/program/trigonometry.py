@@ -23,16 +23,27 @@ def _acos(e: Emitter, a: Argument) -> Argument:
     return e("sub", math.pi / 2, _asin(e, a))
 
 
+def _negative(e: Emitter, a: Argument) -> Argument:
+    if isinstance(a, float):
+        return float(math.copysign(1.0, a) < 0)
+    return e("where", e("eq", a, 0.0), e("lt", e("reciprocal", a), 0.0), e("lt", a, 0.0))
+
+
 def _atan2(e: Emitter, y: Argument, x: Argument) -> Argument:
-    """The angle of (x, y), from whichever of y / x and x / y is at most 1."""
-    steep, backwards = e("gt", e("abs", y), e("abs", x)), e("lt", x, 0.0)
+    """The angle of (x, y), from whichever of y / x and x / y is at most 1; -0 counts as less than 0."""
+    steep, backwards = e("gt", e("abs", y), e("abs", x)), _negative(e, x)
     above, below = e("where", steep, x, y), e("where", steep, y, x)
     nowhere = e("eq", below, 0.0)
     # Where both are 0, there is no gradient.
     angle = e("atan", e("div", e("where", nowhere, 0.0, above), e("where", nowhere, 1.0, below)))
-    half = e("where", e("lt", y, 0.0), -math.pi, math.pi)
+    half = e("where", _negative(e, y), -math.pi, math.pi)
     flat = e("where", backwards, e("add", angle, half), angle)
     return e("where", steep, e("sub", e("mul", half, 0.5), angle), flat)
+
+
+def _angle(e: Emitter, a: Argument) -> Argument:
+    """Of a real number: π where it is below 0."""
+    return e("where", e("ne", a, a), a, e("mul", e("lt", a, 0.0), math.pi))
 
 
 def _sinh(e: Emitter, a: Argument) -> Argument:
@@ -99,6 +110,7 @@ TRIGONOMETRY: dict[str, Callable[..., Argument]] = {
     "tan": _tan,
     "asin": _asin,
     "acos": _acos,
+    "angle": _angle,
     "atan2": _atan2,
     "sinh": _sinh,
     "cosh": _cosh,
