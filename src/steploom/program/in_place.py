@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -9,14 +10,16 @@ from torch import Tensor
 
 from steploom.errors import UnsupportedOperation
 from steploom.program.codes import columns, gather
-from steploom.program.operators import numbered, rows_of
+from steploom.program.operators import is_rows, numbered, rows_of
 from steploom.program.pairs import Pair
 from steploom.program.traced import Complex, Form, Rows, Traced
 
 if TYPE_CHECKING:
     from steploom.program.tracer import Tracer
 
-__all__ = ["functional", "written"]
+__all__ = ["SHARED", "functional", "sharing", "written"]
+
+SHARED = "it writes into a tensor that others see a part of"
 
 
 def functional(name: str, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -32,6 +35,24 @@ def functional(name: str, function: Any, args: tuple[Any, ...], kwargs: dict[str
         if packet is not None and overload in packet.overloads():
             return getattr(packet, overload)
     raise UnsupportedOperation("it writes into a tensor that exists already")
+
+
+def sharing(target: Traced, live: Iterable[Traced]) -> list[Traced]:
+    """The other tensors that share the memory of `target`.
+
+    Raises:
+        UnsupportedOperation: what is written into it cannot be followed into one of them.
+    """
+    others = [other for other in live if other is not target and _storage(other) == _storage(target)]
+    # What sees the same memory as other numbers: the parts of complex ones, or their conjugates.
+    kinds = {(traced.dtype, traced.sample.is_conj()) for traced in [target, *others]}
+    if others and (len(kinds) > 1 or not all(map(is_rows, [target, *others]))):
+        raise UnsupportedOperation(SHARED)
+    return others
+
+
+def _storage(traced: Traced) -> int:
+    return traced.sample.untyped_storage().data_ptr()
 
 
 def written(tracer: Tracer, target: Traced, changed: Traced, others: list[Traced]) -> Traced:

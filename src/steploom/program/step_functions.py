@@ -17,6 +17,7 @@ from steploom.program.casts import in_float64
 from steploom.program.cell_source import cell_line
 from steploom.program.compositions import FUNCTIONS
 from steploom.program.nested import flat, mapped
+from steploom.program.new_tensors import filled_rows
 from steploom.program.operators import is_rows
 from steploom.program.traced import Traced
 from steploom.program.tracer import Tracer, refusal_of
@@ -106,7 +107,7 @@ class StepFunctions(TorchFunctionMode):
         if name in NEW and (tensor.is_floating_point() or tensor.is_complex() or name != "empty"):
             tensor = tensor.fill_(torch.nan) if name == "empty" else tensor
             has_rows = tensor.dim() > 0 and tensor.shape[0] == self.tracer.batch
-            if has_rows and (filled := self.tracer.filled(tensor)) is not None:
+            if has_rows and (filled := filled_rows(self.tracer, tensor)) is not None:
                 return self.tracer.wrap(tensor, filled)
         self.tracer.fresh[id(tensor)] = tensor
         return tensor

@@ -18,16 +18,17 @@ from steploom.program.builder import Builder
 from steploom.program.casts import dtype_name
 from steploom.program.cell_source import cell_frame, cell_line, line_of
 from steploom.program.compositions import COMPOSITIONS
-from steploom.program.in_place import functional, written
+from steploom.program.in_place import SHARED, functional, sharing, written
 from steploom.program.leaves import Leaves
 from steploom.program.nested import flat, mapped
+from steploom.program.new_tensors import filled_rows
 from steploom.program.operator_table import OPERATORS
 from steploom.program.operators import is_rows, spread
 from steploom.program.pairs import Pair
 from steploom.program.program import Argument, Value
 from steploom.program.prologue import Reference
 from steploom.program.quotients import Quotients
-from steploom.program.traced import Complex, Fixed, Form, Recording, Rows, Traced, sample_of
+from steploom.program.traced import Fixed, Form, Recording, Rows, Traced, sample_of
 
 __all__ = ["Called", "Tracer", "refusal_of"]
 
@@ -252,14 +253,10 @@ class Tracer:
         target = args[0]
         if isinstance(target.form, Fixed) and self.leaves.is_parameter(target.form):
             raise UnsupportedOperation("it changes a parameter or a buffer in place")
-        storage = target.sample.untyped_storage().data_ptr()
         self._live = [weak for weak in self._live if weak() is not None]
-        others = [other for weak in self._live if (other := weak()) is not None and other is not target]
-        others = [other for other in others if other.sample.untyped_storage().data_ptr() == storage]
-        seen = {(t.dtype, t.sample.is_conj()) for t in [target, *others]}
-        told_apart = all(map(is_rows, [target, *others])) and len(seen) == 1
-        if storage in self._protected or (others and not told_apart):
-            raise UnsupportedOperation("it writes into a tensor that others see a part of")
+        others = sharing(target, (other for weak in self._live if (other := weak()) is not None))
+        if target.sample.untyped_storage().data_ptr() in self._protected:
+            raise UnsupportedOperation(SHARED)
         return written(self, target, self._record(gives, args, kwargs), others)
 
     def _is_new(self, tensor: object) -> bool:
@@ -276,32 +273,11 @@ class Tracer:
             return self.wrap(*leaf)
         # What the cell's code does not know of was made by PyTorch itself, from numbers or lists of indices.
         constant = tensor.detach().resolve_conj().resolve_neg().clone()
-        filled = self.filled(constant)
+        filled = filled_rows(self, constant)
         return self.wrap(constant, filled if filled is not None else self.leaves.constant(constant))
-
-    def filled(self, constant: Tensor) -> Rows | Complex | None:
-        """New tensors such as `torch.zeros(h.shape[0], 8)` have a row for each of the batch."""
-        if constant.dim() == 0 or all(size % self.batch for size in constant.shape):
-            return None
-        if constant.shape[0] != self.batch or not _same(constant, constant[:1]):
-            raise UnsupportedOperation("it works on a new tensor that differs from row to row")
-        row = constant[0].reshape(-1)
-        if not _same(row, row[:1]):
-            raise UnsupportedOperation("it works on a new tensor that holds more than one number")
-        if constant.is_complex():
-            parts = [part.contiguous() for part in (constant.real, constant.imag)]
-            return Complex(*(Traced(part, self._filled(row.numel(), float(part.flatten()[0])), self) for part in parts))
-        return self._filled(row.numel(), float(row[0]))
-
-    def _filled(self, width: int, number: float) -> Rows:
-        return Rows(self.build.write("fill", width=width, value=number))
 
 
 def refusal_of(name: str, error: UnsupportedOperation, source: str | None) -> UnsupportedOperation:
     """The error of an operation that is no part of a program, with its name and the line that calls it."""
     message = f"the operation '{name}' cannot be part of a program: {error!s}".rstrip(".")
     return UnsupportedOperation(message, source=source)
-
-
-def _same(numbers: Tensor, one: Tensor) -> bool:
-    return bool(((numbers == one) | (numbers.isnan() & one.isnan())).all())
