@@ -19,6 +19,11 @@ def put_into_slot(slots: torch.Tensor, number: torch.Tensor, new: torch.Tensor) 
     return slots
 
 
+def written_part(out, h, end):
+    out[:, :end] = h[:, :end]
+    return out
+
+
 def filled(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """Whole numbers, in some of which others are written."""
     k = a.long()
@@ -235,6 +240,10 @@ STEPS = {
     ),
     "powers in place": lambda s, x, h, c: ((2 * h).pow_(2) + c.clone().pow_(3), (1 + c * c).pow_(s.vector)),
     "angles of real numbers": lambda s, x, h, c: (h.angle() * c, torch.atan2(-0.0 * c, -h.abs() - 1) + c),
+    "parts of no feature": lambda s, x, h, c: (
+        sum(torch.cat([h[:, :k], c[:, k : k + 1], h[:, k + 1 :]], -1) for k in range(8)),
+        written_part(c * 1, h, 0) + written_part(c * 1, h, 8),
+    ),
     "detached parameters": lambda s, x, h, c: (
         s.vector.detach() * c + h @ s.square.weight.detach(),
         s.vector.data * h + c * s.vector.detach()[2:3] + s.square(c.detach()) + s.vector * x.sum(-1, keepdim=True),

@@ -179,6 +179,8 @@ class Tracer:
                 "h.new_zeros(h.shape[0], 4) or torch.zeros_like(h)"
             )
         args, kwargs = mapped(args, Tensor, self._known), mapped(kwargs, Tensor, self._known)
+        if name == "cat":
+            args = ([part for part in args[0] if part.numel()] or args[0], *args[1:])
         rows = any(is_rows(item) for item in flat([args, kwargs]))
         if rows and not writes and complex_numbers.concern(name, args, kwargs):
             return complex_numbers.record(self, name, function, args, kwargs)
@@ -193,6 +195,8 @@ class Tracer:
         if not rows:
             return self._fixed(function, args, kwargs)
         result = function(*mapped(args, Tensor, sample_of), **mapped(kwargs, Tensor, sample_of))
+        if isinstance(result, Tensor) and not result.numel():  # as h[:, :0]
+            return self.wrap(result, self.leaves.constant(result))
         if name.startswith("unsafe_"):
             # Whoever asks for these parts writes into them, and does not look at the whole again.
             result = [part.clone() for part in result]
@@ -250,7 +254,9 @@ class Tracer:
     def _in_place(self, name: str, function: Any, args: Any, kwargs: Any) -> Traced:
         """`a.add_(b)` as `a = a + b`, for all that see a part of `a`."""
         gives = functional(name, function, args, kwargs)
-        target = args[0]
+        target: Traced = args[0]
+        if not target.numel():
+            return target
         if isinstance(target.form, Fixed) and self.leaves.is_parameter(target.form):
             raise UnsupportedOperation("it changes a parameter or a buffer in place")
         self._live = [weak for weak in self._live if weak() is not None]
