@@ -93,3 +93,8 @@ def test_nothing_is_cut_off_a_wide_table(
     shown = capsys.readouterr().out
     assert "near 80" in shown and "micrograms a cubic metre" in shown and "\u2026" not in shown
     assert shown.count("1.235e+09") == shown.count("77.8") == 1 + len(names)
+
+
+def test_facts_within_facts_can_be_told_apart(capsys):
+    show(facts_table({"training": {"epochs": 3, "refit": {"steps": 9}, "columns": ["a", "b"], "best": None}}))
+    assert "epochs=3, refit=(steps=9), columns=[a, b], best=none" in capsys.readouterr().out

@@ -107,11 +107,16 @@ def _number(value: float, decimals: int) -> str:
     return format(value, f",.{decimals}f")
 
 
-def _text(value: object) -> str:
+def _text(value: object, within: bool = False) -> str:
+    """A fact; several `within` a list of others stand in brackets."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{key}={_text(item)}" for key, item in value.items())
+        text = ", ".join(f"{key}={_text(item, within=True)}" for key, item in value.items())
+        return f"({text})" if within else text
     if isinstance(value, (list, tuple)):
-        return ", ".join(_text(item) for item in value)
+        text = ", ".join(_text(item, within=True) for item in value)
+        return f"[{text}]" if within else text
+    if value is None:
+        return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
