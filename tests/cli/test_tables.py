@@ -95,6 +95,12 @@ def test_nothing_is_cut_off_a_wide_table(
     assert shown.count("1.235e+09") == shown.count("77.8") == 1 + len(names)
 
 
-def test_facts_within_facts_can_be_told_apart(capsys):
-    show(facts_table({"training": {"epochs": 3, "refit": {"steps": 9}, "columns": ["a", "b"], "best": None}}))
-    assert "epochs=3, refit=(steps=9), columns=[a, b], best=none" in capsys.readouterr().out
+def test_facts_within_facts_can_be_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    show(facts_table({"training": {"epochs": 3, "refit": {"steps": 9}, "columns": ["a [C]", "b"], "best": None}}))
+    assert "epochs=3, refit=(steps=9), columns=(a [C], b), best=none" in capsys.readouterr().out
+
+
+def test_names_in_brackets_stay(capsys: pytest.CaptureFixture[str]) -> None:
+    show(score_table("model on [x].csv", {"f1_[B]": 0.5}, {}, {"f1": MetricLabel("F1", "%", "higher")}))
+    printed = capsys.readouterr().out
+    assert "model on [x].csv" in printed and "F1: [B]" in printed

@@ -17,7 +17,7 @@ __all__ = ["facts_table", "score_table", "show"]
 
 def show(table: Table) -> None:
     """Prints `table` on standard output, in colour only on a terminal, without blanks at the end of lines."""
-    console = Console(file=sys.stdout, highlight=False)
+    console = _console()
     if any(column.no_wrap for column in table.columns):
         # Rather than cut off, lines run on.
         console.width = max(console.width, _natural_width(table, console))
@@ -52,7 +52,7 @@ def score_table(
         label, unit, better = _label(metric, labels)
         scores = [value, *(scored.get(metric) for scored in baselines.values())]
         table.add_row(label, *_numbers(scores, unit), target_unit if unit is TARGET else unit, better)
-    console = Console(file=sys.stdout)
+    console = _console()
     if _natural_width(table, console) > console.width:
         for column in table.columns:
             column.header = str(column.header).replace(" ", "\n")
@@ -75,6 +75,11 @@ def facts_table(facts: Mapping[str, object]) -> Table:
     for name, value in facts.items():
         table.add_row(name.replace("_", " "), _text(value))
     return table
+
+
+def _console() -> Console:
+    # Without markup: "[C]" in the name of a column or a class is no tag.
+    return Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
 
 
 def _natural_width(table: Table, console: Console) -> int:
@@ -108,13 +113,13 @@ def _number(value: float, decimals: int) -> str:
 
 
 def _text(value: object, within: bool = False) -> str:
-    """A fact; several `within` a list of others stand in brackets."""
+    """A fact; several that stand for one `within` others stand in brackets."""
     if isinstance(value, Mapping):
         text = ", ".join(f"{key}={_text(item, within=True)}" for key, item in value.items())
         return f"({text})" if within else text
     if isinstance(value, (list, tuple)):
         text = ", ".join(_text(item, within=True) for item in value)
-        return f"[{text}]" if within else text
+        return f"({text})" if within and len(value) != 1 else text
     if value is None:
         return "none"
     if isinstance(value, bool):
