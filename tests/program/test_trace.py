@@ -244,6 +244,15 @@ STEPS = {
         sum(torch.cat([h[:, :k], c[:, k : k + 1], h[:, k + 1 :]], -1) for k in range(8)),
         written_part(c * 1, h, 0) + written_part(c * 1, h, 8),
     ),
+    "detached parts of parameters": lambda s, x, h, c: (
+        s.square.weight.t().detach()[:, 0] * c + s.recurrent.weight[:, 1:3].detach()[5].sum() * h,
+        c * s.square.weight.t()[2].detach(),
+    ),
+    "largest whole numbers so far": lambda s, x, h, c: (
+        h * (9 * c).long().cummax(-1).values,
+        c + torch.cummax(h > 0, -1).values
+        + (9 * h).long().scatter_reduce(-1, c.argsort(-1) // 2, (9 * c).long(), "mean"),
+    ),
     "detached parameters": lambda s, x, h, c: (
         s.vector.detach() * c + h @ s.square.weight.detach(),
         s.vector.data * h + c * s.vector.detach()[2:3] + s.square(c.detach()) + s.vector * x.sum(-1, keepdim=True),

@@ -78,6 +78,18 @@ REFUSED = {
     "size of the batch": (lambda s, x, h, c: (h * h.shape[0], c), "with the number of rows in the batch"),
     "sort of the batch": (lambda s, x, h, c: (h.sort(0).values, c), "'sort' .* mixes the rows of the batch"),
     "largest of all": (lambda s, x, h, c: (h * h.argmax().to(h.dtype), c), "'argmax' .* mixes the rows of the batch"),
+    "features by an index of parameters": (
+        lambda s, x, h, c: (h[:, s.vector.argsort()], c),
+        "'index' .* its index is computed from parameters, which may change",
+    ),
+    "added by an index of parameters": (
+        lambda s, x, h, c: (h.index_add(1, s.vector.argsort(), c), c),
+        "'index_add' .* its index is computed from parameters",
+    ),
+    "a foreign tensor a row at a time": (
+        lambda s, x, h, c: (torch.vmap(lambda u: u * OUTSIDE * s.scalar)(h), c),
+        "'mul' reads a tensor that is neither",
+    ),
     "eigenvalues": (lambda s, x, h, c: (torch.linalg.eigvalsh(h.view(-1, 2, 2, 2)).flatten(1), c), "in the table"),
     "vmap": (
         lambda s, x, h, c: (torch.vmap(lambda u: u + torch.linalg.eigvalsh(u.view(2, 2, 2)).flatten().repeat(2))(h), c),

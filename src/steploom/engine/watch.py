@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from steploom.native import core
+from steploom.program.casts import is_inexact
 
 __all__ = ["HOOKED", "Watch", "has_hooks"]
 
@@ -58,7 +59,7 @@ _form = attrgetter("__class__", "shape", "dtype", "device")
 
 def _numbers(tensor: Tensor) -> tuple[int, int] | None:
     """What tells whether the numbers of a tensor that may choose among features are still the same."""
-    if tensor.is_floating_point():
+    if is_inexact(tensor):
         return None
     return id(tensor), -1 if tensor.is_inference() else tensor._version
 
@@ -90,7 +91,7 @@ class Watch:
         self._same = core().Unchanged(*self._given)
         values = [value for _, _, value in attributes] + [value for holder in others for value in _values(holder)]
         self._tensors = list({id(value): value for value in values if isinstance(value, Tensor)}.values())
-        self._choosing = [tensor for tensor in self._tensors if not tensor.is_floating_point()]
+        self._choosing = [tensor for tensor in self._tensors if not is_inexact(tensor)]
         self._shapes = list(map(_form, self._tensors))
         self._chosen = list(map(_numbers, self._choosing))
         self._seen_before = self._seen()

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-__all__ = ["Casts", "dtype_name", "in_float64", "own_dtype"]
+__all__ = ["Casts", "dtype_name", "in_float64", "is_inexact", "own_dtype"]
 
 
 def dtype_name(dtype: object) -> str:
@@ -21,11 +21,16 @@ def dtype_name(dtype: object) -> str:
     return str(dtype).removeprefix("torch.")
 
 
+def is_inexact(tensor: Tensor) -> bool:
+    """Whether a tensor holds real or complex numbers, no whole ones or truth values."""
+    return tensor.is_floating_point() or tensor.is_complex()
+
+
 def own_dtype(cell: nn.Module) -> torch.dtype | None:
     """The dtype of all the parameters and buffers of a cell that are no whole numbers, of complex ones that of their
     parts; None where they have several."""
     tensors = [*cell.parameters(), *cell.buffers()]
-    dtypes = {tensor.dtype.to_real() for tensor in tensors if tensor.is_floating_point() or tensor.is_complex()}
+    dtypes = {tensor.dtype.to_real() for tensor in filter(is_inexact, tensors)}
     return next(iter(dtypes)) if len(dtypes) == 1 else None
 
 

@@ -34,6 +34,9 @@ ALIKE = {
     "gather", "where", "masked_fill", "index_put",
 }  # fmt: skip
 
+# What is said of real numbers in operators that are known of complex ones too.
+COMPOSED = {"prod", "cumprod", "index_add", "linalg_cross", "index", "index_select", "embedding"}
+
 # Where among the arguments of some of them the number stands that is filled in, and where indices or truth values do.
 FILLING = {"masked_fill": 2, "constant_pad_nd": 2, "fill": 1}
 CHOOSING = {"where": 0, "masked_fill": 1, "gather": 2, "index": 1, "index_select": 2, "index_put": 1}
@@ -69,8 +72,10 @@ def record(tracer: Tracer, name: str, function: Any, args: tuple[Any, ...], kwar
             found = Pair(*(part.reshape(samples.shape) for part in pair_of(args[0]).whole))
         elif name in ALIKE:
             found = _each(name, function, args, kwargs)
-        elif (composed := COMPOSITIONS.get(name, function.decompose)(*args, **kwargs)) is not NotImplemented:
-            return composed
+        elif name in COMPOSED:
+            return COMPOSITIONS[name](*args, **kwargs)
+        elif name not in COMPOSITIONS and (found := function.decompose(*args, **kwargs)) is not NotImplemented:
+            return found
         else:
             raise UnsupportedOperation("it is none of those that are known on complex numbers")
         return traced(samples, found) if isinstance(samples, Tensor) else type(samples)(map(traced, samples, found))
@@ -145,7 +150,7 @@ def _view_as_real(z: Any) -> Any:
 
 def _as_dtype(z: Any, dtype: torch.dtype) -> Any:
     """`z.view(dtype)`, between complex numbers and their parts; no gradient goes through it."""
-    if dtype.is_complex == z.is_complex():
+    if dtype.is_complex == z.is_complex() or dtype.to_real() != z.dtype.to_real():
         raise UnsupportedOperation("it views the bits of numbers as others")
     z = z.detach()
     return _view_as_real(z).flatten(-2) if z.is_complex() else _view_as_complex(z.unflatten(-1, (-1, 2)))

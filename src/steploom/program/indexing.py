@@ -85,7 +85,10 @@ def scatter_reduce(
     if include_self:
         given = torch.cat([x.unsqueeze(-1), given], -1)
     count = is_hit.sum(-1) + int(include_self)
-    found: Tensor = given.sum(-1) / count.clamp(min=1) if reduce == "mean" else getattr(given, reduce)(-1)
+    if reduce != "mean":
+        found: Tensor = getattr(given, reduce)(-1)
+    else:
+        found = torch.div(given.sum(-1), count.clamp(min=1), rounding_mode=None if x.is_floating_point() else "floor")
     return _all_within(index, n, torch.where(count > 0, found, x)).to(x.dtype).movedim(-1, dim)
 
 
@@ -106,7 +109,7 @@ def index_add(x: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: floa
 
 def bucketize(x: Tensor, boundaries: Tensor, *, out_int32: bool = False, right: bool = False) -> Tensor:
     """As `torch.bucketize`."""
-    return searchsorted(boundaries, x, right=right)
+    return searchsorted(boundaries, x, out_int32=out_int32, right=right)
 
 
 def searchsorted(
@@ -119,7 +122,8 @@ def searchsorted(
     each, among = x.unsqueeze(-1), boundaries.unsqueeze(-2)
     # What is no number is above all.
     above = (each >= among if right or side == "right" else each > among) | each.isnan()
-    return as_index(above.sum(-1), boundaries.shape[-1] + 1)
+    index = as_index(above.sum(-1), boundaries.shape[-1] + 1)
+    return index.to(torch.int32) if out_int32 else index
 
 
 def isin(elements: Any, among: Any, *, assume_unique: bool = False, invert: bool = False) -> Tensor:

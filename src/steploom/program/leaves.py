@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from steploom.errors import UnsupportedOperation
+from steploom.program.casts import is_inexact
 from steploom.program.nested import flat, mapped
 from steploom.program.primitives import PRIMITIVES
 from steploom.program.program import Argument, Leaf, MatrixView, Value, VectorView
@@ -48,6 +49,19 @@ class Leaves:
     def is_parameter(self, fixed: Fixed) -> bool:
         """Whether the tensor is a parameter or buffer, or a view of one."""
         return isinstance(self.nodes[self._roots[fixed.node].node], str)
+
+    def is_of_numbers(self, fixed: Fixed) -> bool:
+        """Whether the tensor is computed from real or complex numbers of the cell, which may change."""
+        waiting, seen = [fixed.node], set()
+        while waiting:
+            reference = waiting.pop()
+            node = self.nodes[reference.node]
+            if isinstance(node, str) and is_inexact(self._samples[Reference(reference.node)]):
+                return True
+            if isinstance(node, Call) and reference.node not in seen:
+                seen.add(reference.node)
+                waiting += [item for item in flat([node.args, node.kwargs]) if isinstance(item, Reference)]
+        return False
 
     def constant(self, tensor: Tensor) -> Fixed:
         """A tensor of numbers that the step has made."""
@@ -119,7 +133,7 @@ class Leaves:
         """The value that stands for a tensor (width,)."""
         root = self._roots[reference]
         length = sample.shape[0]
-        if length == 1 or sample.stride(0) == 1:
+        if self._samples[root].is_contiguous() and (length == 1 or sample.stride(0) == 1):
             start = int(sample.storage_offset() - self._samples[root].storage_offset())
             view = VectorView(self._leaf(root, self._samples[root], "vector"), start, start + length)
         else:

@@ -1,7 +1,7 @@
 """Small linear systems, one a row of the batch, in arithmetic: the gain of a Kalman filter, the density of a Gaussian.
 
-A matrix that has no inverse, for which PyTorch raises an error, gives what is not a number or infinite: a step that
-runs natively cannot raise. Each unknown takes some ten instructions; more than `MOST` are refused.
+A matrix that has no inverse, for which PyTorch raises an error, gives what is not a number: a step that runs
+natively cannot raise. Each unknown takes some ten instructions; more than `MOST` are refused.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
         return _by_fixed(inverse, B) if left else B @ inverse
     if not left:
         return solve(A.mT, B.mT).mT
-    return _eliminated(torch.cat([_square(A), B.expand(*A.shape[:-2], *B.shape[-2:])], -1)).rest
+    found = _eliminated(torch.cat([_square(A), B.expand(*A.shape[:-2], *B.shape[-2:])], -1))
+    solvable = (found.pivots != 0).all(-1)[..., None, None]
+    return torch.where(solvable, found.rest, torch.nan)
 
 
 def inv(A: Tensor) -> Tensor:
@@ -41,7 +43,7 @@ def inv(A: Tensor) -> Tensor:
 
 
 def det(A: Tensor) -> Tensor:
-    """As `torch.linalg.det`; of matrices larger than `LAPLACE` not a number where it is 0."""
+    """As `torch.linalg.det`; of matrices larger than `LAPLACE` without a gradient where it is 0."""
     n = _square(A).shape[-1]
     if n == 1:
         return A[..., 0, 0]
@@ -133,7 +135,9 @@ def _eliminated(rows: Tensor) -> _Eliminated:
         pivot = torch.where(is_place, candidates, 0.0).sum(-2, keepdim=True)
         pivots.append(pivot[..., 0, k])
         sign = torch.where(place == 0, sign, -sign)
-        pivot = pivot / pivot[..., k : k + 1]
+        divisor = pivot[..., k : k + 1]
+        # Where that is 0, there is nothing in the column to be cleared.
+        pivot = pivot / torch.where(divisor == 0, 1.0, divisor)
         others = torch.where(is_place, candidates[..., :1, :], candidates)
         above = [rows[..., :k, :]] if k else []
         below = [others[..., 1:, :]] if k < n - 1 else []

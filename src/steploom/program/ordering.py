@@ -74,7 +74,8 @@ def quantile(
         raise ValueError(f"quantile() takes q between 0 and 1, found {q:g}")
     dim = axis_of(dim)
     moved = x.movedim(dim, -1)
-    place = q * (moved.shape[-1] - 1)
+    # In the dtype that runs, as PyTorch does: whether it is a whole number may depend on that.
+    place = float(torch.tensor(q, dtype=x.dtype) * (moved.shape[-1] - 1))
     low, high = math.floor(place), math.ceil(place)
     share = {"linear": place - low, "lower": 0.0, "higher": 1.0, "midpoint": 0.5, "nearest": round(place) - low}
     if interpolation not in share:

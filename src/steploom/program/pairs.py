@@ -115,8 +115,9 @@ def pair_of(item: Any) -> Pair:
     known: dict[Reference, Pair] = item.recorder.halves
     if item.form.node not in known:
         # In memory of their own, one half after the other: a view of a complex parameter is none of real numbers.
-        halves = torch.view_as_real(item).movedim(-1, 0).clone(memory_format=torch.contiguous_format)
-        known[item.form.node] = Pair(*halves.unbind())
+        with torch.enable_grad():  # others may ask for them whose gradients count
+            halves = torch.view_as_real(item).movedim(-1, 0).clone(memory_format=torch.contiguous_format)
+            known[item.form.node] = Pair(*halves.unbind())
     return known[item.form.node]
 
 

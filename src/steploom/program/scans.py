@@ -43,9 +43,9 @@ def logcumsumexp(x: Tensor, dim: int) -> Tensor:
 
 def cummax(x: Tensor, dim: int) -> tuple[Tensor, Tensor]:
     """As `torch.cummax`: of equal ones the last, and from where one is none on no number."""
-    largest = x.movedim(dim, -1)
+    largest = (x if x.is_floating_point() else x.to(torch.float64)).movedim(dim, -1)
     n = largest.shape[-1]
-    index = torch.arange(n, dtype=x.dtype) + torch.zeros_like(largest.detach())
+    index = torch.arange(n, dtype=largest.dtype) + torch.zeros_like(largest.detach())
     distance = 1
     while distance < n:
         before = F.pad(largest[..., :-distance], (distance, 0), value=-torch.inf)
@@ -53,7 +53,7 @@ def cummax(x: Tensor, dim: int) -> tuple[Tensor, Tensor]:
         index = torch.where(stays, index, F.pad(index[..., :-distance], (distance, 0)))
         largest = torch.where(stays, largest, before)
         distance *= 2
-    return largest.movedim(-1, dim), as_index(index, n).movedim(-1, dim)
+    return largest.movedim(-1, dim).to(x.dtype), as_index(index, n).movedim(-1, dim)
 
 
 def cummin(x: Tensor, dim: int) -> tuple[Tensor, Tensor]:

@@ -13,14 +13,15 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from steploom.errors import UnsupportedOperation
-from steploom.program.casts import in_float64
+from steploom.program.casts import in_float64, is_inexact
 from steploom.program.cell_source import cell_line
 from steploom.program.compositions import FUNCTIONS
 from steploom.program.nested import flat, mapped
 from steploom.program.new_tensors import filled_rows
 from steploom.program.operators import is_rows
+from steploom.program.refusals import refusal_of, refuse_reading
 from steploom.program.traced import Traced
-from steploom.program.tracer import Tracer, refusal_of
+from steploom.program.tracer import Tracer
 
 __all__ = ["StepFunctions"]
 
@@ -47,23 +48,27 @@ class StepFunctions(TorchFunctionMode):
         name = getattr(func, "__name__", "")
         given = [item for item in flat([args, kwargs]) if isinstance(item, Tensor)]
         if name in READS and given:
-            self.tracer.refuse_reading(given[0])
+            refuse_reading(self.tracer, given[0])
         traced = given
         if not all(isinstance(item, Traced) for item in given):
             args, kwargs = mapped(args, Tensor, self._traced_leaf), mapped(kwargs, Tensor, self._traced_leaf)
             traced = [item for item in flat([args, kwargs]) if isinstance(item, Tensor)]
-        if self.tracer.transforming or any(map(torch._C._functorch.is_functorch_wrapped_tensor, given)):
-            return self._transformed(func, args, kwargs)
-        if any(not isinstance(item, Traced) and id(item) not in self.tracer.fresh for item in traced):
+        if self.tracer.transforming:
+            return func(*args, **kwargs)
+        plain = [item for item in traced if not isinstance(item, Traced)]
+        foreign = [item for item in plain if not torch._C._functorch.is_functorch_wrapped_tensor(item)]
+        if any(id(item) not in self.tracer.fresh for item in foreign):
             raise UnsupportedOperation(
                 f"'{name}' reads a tensor that is neither an argument nor a parameter or buffer of the cell",
                 source=cell_line(),
                 hint="Register it as a buffer.",
             )
-        if self.casts and traced and all(_is_inexact(item) or is_rows(item) for item in traced):
+        if len(foreign) < len(plain):
+            return self._transformed(func, args, kwargs)
+        if self.casts and traced and all(is_inexact(item) or is_rows(item) for item in traced):
             func, args, kwargs = in_float64(func, args, kwargs)
         if name == "where":
-            dtypes = [item.dtype.to_real() for item in args[1:] if isinstance(item, Tensor) and _is_inexact(item)]
+            dtypes = [item.dtype.to_real() for item in args[1:] if isinstance(item, Tensor) and is_inexact(item)]
             args = tuple(
                 self._tensor(item, *dtypes[:1]) if isinstance(item, (int, float, complex)) else item for item in args
             )
@@ -77,12 +82,10 @@ class StepFunctions(TorchFunctionMode):
 
     def _transformed(self, function: Any, args: Any, kwargs: Any) -> Any:
         """Within `torch.vmap` and its like, operators arrive with the batch in its place."""
-        outermost, self.tracer.transforming = not self.tracer.transforming, True
+        self.tracer.transforming = True
         try:
             return function(*args, **kwargs)
         except UnsupportedOperation as error:
-            if not outermost:
-                raise
             raise UnsupportedOperation(
                 f"'{getattr(function, '__name__', function)}' runs within torch.vmap or another transform of "
                 f"torch.func: {error}",
@@ -90,7 +93,7 @@ class StepFunctions(TorchFunctionMode):
                 hint="Write it for the whole batch: operations broadcast.",
             ) from error
         finally:
-            self.tracer.transforming = not outermost
+            self.tracer.transforming = False
 
     def _called(self, name: str, function: Any, args: Any, kwargs: Any) -> Any:
         try:
@@ -123,8 +126,3 @@ class StepFunctions(TorchFunctionMode):
     def _traced_leaf(self, tensor: Tensor) -> Tensor:
         leaf = None if isinstance(tensor, Traced) else self.tracer.leaves.find(tensor)
         return tensor if leaf is None else self.tracer.wrap(*leaf)
-
-
-def _is_inexact(tensor: Tensor) -> bool:
-    """Whether a tensor holds real or complex numbers, no whole ones or truth values."""
-    return tensor.is_floating_point() or tensor.is_complex()

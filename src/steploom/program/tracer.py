@@ -16,7 +16,7 @@ from steploom.errors import UnsupportedOperation
 from steploom.program import complex_numbers
 from steploom.program.builder import Builder
 from steploom.program.casts import dtype_name
-from steploom.program.cell_source import cell_frame, cell_line, line_of
+from steploom.program.cell_source import cell_frame, line_of
 from steploom.program.compositions import COMPOSITIONS
 from steploom.program.in_place import SHARED, functional, sharing, written
 from steploom.program.leaves import Leaves
@@ -28,11 +28,11 @@ from steploom.program.pairs import Pair
 from steploom.program.program import Argument, Value
 from steploom.program.prologue import Reference
 from steploom.program.quotients import Quotients
+from steploom.program.refusals import BY_INDICES, READS_NUMBERS, refusal_of, refuse_changing, refuse_reading
 from steploom.program.traced import Fixed, Form, Recording, Rows, Traced, sample_of
 
-__all__ = ["Called", "Tracer", "refusal_of"]
+__all__ = ["Called", "Tracer"]
 
-READS_NUMBERS = {"_local_scalar_dense", "is_nonzero", "equal", "item"}
 TYPES = {torch.float64, torch.float32, torch.bool, torch.int64, torch.int32}
 
 
@@ -120,16 +120,6 @@ class Tracer:
             return float(maker.attrs["value"])
         return argument if isinstance(argument, float) else None
 
-    def refuse_reading(self, tensor: Any) -> None:
-        """Raise `UnsupportedOperation` where a step reads a number that differs from row to row."""
-        constant = isinstance(tensor, Traced) and isinstance(tensor.form, Fixed) and tensor.form.number is not None
-        if not constant and id(tensor) not in self.fresh:
-            raise UnsupportedOperation(
-                "the step reads a number out of a tensor, as `if`, `float` or `item` do",
-                source=cell_line(),
-                hint="Use torch.where, so that each row and step can differ.",
-            )
-
     def _look_around(self) -> None:
         """Learn the line at work and the names of local variables."""
         frame = cell_frame()
@@ -138,16 +128,16 @@ class Tracer:
         self.build.source = line_of(frame)
         for name, item in frame.f_locals.items():
             if isinstance(item, Traced):
-                self._call(item, name)
+                self._name(item, name)
 
-    def _call(self, traced: Traced | None, name: str) -> None:
+    def _name(self, traced: Traced | None, name: str) -> None:
         if traced is None or isinstance(traced.form, Fixed):
             return
         if isinstance(traced.form, Rows):
             self.names.setdefault(traced.form.value, name)
         else:
-            self._call(traced.form.real, f"{name}.real")
-            self._call(traced.form.imaginary, f"{name}.imag")
+            self._name(traced.form.real, f"{name}.real")
+            self._name(traced.form.imaginary, f"{name}.imag")
 
     def record(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """What the operator gives, as traced tensors.
@@ -168,10 +158,10 @@ class Tracer:
     def _record(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         name = function._schema.name.removeprefix("aten::")
         if name in READS_NUMBERS:
-            self.refuse_reading(args[0])
+            refuse_reading(self, args[0])
         writes = function._schema.is_mutable
-        if name == "select" and self.transforming and args[0].shape == (self.batch,):
-            # torch.vmap asks for the type of one number of many.
+        if name == "select" and self.transforming and args[0].shape == (self.batch,) and args[1:] == (0, 0):
+            # Where torch.vmap meets one number a row and several, it asks the first row for the dtype of the result.
             return torch.full((), torch.nan, dtype=args[0].dtype)
         if writes and args and self._is_new(args[0]):
             raise UnsupportedOperation(
@@ -179,6 +169,8 @@ class Tracer:
                 "h.new_zeros(h.shape[0], 4) or torch.zeros_like(h)"
             )
         args, kwargs = mapped(args, Tensor, self._known), mapped(kwargs, Tensor, self._known)
+        if name in BY_INDICES:
+            refuse_changing(self, args)
         if name == "cat":
             args = ([part for part in args[0] if part.numel()] or args[0], *args[1:])
         rows = any(is_rows(item) for item in flat([args, kwargs]))
@@ -281,9 +273,3 @@ class Tracer:
         constant = tensor.detach().resolve_conj().resolve_neg().clone()
         filled = filled_rows(self, constant)
         return self.wrap(constant, filled if filled is not None else self.leaves.constant(constant))
-
-
-def refusal_of(name: str, error: UnsupportedOperation, source: str | None) -> UnsupportedOperation:
-    """The error of an operation that is no part of a program, with its name and the line that calls it."""
-    message = f"the operation '{name}' cannot be part of a program: {error!s}".rstrip(".")
-    return UnsupportedOperation(message, source=source)

@@ -66,7 +66,9 @@ def verify(program: Program, cell: Cell) -> None:
 
 def _milder(error: str) -> Callable[[Tensor], Tensor] | None:
     """What makes of random numbers such that a step takes which has raised this error on them."""
-    if "out of" in error:  # they are taken for an index, of which 0 is one in any case
+    if (
+        "out of range" in error or "out of bounds" in error
+    ):  # they are taken for an index, of which 0 is one in any case
         return lambda numbers: numbers.abs().clamp(max=0.9)
     if "positive-definite" in error:  # a covariance, to which something is added that is not random
         return lambda numbers: 0.03 * numbers
