@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from steploom import Cell, Recurrent
 from steploom.native import core
 from steploom.testing import check_cell
+from tests.engine.side_by_side import compare
 
 
 class Allocation(Cell):
@@ -134,15 +135,7 @@ def test_a_step_that_chooses_runs_natively_as_the_reference_does(kernels_of_envi
     kernels_of_environment(kernels)
     torch.manual_seed(0)
     cell = kind().to(dtype)
-    x = torch.randn(7, 5, 6, dtype=dtype, requires_grad=True)
-    found = []
-    for engine in ("native", "reference"):
-        y, _ = Recurrent(cell, engine=engine)(x, lengths=torch.tensor([7, 3, 1, 7, 5]))
-        weights = torch.linspace(-1, 1, y.numel(), dtype=dtype).view_as(y)
-        found.append([y, *torch.autograd.grad((y * weights).sum(), [x, *cell.parameters()])])
-    allowed = 1e-11 if dtype == torch.float64 else 1e-5
-    for native, expected in zip(*found, strict=True):
-        assert (native - expected).norm() <= allowed * expected.norm()
+    compare(cell, dtype, 1e-11 if dtype == torch.float64 else 1e-5)
 
 
 # A gradient that goes straight through is no derivative, so that Quantized keeps them not.

@@ -7,6 +7,7 @@ where PyTorch gives 0 for a derivative that is not there, at 0, this is seen to.
 from __future__ import annotations
 
 import cmath
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -37,17 +38,18 @@ LARGEST_POWER = 8  # that is multiplied out
 def size(z: Pair) -> Any:
     """|z|; where that is 0, it has no gradient."""
     unit, scale = z.scaled
-    square = unit.square_of_size
-    nothing = square == 0
-    return torch.where(nothing, 0.0, torch.where(nothing, 1.0, square).sqrt()) * scale
+    return _but_at_zero(torch.sqrt, unit.square_of_size) * scale
 
 
 def direction(z: Pair) -> Pair:
     """z / |z|, and 0 where z is 0."""
     unit, _ = z.scaled
-    square = unit.square_of_size
+    return unit * Pair(_but_at_zero(torch.rsqrt, unit.square_of_size))
+
+
+def _but_at_zero(function: Callable[[Any], Any], square: Any) -> Any:
     nothing = square == 0
-    return unit * Pair(torch.where(nothing, 0.0, torch.where(nothing, 1.0, square).rsqrt()))
+    return torch.where(nothing, 0.0, function(torch.where(nothing, 1.0, square)))
 
 
 def angle(z: Pair) -> Any:

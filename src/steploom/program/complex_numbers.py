@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -212,7 +211,7 @@ MEANINGS: dict[str, Callable[..., Any]] = {
     "addcmul": lambda a, b, c, value=1: pair_of(a) + _scaled(pair_of(b) * pair_of(c), value),
     "addcdiv": lambda a, b, c, value=1: pair_of(a) + _scaled(pair_of(b) / pair_of(c), value),
     "lerp": lambda a, b, weight: pair_of(a) + (pair_of(b) - pair_of(a)) * pair_of(weight),
-    "isnan": lambda z: functools.reduce(torch.logical_or, map(torch.isnan, pair_of(z).whole)),
+    "isnan": lambda z: torch.stack(pair_of(z).whole).isnan().any(0),
     "square": lambda z: functions.power(z, 2),
     "eq": _on_pairs(_equal),
     "ne": lambda z, other: ~_equal(pair_of(z), pair_of(other)),

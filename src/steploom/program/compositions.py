@@ -44,8 +44,9 @@ def _of_rows(own: Callable[..., Any], function: Callable[..., Any]) -> Callable[
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
     F.scaled_dot_product_attention: attention,
     F.bilinear: bilinear,
-    F.one_hot: indexing.one_hot,
 }
+"""What a step calls; PyTorch's own would act on numbers that are not there."""
+
 _OF_ROWS: tuple[tuple[Callable[..., Any], ...], ...] = (
     (linear_systems.solve, torch.linalg.solve),
     (linear_systems.solve_triangular, torch.linalg.solve_triangular),
@@ -55,11 +56,11 @@ _OF_ROWS: tuple[tuple[Callable[..., Any], ...], ...] = (
     (linear_systems.det, torch.linalg.det, torch.det, Tensor.det),
     (linear_systems.slogdet, torch.linalg.slogdet, torch.slogdet, Tensor.slogdet),
     (linear_systems.logdet, torch.logdet, Tensor.logdet),
+    (indexing.one_hot, F.one_hot),
     (ordering.quantile, torch.quantile, Tensor.quantile),
 )
 for _own, *_functions in _OF_ROWS:
     FUNCTIONS |= {function: _of_rows(_own, function) for function in _functions}
-"""What a step calls; PyTorch's own would act on numbers that are not there."""
 
 COMPOSITIONS: dict[str, Callable[..., Any]] = {
     "_scaled_dot_product_flash_attention_for_cpu": flash_attention,

@@ -21,10 +21,9 @@ MOST = 1024  # features of an axis
 
 def real_to_complex(x: Any, dims: Sequence[int], normalization: int, onesided: bool) -> Pair:
     """`torch.fft.rfft` and its like; the last axis keeps frequencies from 0 to the half where it is one-sided."""
-    n = x.shape[dims[-1]]
-    found = _transformed(pair_of(x), dims[-1], n, n // 2 + 1 if onesided else n)
+    found = _transformed(pair_of(x), dims[-1], half=onesided)
     for dim in dims[:-1]:
-        found = _transformed(found, dim, x.shape[dim], x.shape[dim])
+        found = _transformed(found, dim)
     return _scaled(found, [x.shape[dim] for dim in dims], normalization)
 
 
@@ -32,7 +31,7 @@ def complex_to_complex(z: Any, dims: Sequence[int], normalization: int, forward:
     """`torch.fft.fft` and, backward, `ifft`, before they are scaled."""
     found = pair_of(z)
     for dim in dims:
-        found = _transformed(found, dim, z.shape[dim], z.shape[dim], forward)
+        found = _transformed(found, dim, forward)
     return _scaled(found, [z.shape[dim] for dim in dims], normalization)
 
 
@@ -40,9 +39,9 @@ def complex_to_real(z: Any, dims: Sequence[int], normalization: int, last_size: 
     """`torch.fft.irfft`: the frequencies above the half are the conjugates of those below it."""
     found = pair_of(z)
     for dim in dims[:-1]:
-        found = _transformed(found, dim, z.shape[dim], z.shape[dim], forward=False)
+        found = _transformed(found, dim, forward=False)
     count = last_size // 2 + 1
-    cosines, sines = _roots(last_size, last_size, count, found.real.dtype)
+    cosines, sines = _roots(last_size, count, found.real.dtype)
     twice = torch.tensor([1.0 if 2 * k % last_size == 0 else 2.0 for k in range(count)]).unsqueeze(-1)
     real, imaginary = (part.narrow(dims[-1], 0, count).movedim(dims[-1], -1) for part in found.whole)
     summed = real @ (twice * cosines.T).to(real.dtype) - imaginary @ (twice * sines.T).to(real.dtype)
@@ -50,19 +49,20 @@ def complex_to_real(z: Any, dims: Sequence[int], normalization: int, last_size: 
     return _scaled(Pair(summed.movedim(-1, dims[-1])), sizes, normalization).real
 
 
-def _transformed(z: Pair, dim: int, n: int, count: int, forward: bool = True) -> Pair:
-    """The sums of z_t e^(-+ 2πi tk / n) over the n numbers of an axis, for the first `count` k."""
-    cosines, sines = _roots(n, n, count, z.real.dtype)
+def _transformed(z: Pair, dim: int, forward: bool = True, half: bool = False) -> Pair:
+    """The sums of z_t e^(-+ 2πi tk / n) over the n numbers of an axis, for all k or those up to the half."""
+    n = z.real.shape[dim]
+    cosines, sines = _roots(n, n // 2 + 1 if half else n, z.real.dtype)
     moved = Pair(z.real.movedim(dim, -1), None if z.imaginary is None else z.imaginary.movedim(dim, -1))
     real, imaginary = moved.product(Pair(cosines, -sines if forward else sines), torch.matmul).whole
     return Pair(real.movedim(-1, dim), imaginary.movedim(-1, dim))
 
 
-def _roots(n: int, rows: int, columns: int, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cosines and sines of the angles 2π tk / n."""
+def _roots(n: int, count: int, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cosines and sines of the angles 2π tk / n, for n numbers t and the first `count` k."""
     if n > MOST:
         raise UnsupportedOperation(f"it transforms {n} features, more than {MOST}")
-    turns = torch.outer(torch.arange(rows), torch.arange(columns)) % n
+    turns = torch.outer(torch.arange(n), torch.arange(count)) % n
     angles = turns.double() * (tau / n)
     # What is 0 shall be 0.
     sines = torch.where(2 * turns % n == 0, 0.0, angles.sin())

@@ -82,10 +82,12 @@ def written(tracer: Tracer, target: Traced, changed: Traced, others: list[Traced
 
 def _past(tracer: Tracer, old: Form, new: Form) -> Form:
     """`new`; without a gradient, it goes on to the tensor as it was, past the change."""
+    if new is old or torch.is_grad_enabled():
+        return new
     if isinstance(new, Complex) and isinstance(old, Complex):
         halves = zip(_halves(tracer, old), _halves(tracer, new), strict=True)
         return _complex(tracer, new, [_past(tracer, before, after) for before, after in halves])
-    if new is old or torch.is_grad_enabled() or not (isinstance(old, Rows) and isinstance(new, Rows)):
+    if not (isinstance(old, Rows) and isinstance(new, Rows)):
         return new
     away = tracer.build.rows("detach", tracer.build.rows("sub", new.value, old.value))
     return Rows(tracer.build.rows("add", old.value, away), new.before)

@@ -41,8 +41,6 @@ MOST_EMBEDDED = 1024  # rows of a table, beyond which the product with a row of 
 
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """As `torch.nn.functional.one_hot`; all zeros for an index out of range."""
-    if not is_rows(tensor):
-        return F.one_hot(tensor, num_classes)
     if num_classes < 1:
         raise UnsupportedOperation("the number of classes depends on what the step reads; give it num_classes")
     return hits(tensor, num_classes).to(torch.int64)
@@ -96,15 +94,17 @@ def index_add(x: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: floa
     """As `torch.index_add`, by an index that is the same for all rows."""
     if is_rows(index):
         raise UnsupportedOperation("what it adds to differs from row to row; use torch.scatter_add")
-    places = sample_of(index).tolist()
-    left = list(range(len(places)))
-    while left:  # of an index that comes again, the first one at a time
-        now = [k for k in left if places[k] not in [places[j] for j in left if j < k]]
-        of_these = torch.tensor([places[k] for k in now])
-        added = x.index_select(dim, of_these) + alpha * source.index_select(dim, torch.tensor(now))
-        x = x.movedim(dim, 0).index_put((of_these,), added.movedim(dim, 0)).movedim(0, dim)
-        left = [k for k in left if k not in now]
-    return x
+    x, source = x.movedim(dim, -1), source.movedim(dim, -1)
+    given: dict[int, list[int]] = {}
+    for k, place in enumerate(sample_of(index).tolist()):
+        given.setdefault(place, []).append(k)
+    most = max(map(len, given.values()), default=0)
+    # Behind the last feature stands a 0, for places that get fewer than others, or nothing.
+    chosen = [[*ks, *[source.shape[-1]] * (most - len(ks))] for ks in given.values()]
+    summed = F.pad(source, (0, 1))[..., torch.tensor(chosen, dtype=torch.int64)].sum(-1)
+    order = {place: number for number, place in enumerate(given)}
+    added = F.pad(summed, (0, 1))[..., [order.get(place, len(order)) for place in range(x.shape[-1])]]
+    return (x + alpha * added).movedim(-1, dim)
 
 
 def bucketize(x: Tensor, boundaries: Tensor, *, out_int32: bool = False, right: bool = False) -> Tensor:

@@ -36,7 +36,7 @@ class Leaves:
     def add(self, path: str, tensor: Tensor, dtype: torch.dtype | None = None) -> tuple[Tensor, Fixed]:
         """Make a parameter or buffer of the cell known; its sample, in a dtype, and its form."""
         sample = tensor.detach().resolve_conj().contiguous()
-        if dtype is not None and (sample.is_floating_point() or sample.is_complex()):
+        if dtype is not None and is_inexact(sample):
             sample = sample.to(dtype.to_complex() if sample.is_complex() else dtype)
         reference = self._node(path, sample)
         self._by_id[id(tensor)] = (self._samples[reference], Fixed(reference))

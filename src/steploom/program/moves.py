@@ -42,9 +42,12 @@ def _move(called: Called) -> Forms:
         tensors.append(as_rows(tracer, traced))
         return traced
 
+    given = called.args
+    if called.name == "cat":  # parts of no feature, as h[:, :0], count for nothing
+        given = ([part for part in given[0] if part.numel()], *given[1:])
     args = [
         mapped(argument, Traced, attrgetter("sample") if place and called.name in BY_INDICES else taken)
-        for place, argument in enumerate(called.args)
+        for place, argument in enumerate(given)
     ]
     kwargs = dict(called.kwargs)
     padding = float(args[2]) if called.name == "constant_pad_nd" and len(args) > 2 else 0.0

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from steploom.program.casts import is_inexact
 from steploom.program.ordering import axis_of
 from steploom.program.picks import as_index
 
@@ -75,5 +76,5 @@ def _scan(x: Tensor, dim: int, function: Callable[[Tensor, Tensor], Tensor], not
 
 def _counted(x: Tensor, dtype: torch.dtype | None) -> Tensor:
     """What is summed or multiplied: truth values as whole numbers."""
-    dtype = torch.int64 if dtype is None and not (x.is_floating_point() or x.is_complex()) else dtype
+    dtype = torch.int64 if dtype is None and not is_inexact(x) else dtype
     return x if dtype is None else x.to(dtype)

@@ -19,6 +19,7 @@ from steploom.program.compositions import FUNCTIONS
 from steploom.program.nested import flat, mapped
 from steploom.program.new_tensors import filled_rows
 from steploom.program.operators import is_rows
+from steploom.program.pairs import is_complex
 from steploom.program.refusals import refusal_of, refuse_reading
 from steploom.program.traced import Traced
 from steploom.program.tracer import Tracer
@@ -107,7 +108,7 @@ class StepFunctions(TorchFunctionMode):
         """A new tensor; a traced one, where rows may be written into it."""
         if name.startswith(RANDOM):
             raise UnsupportedOperation(f"the operation '{name}' draws random numbers", source=cell_line())
-        if name in NEW and (tensor.is_floating_point() or tensor.is_complex() or name != "empty"):
+        if name in NEW and (is_inexact(tensor) or name != "empty"):
             tensor = tensor.fill_(torch.nan) if name == "empty" else tensor
             has_rows = tensor.dim() > 0 and tensor.shape[0] == self.tracer.batch
             if has_rows and (filled := filled_rows(self.tracer, tensor)) is not None:
@@ -117,9 +118,8 @@ class StepFunctions(TorchFunctionMode):
 
     def _tensor(self, number: complex, dtype: torch.dtype | None = None) -> Tensor:
         """A number as a tensor, in the precision of what stands beside it."""
-        tensor = torch.full((), 1.0 * number)
-        if dtype is not None:
-            tensor = torch.full((), 1.0 * number, dtype=dtype.to_complex() if tensor.is_complex() else dtype)
+        dtype = torch.get_default_dtype() if dtype is None else dtype
+        tensor = torch.full((), number, dtype=dtype.to_complex() if is_complex(number) else dtype)
         self.tracer.fresh[id(tensor)] = tensor
         return tensor
 

@@ -171,8 +171,6 @@ class Tracer:
         args, kwargs = mapped(args, Tensor, self._known), mapped(kwargs, Tensor, self._known)
         if name in BY_INDICES:
             refuse_changing(self, args)
-        if name == "cat":
-            args = ([part for part in args[0] if part.numel()] or args[0], *args[1:])
         rows = any(is_rows(item) for item in flat([args, kwargs]))
         if rows and not writes and complex_numbers.concern(name, args, kwargs):
             return complex_numbers.record(self, name, function, args, kwargs)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from steploom.cells.cell import Cell
 from steploom.errors import UnsupportedOperation
-from steploom.program.casts import Casts, own_dtype
+from steploom.program.casts import Casts, is_inexact, own_dtype
 from steploom.program.interpret import run_program
 from steploom.program.program import Program
 from steploom.program.prologue import gather_leaves
@@ -66,9 +66,8 @@ def verify(program: Program, cell: Cell) -> None:
 
 def _milder(error: str) -> Callable[[Tensor], Tensor] | None:
     """What makes of random numbers such that a step takes which has raised this error on them."""
-    if (
-        "out of range" in error or "out of bounds" in error
-    ):  # they are taken for an index, of which 0 is one in any case
+    # They are taken for an index, of which 0 is one in any case.
+    if "out of range" in error or "out of bounds" in error:
         return lambda numbers: numbers.abs().clamp(max=0.9)
     if "positive-definite" in error:  # a covariance, to which something is added that is not random
         return lambda numbers: 0.03 * numbers
@@ -94,7 +93,7 @@ def _moved(tensor: Tensor, generator: torch.Generator) -> Tensor:
     """The tensor in float64; constant parameters, such as peepholes that start at 0, are moved, or they would hide
     what is done with them."""
     moved = tensor.detach().to("cpu")
-    if not (moved.is_floating_point() or moved.is_complex()):
+    if not is_inexact(moved):
         return moved
     moved = moved.to(torch.complex128 if moved.is_complex() else torch.float64).clone()
     if isinstance(tensor, torch.nn.Parameter) and moved.numel() and bool((moved == moved.flatten()[0]).all()):
